@@ -1,0 +1,7 @@
+"""Unsupervised neural networks as scikit-learn estimators, trained by torch."""
+
+from .autoencoders import Autoencoder, DenoisingAutoencoder
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["Autoencoder", "DenoisingAutoencoder"]

@@ -1,0 +1,20 @@
+"""The engine: trains every `Trainable`, and applies it."""
+
+from ._data import as_rows, merge_equal_rows
+from ._engine import TrainingResult, train
+from ._reading import read
+from ._state import MAX_SEED, new_random_state, resolve_device, seeded_initialisation
+from ._trainable import Trainable
+
+__all__ = [
+    "MAX_SEED",
+    "Trainable",
+    "TrainingResult",
+    "as_rows",
+    "merge_equal_rows",
+    "new_random_state",
+    "read",
+    "resolve_device",
+    "seeded_initialisation",
+    "train",
+]

@@ -1,0 +1,164 @@
+"""A table on the device, cut into dense float32 batches by slicing tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """Rows of which a batch can be taken as a dense tensor."""
+
+    n_rows: int
+    device: torch.device
+    weight: Tensor | None
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return the rows at `index`, dense, on the device."""
+        ...
+
+    def all(self) -> Tensor:
+        """Return all rows, dense, on the device."""
+        ...
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Share the memory of `array` with a tensor, also where it may not be written."""
+    with warnings.catch_warnings():
+        # Read-only arrays are usual (joblib's memory maps); nothing here writes to X.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(array)
+
+
+def as_rows(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, device: torch.device
+) -> Rows:
+    """Put validated float32 rows on `device`."""
+    on_device = (
+        None if weight is None else torch.as_tensor(weight, dtype=torch.float32, device=device)
+    )
+    kind = SparseRows if sparse.issparse(X) else DenseRows
+    return kind(X, on_device, device)
+
+
+class DenseRows:
+    """A dense table, kept where it is if the device is too small for it."""
+
+    def __init__(self, X: np.ndarray, weight: Tensor | None, device: torch.device):
+        self.n_rows, self.device, self.weight = len(X), device, weight
+        self._table = as_tensor(X)
+        if _fits(X.nbytes, device):
+            self._table = self._table.to(device)
+        # One buffer for all batches: fresh memory for each costs a few percent.
+        self._buffer = torch.empty(0, dtype=self._table.dtype, device=self._table.device)
+
+    def take(self, index: Tensor) -> Tensor:
+        n_rows = len(index)
+        if len(self._buffer) < n_rows:
+            self._buffer = self._table.new_empty((n_rows, *self._table.shape[1:]))
+        batch = self._buffer if len(self._buffer) == n_rows else self._buffer[:n_rows]
+        torch.index_select(self._table, 0, index.to(self._table.device), out=batch)
+        return batch.to(self.device)
+
+    def all(self) -> Tensor:
+        return self._table.to(self.device)
+
+
+class SparseRows:
+    """A CSR table on the device, of which only a batch at a time is made dense."""
+
+    def __init__(self, X: sparse.csr_matrix, weight: Tensor | None, device: torch.device):
+        self.n_rows, self.device, self.weight = X.shape[0], device, weight
+        self._n_columns = X.shape[1]
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        self._indptr = as_tensor(X.indptr).to(device, torch.int64)
+        self._indices = as_tensor(X.indices).to(device)
+        self._data = as_tensor(X.data).to(device)
+
+    def take(self, index: Tensor) -> Tensor:
+        start = self._indptr[index]
+        count = self._indptr[index + 1] - start
+        first = count.cumsum(0) - count
+        # Entry number k of the batch is entry k + (start - first) of the table.
+        row = torch.repeat_interleave(count)
+        entry = torch.arange(len(row), device=self.device) + (start - first)[row]
+        column = self._indices[entry]
+        out = torch.zeros(len(index), self._n_columns, dtype=torch.float32, device=self.device)
+        out.view(-1)[row * self._n_columns + column] = self._data[entry]
+        return out
+
+    def all(self) -> Tensor:
+        return self.take(torch.arange(self.n_rows, device=self.device))
+
+
+class Batches:
+    """Rows in batches of nearly equal size, none larger than `batch_size`.
+
+    Equal sizes avoid a last batch of a few rows, whose gradient is noise and whose
+    batch statistics are none.
+
+    Parameters
+    ----------
+    rows : Rows
+        What to cut.
+    batch_size : int
+        Upper bound of the rows in a batch.
+    generator : torch.Generator or None
+        Source of the order, drawn anew each time the batches are iterated; None keeps
+        the rows in their order.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, generator: torch.Generator | None = None):
+        self.rows, self.generator = rows, generator
+        self.n_batches = -(-rows.n_rows // batch_size)
+        shortest, longer = divmod(rows.n_rows, self.n_batches)
+        self.sizes = [shortest + (i < longer) for i in range(self.n_batches)]
+        #: Share of the rows in each batch.
+        self.share = torch.tensor(self.sizes, dtype=torch.float32, device=rows.device) / rows.n_rows
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        rows = self.rows
+        if self.n_batches == 1:
+            yield rows.all(), rows.weight
+            return
+        if self.generator is None:
+            order = torch.arange(rows.n_rows, device=rows.device)
+        else:
+            order = torch.randperm(rows.n_rows, generator=self.generator, device=rows.device)
+        for index in order.split(self.sizes):
+            yield rows.take(index), None if rows.weight is None else rows.weight[index]
+
+
+def merge_equal_rows(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the rows and merge equal ones, adding up their weights.
+
+    A fit whose rows are one batch sees them as a weighted set: their order and whether
+    a row of weight two stands there once or twice make no difference to the gradient.
+    In this form they make no difference to its rounding either.
+    """
+    dense = X.toarray() if sparse.issparse(X) else X
+    dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
+    as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
+    _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return dense[first], np.bincount(group, weights=weight)
+
+
+def _fits(n_bytes: int, device: torch.device) -> bool:
+    """Whether a table may stay on the device and leave half of what is free."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return n_bytes < free / 2

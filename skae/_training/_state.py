@@ -1,0 +1,106 @@
+"""Torch's global state: read, borrowed and always given back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+#: Upper bound of the seeds drawn from a `RandomState`.
+MAX_SEED = np.iinfo(np.int32).max
+
+# Below about this many multiply-adds in one pass over a batch, a second thread costs
+# more than it brings (`benchmarks/bench_threads.py`). One thread then also makes the bits of the
+# result independent of how many threads the caller, or a joblib worker, has.
+_SINGLE_THREAD_WORK = 2**25
+
+_generator_lock = threading.Lock()
+_threads_lock = threading.Lock()
+_threads_borrowers = 0
+_threads_before = 0
+
+
+def new_random_state(
+    random_state: int | np.random.RandomState | None,
+) -> np.random.RandomState:
+    """Return scikit-learn's `check_random_state`, with fresh entropy for None.
+
+    scikit-learn takes numpy's global generator for None, and so changes it.
+    """
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Let modules initialise themselves from `seed`, leaving torch's generator as it was.
+
+    ``nn.Module`` constructors draw from the global generator and take no other. The
+    lock keeps concurrent fits (joblib's threading backend) from mixing their draws.
+    """
+    with _generator_lock:
+        before = torch.default_generator.get_state()
+        try:
+            torch.default_generator.manual_seed(seed)
+            yield
+        finally:
+            torch.default_generator.set_state(before)
+
+
+@contextmanager
+def threads_for(work: int) -> Iterator[None]:
+    """Use one thread while `work` multiply-adds at a time are too few to share.
+
+    The number of threads is global to the process: the first of several concurrent
+    borrowers saves it, and the last one gives it back.
+    """
+    global _threads_borrowers, _threads_before
+    if work >= _SINGLE_THREAD_WORK:
+        yield
+        return
+    with _threads_lock:
+        if _threads_borrowers == 0:
+            _threads_before = torch.get_num_threads()
+            if _threads_before != 1:
+                torch.set_num_threads(1)
+        _threads_borrowers += 1
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_borrowers -= 1
+            if _threads_borrowers == 0 and _threads_before != 1:
+                torch.set_num_threads(_threads_before)
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device to use; "auto" takes an accelerator where there is one.
+
+    Raises
+    ------
+    ValueError
+        If torch cannot use `device` on this machine.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(1, device=resolved)
+    # Torch raises RuntimeError, AssertionError or NotImplementedError, depending on
+    # the kind of device and on how it was built.
+    except Exception as error:
+        raise ValueError(
+            f"device={str(device)!r} is not available on this machine "
+            f"({str(error).splitlines()[0]}); "
+            "use device='auto' to take what there is, or device='cpu'."
+        ) from error
+    return resolved

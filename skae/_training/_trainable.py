@@ -1,0 +1,75 @@
+"""The maths of a model, as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Trainable(nn.Module):
+    """A module that can take one batch.
+
+    The engine calls nothing but the methods below. Three rules make one engine serve
+    every model, with sample weights, exact reproducibility and many candidates trained
+    as one batch:
+
+    - `loss` is a pure function of parameters, batch and noise. It draws no random
+      numbers, and gives one loss per sample; a penalty on the weights is added to each.
+    - `sample_noise` draws the random numbers that one call of `loss` consumes.
+    - every scalar in the objective (a penalty weight, a noise level) is a buffer,
+      registered with ``persistent=False`` since it belongs to the parameters of the
+      estimator and not to what was learned.
+    """
+
+    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+        """Draw what `loss` consumes for the batch `x`; None if it consumes nothing."""
+        return None
+
+    def loss(self, x: Tensor, noise: Any) -> Tensor:
+        """Return the loss of each sample of the batch, shape (n,)."""
+        raise NotImplementedError
+
+    def training_step(
+        self,
+        x: Tensor,
+        noise: Any,
+        weight: Tensor | None,
+        optimizers: Sequence[torch.optim.Optimizer],
+    ) -> Tensor:
+        """Learn from one batch and return its mean loss, a scalar without gradient.
+
+        Only a model that is no plain loss (adversarial training, a map that
+        accumulates) overrides this.
+        """
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:  # zero_grad, without its time for profilers
+                for parameter in group["params"]:
+                    parameter.grad = None
+        losses = self.loss(x, noise)
+        loss = losses.mean() if weight is None else (weight * losses).mean()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        return loss.detach()
+
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of each optimizer, one list per optimizer."""
+        return [list(self.parameters())]
+
+    def end_epoch(self) -> None:
+        """Write what the steps of an epoch accumulated; nothing by default."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the code of each sample, deterministic."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the input that each code stands for, deterministic."""
+        raise NotImplementedError
+
+    def log_score(self, x: Tensor) -> Tensor:
+        """Return how normal each sample is, shape (n,), higher = more normal."""
+        raise NotImplementedError

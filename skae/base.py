@@ -1,0 +1,475 @@
+"""The scikit-learn contract of every estimator."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+
+from ._training import (
+    MAX_SEED,
+    Trainable,
+    TrainingResult,
+    as_rows,
+    merge_equal_rows,
+    new_random_state,
+    read,
+    resolve_device,
+    seeded_initialisation,
+    train,
+)
+
+class BaseTorchEstimator(BaseEstimator):
+    """Everything that an estimator of this package does, but its maths.
+
+    A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
+    overrides `_make_module`. The learning parameters below are those of every subclass.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Parameters that every subclass has, named here for the type checker.
+    learning_rate: float
+    batch_size: int | str
+    max_iter: int
+    tol: float
+    n_iter_no_change: int
+    early_stopping: bool
+    validation_fraction: float
+    warm_start: bool
+    device: str | torch.device
+    random_state: int | np.random.RandomState | None
+    verbose: bool | int
+
+    def _make_module(self, n_features: int) -> Trainable:
+        """Build the untrained network; the only method that a model must override."""
+        raise NotImplementedError
+
+    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        """Warn of, or refuse, validated training values that do not suit the objective."""
+
+    # -- fitting ---------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None
+    ) -> Self:
+        """Fit the network to `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. A float32 array, memory map or CSR matrix is used as it is;
+            everything else is converted to float32 once.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, relative to the others. A row of weight 0 is left out.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Rows whose loss decides when to stop. If given, none are taken from `X`,
+            whatever `early_stopping` says.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid (nothing changes then), or if the
+            loss stops being finite (the last good weights are then kept, if any).
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` is reached before the loss stops improving.
+        """
+        with _all_or_nothing(self):
+            warm = self.warm_start and hasattr(self, "module_")
+            X = self._validate(X, reset=not warm, training=True)
+            weight = _validate_weight(sample_weight, X)
+            device = resolve_device(self.device)
+            random_state = new_random_state(self.random_state)
+            if X_val is not None:
+                X_val = self._validate(X_val, reset=False, training=True, name="X_val")
+            module = self._new_module(X.shape[1], random_state)
+            if warm:
+                self._load_weights(module)
+            if weight is not None and not weight.all():
+                X, weight = X[weight > 0], weight[weight > 0]
+            batch_size = self._batch_size(X)
+            if X.shape[0] <= batch_size:
+                X, weight = merge_equal_rows(X, weight)
+            if self.early_stopping and X_val is None:
+                X, weight, X_val, weight_val = self._hold_out(X, weight, random_state)
+            else:
+                weight_val = None
+            result = train(
+                module.to(device),
+                as_rows(X, _mean_one(weight), device),
+                seed=random_state.randint(MAX_SEED),
+                learning_rate=self.learning_rate,
+                batch_size=batch_size,
+                max_iter=self.max_iter,
+                validation=None if X_val is None else as_rows(X_val, _mean_one(weight_val), device),
+                patience=self.n_iter_no_change,
+                tol=self.tol,
+                verbose=bool(self.verbose),
+            )
+            if result.ending == "diverged" and not result.loss_curve:
+                raise ValueError(self._advice_on_divergence(result))
+            self._forget(keep_curves=warm)
+            self._store(module, result)
+        self._comment_on(result)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go through the rows of `X` once, in batches, going on from where the fit is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A chunk of any number of rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a row of weight 0 is left out.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted to one more chunk.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid, or if the loss stops being finite;
+            the estimator is then as it was before the call.
+        """
+        with _all_or_nothing(self):
+            first = not hasattr(self, "module_")
+            X = self._validate(X, reset=first, training=True)
+            weight = _validate_weight(sample_weight, X)
+            if first:
+                device = resolve_device(self.device)
+                self._random_state = new_random_state(self.random_state)
+                module = self._new_module(X.shape[1], self._random_state).to(device)
+            else:
+                module, device = self.module_, self.device_
+            if not hasattr(self, "_random_state"):  # fit came before
+                self._random_state = new_random_state(self.random_state)
+            if weight is not None and not weight.all():
+                X, weight = X[weight > 0], weight[weight > 0]
+            result = train(
+                module,
+                as_rows(X, weight, device),
+                seed=self._random_state.randint(MAX_SEED),
+                learning_rate=self.learning_rate,
+                batch_size=self._batch_size(X),
+                max_iter=1,
+                optimizer_states=getattr(self, "_optimizer_states", None),
+            )
+            if result.ending == "diverged":
+                raise ValueError(self._advice_on_divergence(result))
+            self._optimizer_states = result.optimizer_states
+            self._store(module, result)
+        return self
+
+    def _validate(
+        self, X: Any, *, reset: bool, training: bool = False, name: str = "X"
+    ) -> np.ndarray | sparse.csr_matrix:
+        """Check `X` and return it as an array or CSR matrix: float32 to train, or its own float."""
+        if isinstance(X, torch.Tensor):
+            X = X.detach().cpu().numpy()
+        checks = {
+            "accept_sparse": "csr",
+            "dtype": np.float32 if training else [np.float64, np.float32],
+            "order": "C" if training else None,
+        }
+        try:
+            X = validate_data(self, X, reset=reset, **checks)
+        except ValueError as error:
+            if "could not convert string to float" not in str(error):
+                if name != "X":
+                    raise ValueError(f"{name} does not fit the training rows: {error}") from error
+                raise
+            raise ValueError(
+                f"{type(self).__name__} needs numbers, but {_name_text_columns(X, name)} "
+                f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
+            ) from error
+        if training:
+            self._check_values(X)
+        return X
+
+    def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
+        with seeded_initialisation(random_state.randint(MAX_SEED)):
+            return self._make_module(n_features).to(torch.float32)
+
+    def _load_weights(self, module: Trainable) -> None:
+        try:
+            module.load_state_dict(self.module_.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"{type(self).__name__} cannot go on from the last fit (warm_start=True), because "
+                "the shape of its network was changed since; set warm_start=False to start anew."
+            ) from error
+
+    def _batch_size(self, X: Any) -> int:
+        if self.batch_size == "auto":
+            return min(200, X.shape[0])
+        return min(int(self.batch_size), X.shape[0])
+
+    def _hold_out(self, X: Any, weight: Any, random_state: np.random.RandomState) -> tuple:
+        if X.shape[0] < 2:
+            raise ValueError(
+                f"{type(self).__name__} cannot hold out rows for early stopping: there is only one "
+                "row. Set early_stopping=False, or give X_val."
+            )
+        train_rows, held_out = train_test_split(
+            np.arange(X.shape[0]), test_size=self.validation_fraction, random_state=random_state
+        )
+        if weight is None:
+            return X[train_rows], None, X[held_out], None
+        return X[train_rows], weight[train_rows], X[held_out], weight[held_out]
+
+    def _forget(self, *, keep_curves: bool) -> None:
+        """Drop what earlier calls of `fit` and `partial_fit` accumulated."""
+        for name in ("_random_state", "_optimizer_states"):
+            vars(self).pop(name, None)
+        if not keep_curves:
+            for name in ("loss_curve_", "validation_loss_curve_"):
+                vars(self).pop(name, None)
+
+    def _store(self, module: Trainable, result: TrainingResult) -> None:
+        self.module_ = module
+        self.device_ = next(module.parameters()).device
+        self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *result.loss_curve]
+        before = getattr(self, "validation_loss_curve_", None) or []
+        self.validation_loss_curve_ = [*before, *result.validation_loss_curve] or None
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _comment_on(self, result: TrainingResult) -> None:
+        if result.ending == "diverged":
+            raise ValueError(self._advice_on_divergence(result))
+        if result.ending == "interrupted":
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        if result.ending == "max_iter":
+            warnings.warn(
+                f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
+                "improving; increase max_iter, or tol.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _advice_on_divergence(self, result: TrainingResult) -> str:
+        epoch = len(result.loss_curve)
+        kept = f"the weights of epoch {epoch} are kept" if epoch else "nothing is kept of this call"
+        return (
+            f"The loss of {type(self).__name__} stopped being finite in epoch {epoch + 1}; {kept}. "
+            f"Lower learning_rate (now {self.learning_rate:g}), or scale X first, for example "
+            "with StandardScaler."
+        )
+
+    # -- reading ---------------------------------------------------------------------
+
+    def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+        check_is_fitted(self)
+        return read(self.module_, method, self._validate(X, reset=False))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal. The score of a row does not depend on the other rows.
+        """
+        return self._read(X, lambda module, x: module.log_score(x))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean of `score_samples`, so that a search needs no scorer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the mean.
+
+        Returns
+        -------
+        float
+        """
+        scores = self.score_samples(X)
+        weight = _validate_weight(sample_weight, scores[:, None])
+        return float(np.average(scores, weights=weight))
+
+    # -- scikit-learn's protocols --------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "module_" in state and self.device_.type != "cpu":
+            state["module_"] = copy.deepcopy(self.module_).cpu()
+            state["_optimizer_states"] = _to_cpu(state.get("_optimizer_states"))
+            state["device_"] = torch.device("cpu")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "module_" in state:
+            try:
+                self.device_ = resolve_device(self.device)
+            except ValueError:  # fitted on another machine
+                self.device_ = torch.device("cpu")
+            self.module_.to(self.device_)
+
+
+class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
+    """An estimator that codes each row in `n_components` numbers, and back."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseTorchEstimator._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    n_components: int
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the code of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to code.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            In the dtype of `X` if that is float32 or float64, else float64.
+        """
+        return self._read(X, lambda module, x: module.encode(x))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return the row that each code stands for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=self)
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes of "
+                f"n_components={self._n_features_out}."
+            )
+        return read(self.module_, lambda module, z: module.decode(z), Z)
+
+    def _store(self, module: Trainable, result: TrainingResult) -> None:
+        super()._store(module, result)
+        self._n_features_out = self.n_components
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator back its attributes if fitting it fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
+    return weight
+
+
+def _mean_one(weight: np.ndarray | None) -> np.ndarray | None:
+    """Scale the weights to a mean of 1; None if they are all equal."""
+    if weight is None or (weight == weight[0]).all():
+        return None
+    return weight / weight.mean()
+
+
+def _name_text_columns(X: Any, name: str) -> str:
+    if hasattr(X, "select_dtypes"):
+        columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
+        return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
+    return f"{name} holds strings"
+
+
+def _to_cpu(state: Any) -> Any:
+    """Move the tensors in nested dicts and lists to the CPU."""
+    if isinstance(state, torch.Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: _to_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_to_cpu(value) for value in state]
+    return state

@@ -1,0 +1,42 @@
+"""Pure functions of tensors: the error of each entry, and penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor
+
+#: The error of each entry, by name: functions of the decoder's output and the target.
+#: For "binary_cross_entropy" the output is a logit.
+ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared_error": partial(F.mse_loss, reduction="none"),
+    "absolute_error": partial(F.l1_loss, reduction="none"),
+    "huber": partial(F.huber_loss, reduction="none"),
+    "binary_cross_entropy": partial(F.binary_cross_entropy_with_logits, reduction="none"),
+}
+
+
+def mean_per_sample(error: Tensor) -> Tensor:
+    """Return the mean error of each sample.
+
+    Parameters
+    ----------
+    error : Tensor of shape (n, ...)
+        The error of each entry.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    # A sum and a small division: the gradient of a mean would fill a second tensor of
+    # the size of the batch.
+    if error.ndim > 2:
+        error = error.flatten(1)
+    return error.sum(1) / error.shape[1]
+
+
+def squared_weights(weights: list[Tensor]) -> Tensor:
+    """Return half the sum of the squares of all `weights`, the penalty of weight decay."""
+    return 0.5 * sum((weight.square().sum() for weight in weights), start=weights[0].new_zeros(()))
