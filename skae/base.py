@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from ._training import (
     Trainable,
     TrainingResult,
     as_rows,
+    gradients_enabled,
     merge_equal_rows,
     new_random_state,
     read,
@@ -42,6 +43,7 @@ from ._training import (
     train,
 )
 
+
 class BaseTorchEstimator(BaseEstimator):
     """Everything that an estimator of this package does, but its maths.
 
@@ -49,7 +51,7 @@ class BaseTorchEstimator(BaseEstimator):
     overrides `_make_module`. The learning parameters below are those of every subclass.
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -86,9 +88,7 @@ class BaseTorchEstimator(BaseEstimator):
     # -- fitting ---------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None
-    ) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
         """Fit the network to `X`.
 
         Parameters
@@ -120,7 +120,7 @@ class BaseTorchEstimator(BaseEstimator):
         ConvergenceWarning
             If `max_iter` is reached before the loss stops improving.
         """
-        with _all_or_nothing(self):
+        with _all_or_nothing(self), gradients_enabled():
             warm = self.warm_start and hasattr(self, "module_")
             X = self._validate(X, reset=not warm, training=True)
             weight = _validate_weight(sample_weight, X)
@@ -183,7 +183,7 @@ class BaseTorchEstimator(BaseEstimator):
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
         """
-        with _all_or_nothing(self):
+        with _all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
             X = self._validate(X, reset=first, training=True)
             weight = _validate_weight(sample_weight, X)
@@ -259,8 +259,8 @@ class BaseTorchEstimator(BaseEstimator):
     def _hold_out(self, X: Any, weight: Any, random_state: np.random.RandomState) -> tuple:
         if X.shape[0] < 2:
             raise ValueError(
-                f"{type(self).__name__} cannot hold out rows for early stopping: there is only one "
-                "row. Set early_stopping=False, or give X_val."
+                f"{type(self).__name__} cannot hold out rows for early stopping with n_samples=1; "
+                "set early_stopping=False, or give X_val."
             )
         train_rows, held_out = train_test_split(
             np.arange(X.shape[0]), test_size=self.validation_fraction, random_state=random_state
@@ -272,10 +272,10 @@ class BaseTorchEstimator(BaseEstimator):
     def _forget(self, *, keep_curves: bool) -> None:
         """Drop what earlier calls of `fit` and `partial_fit` accumulated."""
         for name in ("_random_state", "_optimizer_states"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if not keep_curves:
             for name in ("loss_curve_", "validation_loss_curve_"):
-                vars(self).pop(name, None)
+                self.__dict__.pop(name, None)
 
     def _store(self, module: Trainable, result: TrainingResult) -> None:
         self.module_ = module
@@ -299,10 +299,10 @@ class BaseTorchEstimator(BaseEstimator):
             )
 
     def _advice_on_divergence(self, result: TrainingResult) -> str:
-        epoch = len(result.loss_curve)
-        kept = f"the weights of epoch {epoch} are kept" if epoch else "nothing is kept of this call"
+        epoch = len(result.loss_curve) + 1
+        kept = "the last good weights are kept" if epoch > 1 else "nothing is kept of this call"
         return (
-            f"The loss of {type(self).__name__} stopped being finite in epoch {epoch + 1}; {kept}. "
+            f"The loss of {type(self).__name__} stopped being finite in epoch {epoch}; {kept}. "
             f"Lower learning_rate (now {self.learning_rate:g}), or scale X first, for example "
             "with StandardScaler."
         )
@@ -376,7 +376,7 @@ class BaseTorchEstimator(BaseEstimator):
 class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
     """An estimator that codes each row in `n_components` numbers, and back."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseTorchEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
     }

@@ -10,8 +10,9 @@ the second argument of ``forward``; no module may draw from torch's global gener
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -37,9 +38,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 def sample_noise(layers: nn.Module, x: Tensor, generator: torch.Generator) -> Any:
     """Draw what one training pass of `layers` over the batch `x` consumes, or None."""
-    if layers.training and hasattr(layers, "sample_noise"):
-        return layers.sample_noise(x, generator)
-    return None
+    sampler: Any = getattr(layers, "sample_noise", None)
+    return None if sampler is None or not layers.training else sampler(x, generator)
 
 
 def run(layers: nn.Module, x: Tensor, noise: Any = None) -> Tensor:
@@ -84,7 +84,7 @@ class Dense(BaseEstimator):
     0.2
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "widths": [tuple, list],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -169,7 +169,9 @@ class Dense(BaseEstimator):
 
     def _check(self) -> None:
         self._validate_params()
-        if not all(isinstance(w, Integral) and not isinstance(w, bool) and w > 0 for w in self.widths):
+        if not all(
+            isinstance(w, Integral) and not isinstance(w, bool) and w > 0 for w in self.widths
+        ):
             raise ValueError(
                 "The widths of hidden_layers must be positive integers, "
                 f"got {tuple(self.widths)!r}."
@@ -242,4 +244,4 @@ def make_linear(n_in: int, n_out: int) -> nn.Linear:
 
 
 def _pairs(widths: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(widths, widths[1:], strict=False))
+    return list(pairwise(widths))

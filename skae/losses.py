@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch.nn.functional as F
@@ -37,6 +37,6 @@ def mean_per_sample(error: Tensor) -> Tensor:
     return error.sum(1) / error.shape[1]
 
 
-def squared_weights(weights: list[Tensor]) -> Tensor:
+def squared_weights(weights: Sequence[Tensor]) -> Tensor:
     """Return half the sum of the squares of all `weights`, the penalty of weight decay."""
     return 0.5 * sum((weight.square().sum() for weight in weights), start=weights[0].new_zeros(()))

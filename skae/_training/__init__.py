@@ -3,7 +3,13 @@
 from ._data import as_rows, merge_equal_rows
 from ._engine import TrainingResult, train
 from ._reading import read
-from ._state import MAX_SEED, new_random_state, resolve_device, seeded_initialisation
+from ._state import (
+    MAX_SEED,
+    gradients_enabled,
+    new_random_state,
+    resolve_device,
+    seeded_initialisation,
+)
 from ._trainable import Trainable
 
 __all__ = [
@@ -11,6 +17,7 @@ __all__ = [
     "Trainable",
     "TrainingResult",
     "as_rows",
+    "gradients_enabled",
     "merge_equal_rows",
     "new_random_state",
     "read",

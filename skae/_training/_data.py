@@ -36,6 +36,11 @@ def as_tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
+def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    """Return `X` as an array, itself if it is one."""
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
 def as_rows(
     X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, device: torch.device
 ) -> Rows:
@@ -149,7 +154,7 @@ def merge_equal_rows(
     a row of weight two stands there once or twice make no difference to the gradient.
     In this form they make no difference to its rounding either.
     """
-    dense = X.toarray() if sparse.issparse(X) else X
+    dense = to_dense(X)
     dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
     as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
     _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)

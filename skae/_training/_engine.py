@@ -84,8 +84,8 @@ def train(
     Returns
     -------
     TrainingResult
-        With ending "diverged" the module holds the weights of the last epoch with a
-        finite loss.
+        With ending "diverged" the module holds the weights from the start of the last
+        epoch with a finite loss.
     """
     generator = torch.Generator(rows.device).manual_seed(seed)
     batches = Batches(rows, batch_size, generator)
@@ -115,8 +115,7 @@ def train(
     )
     diverged = False
     n_weights = sum(parameter.numel() for parameter in module.parameters())
-    # A caller's no_grad or inference_mode must not reach the training.
-    with threads_for(batches.sizes[0] * n_weights), torch.inference_mode(False), torch.enable_grad():
+    with threads_for(batches.sizes[0] * n_weights):
         try:
             net.partial_fit(batches)
         except _DivergedError:
@@ -125,8 +124,7 @@ def train(
         finally:
             module.eval()
             progress.close()
-    n_complete = max(len(net.history) - diverged, 0)
-    complete = [epoch for epoch in net.history[:n_complete] if "train_loss" in epoch]
+    complete = [epoch for epoch in net.history if math.isfinite(epoch.get("train_loss", math.nan))]
     if diverged:
         ending = "diverged"
     elif stopping is not None and stopping.misses_ >= stopping.patience:
@@ -196,9 +194,7 @@ class _Net(NeuralNet):
         if self.module_.training != training:
             self.module_.train(training)
         # The same noise each time, so that epochs differ by their weights alone.
-        generator = (
-            self.generator if training else torch.Generator(self.device).manual_seed(0)
-        )
+        generator = self.generator if training else torch.Generator(self.device).manual_seed(0)
         losses = []
         for x, weight in iterator:
             noise = self.module_.sample_noise(x, generator)
@@ -225,21 +221,31 @@ class _DivergedError(Exception):
 
 
 class _FiniteWeights(Callback):
-    """Keep the weights of the last good epoch and bring them back from a bad one."""
+    """Bring back the last good weights when the loss stops being finite.
+
+    The loss of an epoch is measured before each step, so it vouches for the weights at
+    the start of the epoch and says nothing yet about those at its end.
+    """
 
     def on_train_begin(self, net: _Net, **_: Any) -> None:
-        self._weights = list(net.module_.parameters())
-        self._state = [*self._weights, *net.module_.buffers()]
+        self._state = [*net.module_.parameters(), *net.module_.buffers()]
         self._good = [tensor.detach().clone() for tensor in self._state]
+        self._latest = [tensor.clone() for tensor in self._good]
 
-    @torch.no_grad()
     def on_epoch_end(self, net: _Net, **_: Any) -> None:
-        # A sum is finite if all its terms are; the last step of an epoch can spoil the
-        # weights while every loss was still finite.
-        total = sum(weight.sum() for weight in self._weights)
-        finite = math.isfinite(net.history[-1]["train_loss"]) and math.isfinite(total)
-        source, target = (self._state, self._good) if finite else (self._good, self._state)
-        for to, value in zip(target, source, strict=True):
-            to.copy_(value)
-        if not finite:
+        if not math.isfinite(net.history[-1]["train_loss"]):
+            _copy(self._good, self._state)
             raise _DivergedError
+        self._good, self._latest = self._latest, self._good
+        _copy(self._state, self._latest)
+
+    def on_train_end(self, net: _Net, **_: Any) -> None:
+        if not all(torch.isfinite(tensor).all() for tensor in self._state):
+            _copy(self._good, self._state)
+            raise _DivergedError
+
+
+@torch.no_grad()
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for value, to in zip(source, target, strict=True):
+        to.copy_(value)

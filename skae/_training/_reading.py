@@ -11,12 +11,12 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from ._data import as_tensor
+from ._data import as_tensor, to_dense
 from ._state import threads_for
 from ._trainable import Trainable
 
-# Numbers in the widest activation of a chunk: what stays in a processor's cache, and
-# what keeps an accelerator busy.
+# Numbers in the widest activation of a chunk: what stays in a processor's cache, and what
+# keeps an accelerator busy.
 _CHUNK_NUMBERS_CPU = 2**19
 _CHUNK_NUMBERS_ACCELERATOR = 2**24
 
@@ -46,12 +46,11 @@ def read(
     widest = max(*X.shape[1:], *(max(p.shape, default=1) for p in module.parameters()))
     numbers = _CHUNK_NUMBERS_CPU if device.type == "cpu" else _CHUNK_NUMBERS_ACCELERATOR
     chunk_rows = min(max(64, numbers // widest), X.shape[0])
-    output = None
+    output = torch.empty(0)
     with threads_for(chunk_rows * n_weights), torch.inference_mode():
         for chunk in gen_batches(X.shape[0], chunk_rows):
-            rows = X[chunk].toarray() if sparse.issparse(X) else X[chunk]
-            result = method(module, as_tensor(rows).to(device))
-            if output is None:
+            result = method(module, as_tensor(to_dense(X[chunk])).to(device))
+            if chunk.start == 0:
                 output = torch.empty((X.shape[0], *result.shape[1:]), dtype=dtype)
             output[chunk] = result
     return output.numpy()

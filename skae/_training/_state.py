@@ -53,6 +53,13 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def gradients_enabled() -> Iterator[None]:
+    """Train as usual inside a caller's ``no_grad`` or ``inference_mode``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
 def threads_for(work: int) -> Iterator[None]:
     """Use one thread while `work` multiply-adds at a time are too few to share.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -184,7 +184,7 @@ class Autoencoder(FeatureLearner):
     (1797, 64)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FeatureLearner._parameter_constraints,
         "hidden_layers": [tuple, list, HasMethods(["make_encoder", "make_decoder"])],
         "code_activation": [StrOptions(set(ACTIVATIONS))],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -198,7 +198,7 @@ class DenoisingAutoencoder(Autoencoder):
     (1797, 128)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Autoencoder._parameter_constraints,
         "noise": [StrOptions(set(NOISES))],
         "noise_level": [Interval(Real, 0, None, closed="left")],
@@ -259,7 +259,9 @@ class DenoisingAutoencoder(Autoencoder):
             noise=self.noise, noise_level=self.noise_level, **self._module_arguments(n_features)
         )
 
-    def corrupt(self, X: Any, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
+    def corrupt(
+        self, X: Any, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
         """Return the rows as the encoder sees them in training.
 
         Parameters
