@@ -224,7 +224,8 @@ class BaseTorchEstimator(BaseEstimator):
             "order": "C" if training else None,
         }
         try:
-            X = validate_data(self, X, reset=reset, **checks)
+            with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
+                X = validate_data(self, X, reset=reset, **checks)
         except ValueError as error:
             if "could not convert string to float" not in str(error):
                 if name != "X":

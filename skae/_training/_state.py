@@ -20,8 +20,9 @@ _SINGLE_THREAD_WORK = 2**25
 
 _generator_lock = threading.Lock()
 _threads_lock = threading.Lock()
-_threads_borrowers = 0
-_threads_before = 0
+_this_thread = threading.local()
+_borrowers = 0
+_lent_threads = 0
 
 
 def new_random_state(
@@ -63,26 +64,27 @@ def gradients_enabled() -> Iterator[None]:
 def threads_for(work: int) -> Iterator[None]:
     """Use one thread while `work` multiply-adds at a time are too few to share.
 
-    The number of threads is global to the process: the first of several concurrent
-    borrowers saves it, and the last one gives it back.
+    Torch keeps this number partly per thread and partly per process, where a new thread
+    finds what another one set: only the first of several concurrent borrowers knows
+    what to give back.
     """
-    global _threads_borrowers, _threads_before
-    if work >= _SINGLE_THREAD_WORK:
+    global _borrowers, _lent_threads
+    if work >= _SINGLE_THREAD_WORK or getattr(_this_thread, "borrows", False):
         yield
         return
     with _threads_lock:
-        if _threads_borrowers == 0:
-            _threads_before = torch.get_num_threads()
-            if _threads_before != 1:
-                torch.set_num_threads(1)
-        _threads_borrowers += 1
+        if _borrowers == 0:
+            _lent_threads = torch.get_num_threads()
+        _borrowers += 1
+    _this_thread.borrows = True
     try:
+        torch.set_num_threads(1)
         yield
     finally:
+        _this_thread.borrows = False
         with _threads_lock:
-            _threads_borrowers -= 1
-            if _threads_borrowers == 0 and _threads_before != 1:
-                torch.set_num_threads(_threads_before)
+            _borrowers -= 1
+            torch.set_num_threads(_lent_threads)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -158,9 +158,9 @@ class Autoencoder(FeatureLearner):
 
     Notes
     -----
-    The network trains in float32 and is applied in the dtype of the input. A row of
-    weight two and the same row given twice are the same to a fit whose rows are one
-    batch; otherwise they agree on average over the order of the rows.
+    The network trains in float32 and is applied in the dtype of the input. To a fit
+    whose rows are one batch, a row of weight two and the same row given twice are the
+    same; in several batches a repeated row also makes for more steps.
 
     The bits of a fit do not depend on `n_jobs` as long as one step is small (fewer than
     some 30 million multiply-adds, batch rows times weights), since such a step runs in one thread.

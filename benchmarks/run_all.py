@@ -1,0 +1,19 @@
+"""Runs all benchmarks, one after another, each in its own process.
+
+Command: ``python benchmarks/run_all.py``, or ``make bench``
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    scripts = sorted(Path(__file__).parent.glob("bench_*.py"))
+    failed = [s.name for s in scripts if subprocess.run([sys.executable, str(s)]).returncode]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Bad input: one clear sentence before any training."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import quick
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from skae import Autoencoder, DenoisingAutoencoder
+from skae._training import Trainable
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Fail if a step is trained."""
+    monkeypatch.setattr(Trainable, "training_step", lambda *_: pytest.fail("it trained"))
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1.0, np.nan]], r"NaN(.|\n)*{name}(.|\n)*imputer"),
+        ([[1.0, np.inf]], r"infinity"),
+        ([[1.0, 1e300]], r"too large for dtype\('float32'\)"),
+        (np.zeros((0, 3)), r"0 sample\(s\).*minimum of 1 is required by {name}"),
+        (np.zeros((3, 0)), r"0 feature\(s\).*minimum of 1 is required by {name}"),
+        ([["red", "blue"]], r"{name} needs numbers, but X holds strings.*OneHotEncoder"),
+        (
+            pd.DataFrame({"size": [1.0, 2.0], "colour": ["red", "blue"]}),
+            r"{name} needs numbers, but column\(s\) 'colour' of X hold strings",
+        ),
+        ([1.0, 2.0], r"Expected 2D array"),
+        (np.zeros((2, 2, 2)), r"(dim 3|3D array)"),
+        (np.array([[1j]]), r"Complex data not supported"),
+        (sparse.csr_matrix([[1.0, np.nan]]), r"NaN"),
+    ],
+    ids=str,
+)
+def test_bad_rows(estimator_class, method, X, message):
+    with pytest.raises(ValueError, match=message.format(name=estimator_class.__name__)):
+        getattr(quick(estimator_class), method)(X)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 0}, r"'n_components'.*\[1, inf\)"),
+        ({"n_components": 2.5}, r"'n_components'"),
+        ({"learning_rate": -1e-3}, r"'learning_rate'.*\(0.0, inf\)"),
+        ({"learning_rate": 0}, r"'learning_rate'"),
+        ({"loss": "mse"}, r"'loss'.*'squared_error'"),
+        ({"code_activation": "cube"}, r"'code_activation'.*'sigmoid'"),
+        ({"hidden_layers": 128}, r"'hidden_layers'.*tuple.*make_encoder"),
+        ({"hidden_layers": "128"}, r"'hidden_layers'"),
+        ({"hidden_layers": (0,)}, r"hidden_layers must be positive integers, got \(0,\)"),
+        ({"hidden_layers": ("a",)}, r"hidden_layers must be positive integers"),
+        ({"batch_size": 0}, r"'batch_size'"),
+        ({"batch_size": "all"}, r"'batch_size'.*'auto'"),
+        ({"max_iter": 0}, r"'max_iter'"),
+        ({"tol": -1}, r"'tol'"),
+        ({"n_iter_no_change": 0}, r"'n_iter_no_change'"),
+        ({"validation_fraction": 1.0}, r"'validation_fraction'"),
+        ({"weight_decay": -1}, r"'weight_decay'"),
+        ({"random_state": "seed"}, r"'random_state'"),
+        ({"device": "nonsense"}, r"device='nonsense' is not available.*device='auto'"),
+        ({"device": 1}, r"'device'"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(estimator_class, table, method, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(quick(estimator_class, **parameters), method)(table)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+@pytest.mark.usefixtures("untrained")
+def test_missing_gpu(estimator_class, table):
+    with pytest.raises(ValueError, match="device='cuda' is not available on this machine"):
+        quick(estimator_class, device="cuda").fit(table)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("noise", "level", "message"),
+    [
+        ("pepper", 0.3, "'noise'.*'salt_and_pepper'"),
+        ("gaussian", -1.0, "'noise_level'"),
+        ("masking", 1.5, "noise_level is the fraction.*at most 1, got 1.5"),
+        ("swap", 2, "noise_level is the fraction"),
+    ],
+)
+def test_bad_noise(table, noise, level, message):
+    with pytest.raises(ValueError, match=message):
+        quick(DenoisingAutoencoder, noise=noise, noise_level=level).fit(table)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(3), r"sample_weight.shape == \(3,\), expected \(300,\)"),
+        (np.full(300, -1.0), "[Nn]egative values.*sample_weight"),
+        (np.zeros(300), "zero|is 0 for every row"),
+        (np.full(300, np.nan), "sample_weight.*NaN"),
+        (np.ones((300, 2)), "must be 1D array or scalar"),
+    ],
+    ids=["length", "negative", "zero", "nan", "shape"],
+)
+def test_bad_weights(estimator_class, table, method, weight, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(quick(estimator_class), method)(table, sample_weight=weight)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_bad_validation_rows(estimator_class, table):
+    for bad, message in [
+        (table[:, :3], "X_val.*3 features.*expecting 5 features"),
+        (np.full((3, 5), np.nan), "X_val.*NaN"),
+        (table[:0], "X_val.*0 sample"),
+    ]:
+        with pytest.raises(ValueError, match=rf"(?s){message}"):
+            quick(estimator_class).fit(table, X_val=bad)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_nothing_to_hold_out(estimator_class, table):
+    with pytest.raises(ValueError, match=r"cannot hold out rows.*n_samples=1.*X_val"):
+        quick(estimator_class, early_stopping=True).fit(table[:1])
+
+
+def test_reading_with_the_wrong_width(estimator_class, table):
+    estimator = quick(estimator_class, n_components=2).fit(table)
+    for method in ("transform", "score_samples", "score", "reconstruct", "partial_fit"):
+        with pytest.raises(ValueError, match=r"3 features.*expecting 5 features"):
+            getattr(estimator, method)(table[:, :3])
+    with pytest.raises(ValueError, match=r"X has 5 columns.*n_components=2"):
+        estimator.inverse_transform(table)
+
+
+def test_reading_before_fitting(estimator_class, table):
+    for method in ("transform", "inverse_transform", "score_samples", "score", "reconstruct"):
+        with pytest.raises(NotFittedError):
+            getattr(quick(estimator_class), method)(table)
+
+
+def test_one_column_and_constant_columns(estimator_class):
+    constant = np.full((30, 1), 3.0)
+    estimator = quick(estimator_class).fit(constant)
+    assert np.isfinite(estimator.transform(constant)).all()
+    assert np.isfinite(estimator.score_samples(constant)).all()
+
+
+def test_set_params_after_fit_does_not_break_reading(table):
+    autoencoder = quick(Autoencoder, n_components=2).fit(table)
+    codes = autoencoder.set_params(n_components=4).transform(table)
+    assert codes.shape == (300, 2)
+    assert len(autoencoder.get_feature_names_out()) == 2
+    assert autoencoder.inverse_transform(codes).shape == (300, 5)

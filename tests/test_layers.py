@@ -1,0 +1,86 @@
+"""Layers between features and code."""
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from sklearn.base import clone
+from torch import nn
+
+from skae.layers import BatchNorm, Dense, Dropout
+
+
+def shapes(module):
+    return [tuple(p.shape) for p in module.parameters() if p.ndim > 1]
+
+
+@pytest.mark.parametrize(
+    ("widths", "encoder_shapes"),
+    [((), [(3, 10)]), ((7,), [(7, 10), (3, 7)]), ((7, 5), [(7, 10), (5, 7), (3, 5)])],
+)
+def test_decoder_mirrors_encoder(widths, encoder_shapes):
+    layers = Dense(widths, activation="tanh")
+    encoder = layers.make_encoder(10, 3)
+    decoder = layers.make_decoder(10, 3, encoder)
+    assert shapes(encoder) == encoder_shapes
+    assert shapes(decoder) == [shape[::-1] for shape in reversed(encoder_shapes)]
+    assert decoder(encoder(torch.rand(4, 10))).shape == (4, 10)
+    n_hidden = len(widths)
+    assert sum(isinstance(layer, nn.Tanh) for layer in (*encoder, *decoder)) == 2 * n_hidden
+
+
+def test_dense_is_a_scikit_learn_parameter_object():
+    layers = Dense((8, 4), dropout=0.5)
+    copy = clone(layers)
+    assert copy is not layers
+    assert copy.get_params() == layers.get_params()
+    assert repr(layers) == "Dense(dropout=0.5, widths=(8, 4))"
+
+
+def test_dropout_is_a_function_of_its_noise():
+    dropout = Dropout(0.25, (4,))
+    x = torch.ones(1, 4)
+    uniform = torch.tensor([[0.0, 0.2, 0.3, 0.9]])
+    assert_allclose(dropout(x, uniform), [[0, 0, 1 / 0.75, 1 / 0.75]])
+    assert torch.equal(dropout(x), x)
+
+
+def test_dropout_masks_are_drawn_from_the_given_generator():
+    encoder = Dense((50, 20), dropout=0.5).make_encoder(10, 3)
+    x = torch.rand(6, 10)
+    masks = encoder.sample_noise(x, torch.Generator().manual_seed(0))
+    assert [mask.shape for mask in masks] == [(6, 50), (6, 20)]
+    assert torch.equal(encoder(x, masks), encoder(x, masks))
+    assert not torch.equal(encoder(x, masks), encoder(x))
+
+
+def test_batch_norm_takes_a_batch_of_one_row_by_its_running_statistics():
+    norm = BatchNorm(3).train()
+    norm(torch.randn(100, 3) * 5 + 2)
+    before = norm.running_mean.clone()
+    x = torch.rand(1, 3)
+    in_training = norm(x)
+    assert torch.equal(norm.running_mean, before)
+    assert torch.equal(in_training, norm.eval()(x))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"widths": 8},
+        {"widths": (0,)},
+        {"widths": (8, -1)},
+        {"widths": (8.5,)},
+        {"widths": ("a",)},
+        {"widths": (True,)},
+        {"activation": "cube"},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+        {"batch_norm": "yes"},
+    ],
+)
+def test_bad_parameters_are_named(parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"{name}.*(Dense|hidden_layers)") as caught:
+        Dense(**parameters).make_encoder(4, 2)
+    if name == "activation":
+        assert "relu" in str(caught.value)

@@ -1,0 +1,126 @@
+"""The engine: rows, batches, and the global state that it borrows."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from skae._training import as_rows, merge_equal_rows, resolve_device, seeded_initialisation
+from skae._training._data import Batches
+from skae._training._state import _SINGLE_THREAD_WORK, threads_for
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(1, 5), (5, 5), (6, 5), (101, 10), (99, 100)])
+def test_batches_hold_every_row_once_in_nearly_equal_sizes(n_rows, batch_size):
+    X = np.arange(n_rows, dtype=np.float32)[:, None]
+    rows = as_rows(X, X[:, 0] + 1, CPU)
+    batches = Batches(rows, batch_size, torch.Generator().manual_seed(0))
+    seen, sizes = [], []
+    for x, weight in batches:
+        assert_array_equal(weight, x[:, 0] + 1)
+        seen += x[:, 0].tolist()
+        sizes.append(len(x))
+    assert sorted(seen) == list(range(n_rows))
+    assert sizes == batches.sizes
+    assert len(sizes) == len(batches) == -(-n_rows // batch_size)
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
+    assert float(batches.share.sum()) == pytest.approx(1)
+
+
+def test_order_is_drawn_anew_each_epoch():
+    X = np.arange(50, dtype=np.float32)[:, None]
+    batches = Batches(as_rows(X, None, CPU), 10, torch.Generator().manual_seed(0))
+    first = torch.cat([x.clone() for x, _ in batches])
+    second = torch.cat([x.clone() for x, _ in batches])
+    assert not torch.equal(first, second)
+    in_order = torch.cat([x.clone() for x, _ in Batches(as_rows(X, None, CPU), 10)])
+    assert_array_equal(in_order, X)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
+def test_sparse_rows_equal_dense_rows(container):
+    dense = np.random.default_rng(0).random((40, 9)).astype(np.float32)
+    dense[dense < 0.8] = 0
+    dense[[0, 17, 39]] = 0  # empty rows, the first and the last too
+    rows = as_rows(container(dense), None, CPU)
+    index = torch.tensor([39, 3, 3, 0, 17, 22])
+    assert_array_equal(rows.take(index), dense[index])
+    assert_array_equal(rows.all(), dense)
+
+
+def test_duplicate_entries_of_a_csr_matrix_add_up():
+    X = sparse.csr_matrix(
+        (np.array([1, 2, 3], np.float32), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 3)
+    )
+    assert_array_equal(as_rows(X, None, CPU).all(), [[0, 3, 0], [3, 0, 0]])
+    assert X.nnz == 3  # the caller's matrix is as it was
+
+
+def test_equal_rows_merge_to_a_weighted_set():
+    X = np.array([[1, 2], [0, 0], [1, 2], [-0.0, 0]], np.float32)
+    rows, weight = merge_equal_rows(X, None)
+    shuffled_rows, shuffled_weight = merge_equal_rows(sparse.csr_matrix(X[[3, 0, 2, 1]]), None)
+    assert_array_equal(rows, shuffled_rows)
+    assert_array_equal(weight, shuffled_weight)
+    assert sorted(map(tuple, rows.tolist())) == [(0, 0), (1, 2)]
+    assert_array_equal(weight, [2, 2])
+
+
+def test_initialisation_is_seeded_and_gives_the_generator_back():
+    before = torch.get_rng_state()
+    with seeded_initialisation(5):
+        first = torch.nn.Linear(3, 3).weight
+    with seeded_initialisation(5):
+        second = torch.nn.Linear(3, 3).weight
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_threads_come_back_from_concurrent_borrowers():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = {}
+
+    def borrow(name, enter, entered, leave):
+        enter.wait(10)
+        with threads_for(1), threads_for(1):
+            seen[name] = torch.get_num_threads()
+            entered.set()
+            leave.wait(10)
+        seen[name, "after"] = torch.get_num_threads()
+
+    try:
+        # One comes first, another while it is in, and the first leaves first.
+        events = [threading.Event() for _ in range(4)]
+        first_in, first_out, second_in, second_out = events
+        go = threading.Event()
+        first = threading.Thread(target=borrow, args=("first", go, first_in, first_out))
+        second = threading.Thread(target=borrow, args=("second", first_in, second_in, second_out))
+        first.start(), second.start()
+        go.set()
+        second_in.wait(10)
+        first_out.set()
+        first.join()
+        second_out.set()
+        second.join()
+        assert seen == {"first": 1, "second": 1, ("first", "after"): 2, ("second", "after"): 2}
+        assert torch.get_num_threads() == 2
+        with threads_for(_SINGLE_THREAD_WORK):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_devices():
+    assert resolve_device("cpu") == CPU
+    assert resolve_device(CPU) == CPU
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for unavailable in ("cuda:99", "xpu", "nonsense"):
+        with pytest.raises(ValueError, match=f"device='{unavailable}' is not available.*'auto'"):
+            resolve_device(unavailable)
