@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-
-
-class Rows(Protocol):
-    """Rows of which a batch can be taken as a dense tensor."""
-
-    n_rows: int
-    device: torch.device
-    weight: Tensor | None
-
-    def take(self, index: Tensor) -> Tensor:
-        """Return the rows at `index`, dense, on the device."""
-        ...
-
-    def all(self) -> Tensor:
-        """Return all rows, dense, on the device."""
-        ...
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -52,34 +35,61 @@ def as_rows(
     return kind(X, on_device, device)
 
 
-class DenseRows:
+class Rows:
+    """Rows of which a batch can be taken as a dense tensor.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    weight : Tensor of shape (n_rows,) or None
+        Weight of each row, on the device.
+    device : torch.device
+        Where the batches are.
+    """
+
+    def __init__(self, n_rows: int, weight: Tensor | None, device: torch.device):
+        self.n_rows, self.weight, self.device = n_rows, weight, device
+        self._buffer = torch.empty(0)
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return the rows at `index`, dense; the next call overwrites them."""
+        raise NotImplementedError
+
+    def all(self) -> Tensor:
+        """Return all rows, dense."""
+        raise NotImplementedError
+
+    def _batch(self, n_rows: int, like: Tensor, *shape: int) -> Tensor:
+        """Return memory for a batch, the same each time: fresh memory costs a few percent."""
+        if len(self._buffer) < n_rows:
+            self._buffer = like.new_empty((n_rows, *shape))
+        return self._buffer if len(self._buffer) == n_rows else self._buffer[:n_rows]
+
+
+class DenseRows(Rows):
     """A dense table, kept where it is if the device is too small for it."""
 
     def __init__(self, X: np.ndarray, weight: Tensor | None, device: torch.device):
-        self.n_rows, self.device, self.weight = len(X), device, weight
+        super().__init__(len(X), weight, device)
         self._table = as_tensor(X)
         if _fits(X.nbytes, device):
             self._table = self._table.to(device)
-        # One buffer for all batches: fresh memory for each costs a few percent.
-        self._buffer = torch.empty(0, dtype=self._table.dtype, device=self._table.device)
 
     def take(self, index: Tensor) -> Tensor:
-        n_rows = len(index)
-        if len(self._buffer) < n_rows:
-            self._buffer = self._table.new_empty((n_rows, *self._table.shape[1:]))
-        batch = self._buffer if len(self._buffer) == n_rows else self._buffer[:n_rows]
-        torch.index_select(self._table, 0, index.to(self._table.device), out=batch)
-        return batch.to(self.device)
+        table = self._table
+        batch = self._batch(len(index), table, *table.shape[1:])
+        return torch.index_select(table, 0, index.to(table.device), out=batch).to(self.device)
 
     def all(self) -> Tensor:
         return self._table.to(self.device)
 
 
-class SparseRows:
+class SparseRows(Rows):
     """A CSR table on the device, of which only a batch at a time is made dense."""
 
     def __init__(self, X: sparse.csr_matrix, weight: Tensor | None, device: torch.device):
-        self.n_rows, self.device, self.weight = X.shape[0], device, weight
+        super().__init__(X.shape[0], weight, device)
         self._n_columns = X.shape[1]
         if not X.has_canonical_format:
             X = X.copy()
@@ -95,10 +105,9 @@ class SparseRows:
         # Entry number k of the batch is entry k + (start - first) of the table.
         row = torch.repeat_interleave(count)
         entry = torch.arange(len(row), device=self.device) + (start - first)[row]
-        column = self._indices[entry]
-        out = torch.zeros(len(index), self._n_columns, dtype=torch.float32, device=self.device)
-        out.view(-1)[row * self._n_columns + column] = self._data[entry]
-        return out
+        batch = self._batch(len(index), self._data, self._n_columns).zero_()
+        batch.view(-1)[row * self._n_columns + self._indices[entry]] = self._data[entry]
+        return batch
 
     def all(self) -> Tensor:
         return self.take(torch.arange(self.n_rows, device=self.device))

@@ -13,10 +13,10 @@ from sklearn.utils import check_random_state
 #: Upper bound of the seeds drawn from a `RandomState`.
 MAX_SEED = np.iinfo(np.int32).max
 
-# Below about this many multiply-adds in one pass over a batch, a second thread costs
-# more than it brings (`benchmarks/bench_threads.py`). One thread then also makes the bits of the
-# result independent of how many threads the caller, or a joblib worker, has.
-_SINGLE_THREAD_WORK = 2**25
+# Below this many multiply-adds in one pass over a batch, more threads cost time or bring
+# little (`benchmarks/bench_threads.py`). One thread makes the bits of the result independent of
+# how many threads the caller, or a joblib worker, has.
+_SINGLE_THREAD_WORK = 2**24
 
 _generator_lock = threading.Lock()
 _threads_lock = threading.Lock()

@@ -163,7 +163,7 @@ class Autoencoder(FeatureLearner):
     same; in several batches a repeated row also makes for more steps.
 
     The bits of a fit do not depend on `n_jobs` as long as one step is small (fewer than
-    some 30 million multiply-adds, batch rows times weights), since such a step runs in one thread.
+    some 17 million multiply-adds, batch rows times weights), since such a step runs in one thread.
     Larger ones use torch's threads, and matrix products over another number of threads
     can round differently.
 

@@ -1,0 +1,107 @@
+"""The package as a whole: what its import costs, and that its docs are true."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import public_estimators
+from numpydoc.docscrape import ClassDoc
+
+import skae
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(*arguments, **settings):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=True, **settings
+    ).stdout
+
+
+def test_import_brings_neither_matplotlib_nor_pandas():
+    # scikit-learn imports pandas by itself where there is one, and does without it.
+    hide = "import sys; sys.modules['pandas'] = sys.modules['matplotlib'] = None; "
+    assert python("-c", hide + "import skae; print(skae.__version__)") == skae.__version__ + "\n"
+
+
+def documented(estimator_class, section):
+    return {entry.name: entry for entry in ClassDoc(estimator_class)[section]}
+
+
+def test_every_parameter_is_documented_in_order(estimator_class):
+    names = list(inspect.signature(estimator_class).parameters)
+    assert list(documented(estimator_class, "Parameters")) == names
+
+
+def test_every_default_is_documented(estimator_class):
+    entries = documented(estimator_class, "Parameters")
+    for name, parameter in inspect.signature(estimator_class).parameters.items():
+        stated = entries[name].type.split("default=")[1]
+        assert eval(stated) == parameter.default, name
+
+
+def test_every_attribute_is_documented(estimator_class):
+    X = np.random.default_rng(0).random((20, 3))
+    fitted = estimator_class(max_iter=2).fit(X)
+    public = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
+    assert public <= set(documented(estimator_class, "Attributes"))
+
+
+def test_shared_parameters_are_worded_alike():
+    words = {}
+    for one in public_estimators():
+        for section in ("Parameters", "Attributes"):
+            for name, entry in documented(one, section).items():
+                assert words.setdefault(name, (entry.type, entry.desc)) == (entry.type, entry.desc)
+
+
+def test_every_public_method_is_documented(estimator_class):
+    for name, method in inspect.getmembers(estimator_class, inspect.isfunction):
+        if name.startswith("_") or not method.__module__.startswith("skae"):
+            continue
+        signature = [p for p in inspect.signature(method).parameters if p != "self"]
+        for parameter in signature:
+            assert re.search(rf"^ *{parameter} : ", method.__doc__, re.M), (name, parameter)
+        assert "Returns\n" in method.__doc__, name
+
+
+def test_every_public_name_stands_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in skae.__all__ if name not in readme] == []
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md"])
+def test_examples_of_the_docs_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / path).read_text(), re.M | re.S)
+    assert blocks
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, path, "exec"), namespace)
+
+
+def test_main_job(tmp_path):
+    """`make demo` reaches its figure and draws its pictures."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    table = python(str(ROOT / "examples/plot_digits_pipeline.py"), str(tmp_path), env=environment)
+    accuracy = {
+        line.split("  ")[0]: float(re.search(r" (0\.\d{4}) ", line)[1])
+        for line in table.splitlines()
+        if re.search(r" 0\.\d{4} ", line)
+    }
+    assert set(accuracy) == {
+        "raw pixels",
+        "PCA",
+        "BernoulliRBM",
+        "Autoencoder",
+        "DenoisingAutoencoder",
+    }
+    assert accuracy["DenoisingAutoencoder"] >= 0.980
+    assert accuracy["raw pixels"] == pytest.approx(0.9555, abs=0.01)  # known for this split
+    assert "device: " in table
+    assert len(list(tmp_path.glob("*.png"))) == 3
