@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -22,12 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_array,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._training import (
     MAX_SEED,
@@ -40,8 +34,10 @@ from ._training import (
     read,
     resolve_device,
     seeded_initialisation,
+    to_cpu,
     train,
 )
+from ._validation import all_or_nothing, mean_one, validate_rows, validate_weight
 
 
 class BaseTorchEstimator(BaseEstimator):
@@ -120,14 +116,15 @@ class BaseTorchEstimator(BaseEstimator):
         ConvergenceWarning
             If `max_iter` is reached before the loss stops improving.
         """
-        with _all_or_nothing(self), gradients_enabled():
+        with all_or_nothing(self), gradients_enabled():
             warm = self.warm_start and hasattr(self, "module_")
-            X = self._validate(X, reset=not warm, training=True)
-            weight = _validate_weight(sample_weight, X)
+            X = validate_rows(self, X, reset=not warm, training=True)
+            self._check_values(X)
+            weight = validate_weight(sample_weight, X)
             device = resolve_device(self.device)
             random_state = new_random_state(self.random_state)
             if X_val is not None:
-                X_val = self._validate(X_val, reset=False, training=True, name="X_val")
+                X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
             module = self._new_module(X.shape[1], random_state)
             if warm:
                 self._load_weights(module)
@@ -142,12 +139,12 @@ class BaseTorchEstimator(BaseEstimator):
                 weight_val = None
             result = train(
                 module.to(device),
-                as_rows(X, _mean_one(weight), device),
+                as_rows(X, mean_one(weight), device),
                 seed=random_state.randint(MAX_SEED),
                 learning_rate=self.learning_rate,
                 batch_size=batch_size,
                 max_iter=self.max_iter,
-                validation=None if X_val is None else as_rows(X_val, _mean_one(weight_val), device),
+                validation=None if X_val is None else as_rows(X_val, mean_one(weight_val), device),
                 patience=self.n_iter_no_change,
                 tol=self.tol,
                 verbose=bool(self.verbose),
@@ -183,10 +180,11 @@ class BaseTorchEstimator(BaseEstimator):
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
         """
-        with _all_or_nothing(self), gradients_enabled():
+        with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
-            X = self._validate(X, reset=first, training=True)
-            weight = _validate_weight(sample_weight, X)
+            X = validate_rows(self, X, reset=first, training=True)
+            self._check_values(X)
+            weight = validate_weight(sample_weight, X)
             if first:
                 device = resolve_device(self.device)
                 self._random_state = new_random_state(self.random_state)
@@ -211,33 +209,6 @@ class BaseTorchEstimator(BaseEstimator):
             self._optimizer_states = result.optimizer_states
             self._store(module, result)
         return self
-
-    def _validate(
-        self, X: Any, *, reset: bool, training: bool = False, name: str = "X"
-    ) -> np.ndarray | sparse.csr_matrix:
-        """Check `X` and return it as an array or CSR matrix: float32 to train, or its own float."""
-        if isinstance(X, torch.Tensor):
-            X = X.detach().cpu().numpy()
-        checks = {
-            "accept_sparse": "csr",
-            "dtype": np.float32 if training else [np.float64, np.float32],
-            "order": "C" if training else None,
-        }
-        try:
-            with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
-                X = validate_data(self, X, reset=reset, **checks)
-        except ValueError as error:
-            if "could not convert string to float" not in str(error):
-                if name != "X":
-                    raise ValueError(f"{name} does not fit the training rows: {error}") from error
-                raise
-            raise ValueError(
-                f"{type(self).__name__} needs numbers, but {_name_text_columns(X, name)} "
-                f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
-            ) from error
-        if training:
-            self._check_values(X)
-        return X
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):
@@ -312,10 +283,10 @@ class BaseTorchEstimator(BaseEstimator):
 
     def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
         check_is_fitted(self)
-        return read(self.module_, method, self._validate(X, reset=False))
+        return read(self.module_, method, validate_rows(self, X, reset=False))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is.
+        """Return how normal each row is; of an autoencoder, minus its mean error per feature.
 
         Parameters
         ----------
@@ -346,7 +317,7 @@ class BaseTorchEstimator(BaseEstimator):
         float
         """
         scores = self.score_samples(X)
-        weight = _validate_weight(sample_weight, scores[:, None])
+        weight = validate_weight(sample_weight, scores[:, None])
         return float(np.average(scores, weights=weight))
 
     # -- scikit-learn's protocols --------------------------------------------------------
@@ -360,7 +331,7 @@ class BaseTorchEstimator(BaseEstimator):
         state = dict(super().__getstate__())
         if "module_" in state and self.device_.type != "cpu":
             state["module_"] = copy.deepcopy(self.module_).cpu()
-            state["_optimizer_states"] = _to_cpu(state.get("_optimizer_states"))
+            state["_optimizer_states"] = to_cpu(state.get("_optimizer_states"))
             state["device_"] = torch.device("cpu")
         return state
 
@@ -428,49 +399,3 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-@contextmanager
-def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
-    """Give an estimator back its attributes if fitting it fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def _validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
-    if sample_weight is None:
-        return None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
-    return weight
-
-
-def _mean_one(weight: np.ndarray | None) -> np.ndarray | None:
-    """Scale the weights to a mean of 1; None if they are all equal."""
-    if weight is None or (weight == weight[0]).all():
-        return None
-    return weight / weight.mean()
-
-
-def _name_text_columns(X: Any, name: str) -> str:
-    if hasattr(X, "select_dtypes"):
-        columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
-        return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
-    return f"{name} holds strings"
-
-
-def _to_cpu(state: Any) -> Any:
-    """Move the tensors in nested dicts and lists to the CPU."""
-    if isinstance(state, torch.Tensor):
-        return state.cpu()
-    if isinstance(state, dict):
-        return {key: _to_cpu(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [_to_cpu(value) for value in state]
-    return state

@@ -528,14 +528,19 @@ def test_ctrl_c_leaves_a_fitted_estimator(estimator_class, table, monkeypatch, m
         signal.raise_signal(signal.SIGINT)
         return loss
 
+    # A shell that runs the tests in the background has the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     estimator = quick(estimator_class, max_iter=50, batch_size=100)
     expectation = (
         pytest.warns(UserWarning, match="interrupted by user")
         if method == "fit"
         else contextlib.nullcontext()
     )
-    with steps_do(press_ctrl_c, 7 if method == "fit" else 1, monkeypatch), expectation:
-        getattr(estimator, method)(table)
+    try:
+        with steps_do(press_ctrl_c, 7 if method == "fit" else 1, monkeypatch), expectation:
+            getattr(estimator, method)(table)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert estimator.n_iter_ == (2 if method == "fit" else 0)
     assert np.isfinite(estimator.transform(table)).all()
 

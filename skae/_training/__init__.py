@@ -9,6 +9,7 @@ from ._state import (
     new_random_state,
     resolve_device,
     seeded_initialisation,
+    to_cpu,
 )
 from ._trainable import Trainable
 
@@ -23,5 +24,6 @@ __all__ = [
     "read",
     "resolve_device",
     "seeded_initialisation",
+    "to_cpu",
     "train",
 ]

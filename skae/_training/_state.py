@@ -1,10 +1,11 @@
-"""Torch's global state: read, borrowed and always given back."""
+"""Torch's global state, borrowed and always given back, and its devices."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,3 +114,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "use device='auto' to take what there is, or device='cpu'."
         ) from error
     return resolved
+
+
+def to_cpu(state: Any) -> Any:
+    """Move the tensors in nested dicts and lists to the CPU."""
+    if isinstance(state, torch.Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: to_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [to_cpu(value) for value in state]
+    return state

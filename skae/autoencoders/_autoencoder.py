@@ -286,18 +286,3 @@ class Autoencoder(FeatureLearner):
         if per_feature:
             return self._read(X, lambda module, x: module.reconstruction_error(x))
         return -self.score_samples(X)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus the mean error per feature of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Higher is more normal. The score of a row does not depend on the other rows.
-        """
-        return super().score_samples(X)

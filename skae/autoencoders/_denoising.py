@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .._training import MAX_SEED, as_rows, new_random_state
+from .._validation import validate_rows
 from ._autoencoder import Autoencoder, AutoencoderModule
 
 
@@ -276,7 +277,7 @@ class DenoisingAutoencoder(Autoencoder):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        x = as_rows(self._validate(X, reset=False, training=True), None, self.device_).all()
+        x = as_rows(validate_rows(self, X, reset=False, training=True), None, self.device_).all()
         seed = new_random_state(random_state).randint(MAX_SEED)
         generator = torch.Generator(self.device_).manual_seed(seed)
         return self.module_.corrupt(x, self.module_.noise.draw(x, generator)).cpu().numpy()

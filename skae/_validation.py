@@ -1,0 +1,101 @@
+"""What a user hands in, checked: one clear sentence where it does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+
+def validate_rows(
+    estimator: BaseEstimator, X: Any, *, reset: bool, training: bool = False, name: str = "X"
+) -> np.ndarray | sparse.csr_matrix:
+    """Check rows and return them as an array or CSR matrix.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose features they should have.
+    X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+        The rows.
+    reset : bool
+        Whether these rows define the features of the estimator.
+    training : bool
+        Whether to return float32 in C order, rather than float32 or float64 as it is.
+    name : str
+        What the caller calls the rows.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a finite table of numbers with the features of the estimator.
+    """
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    try:
+        with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
+            return validate_data(
+                estimator,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=np.float32 if training else [np.float64, np.float32],
+                order="C" if training else None,
+            )
+    except ValueError as error:
+        if "could not convert string to float" in str(error):
+            raise ValueError(
+                f"{type(estimator).__name__} needs numbers, but {_name_text_columns(X, name)} "
+                f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
+            ) from error
+        if name != "X":
+            raise ValueError(f"{name} does not fit the training rows: {error}") from error
+        raise
+
+
+def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
+    """Check sample weights, which may be None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight per row, all finite, none negative and one positive.
+    """
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
+    return weight
+
+
+def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
+    """Scale weights to a mean of 1; None if they are all equal."""
+    if weight is None or (weight == weight[0]).all():
+        return None
+    return weight / weight.mean()
+
+
+@contextmanager
+def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator back its attributes if fitting it fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _name_text_columns(X: Any, name: str) -> str:
+    if hasattr(X, "select_dtypes"):
+        columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
+        return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
+    return f"{name} holds strings"
