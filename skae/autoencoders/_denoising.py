@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .._inheritance import inherit_parameters
 from .._training import MAX_SEED, as_rows, new_random_state
 from .._validation import validate_rows
 from ._autoencoder import Autoencoder, AutoencoderModule
@@ -90,6 +91,7 @@ class DenoisingModule(AutoencoderModule):
         return self.noise.corrupt(x, draws, self.noise_level)
 
 
+@inherit_parameters
 class DenoisingAutoencoder(Autoencoder):
     """Denoising autoencoder: learns to rebuild a clean row from a corrupted one.
 
@@ -115,63 +117,11 @@ class DenoisingAutoencoder(Autoencoder):
     noise_level : float, default=0.3
         Standard deviation of the gaussian noise in the units of `X`; for the other kinds
         the fraction of corrupted entries, at most 1.
-    hidden_layers : tuple of int or object, default=(128,)
-        Widths of the hidden layers between features and code, mirrored by the decoder;
-        ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
-        object with the methods `make_encoder` and `make_decoder`.
-    code_activation : str, default="identity"
-        Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
-        "softplus", "sigmoid" or "tanh".
-    loss : str, default="squared_error"
-        Error of an entry: "squared_error", "absolute_error", "huber" (with threshold 1)
-        or "binary_cross_entropy". For the last one the reconstruction lies between 0 and
-        1, and so should the values of `X`.
-    weight_decay : float, default=0.0
-        Weight of the penalty: half the sum of the squared weights, without the biases.
-    learning_rate : float, default=1e-3
-        Step size of Adam (Kingma and Ba 2015).
-    batch_size : int or "auto", default="auto"
-        Upper bound of the rows in a batch; rows are spread evenly over the batches.
-        "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
-        Upper bound of the epochs.
-    tol : float, default=1e-4
-        Smallest improvement of the loss that counts for `n_iter_no_change`.
-    n_iter_no_change : int, default=10
-        Number of epochs without an improvement by `tol` after which the fit stops.
-    early_stopping : bool, default=False
-        Whether to hold out `validation_fraction` of the rows, to stop by their loss, and
-        to keep the weights of the best epoch. Without it the training loss decides.
-    validation_fraction : float, default=0.1
-        Fraction of the rows to hold out for `early_stopping`.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
-    device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
-        "cuda", "mps" or another name that torch knows.
-    random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the order of the rows and the noise. The same int
-        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
-        not touch numpy's global generator.
-    verbose : bool or int, default=0
-        Whether to show a progress bar with the loss.
 
     Attributes
     ----------
     module_ : torch.nn.Module
         The fitted network, on `device_`.
-    n_iter_ : int
-        Number of epochs trained.
-    loss_curve_ : list of float
-        Mean training loss of each epoch.
-    validation_loss_curve_ : list of float or None
-        Mean loss of the validation rows after each epoch; None without validation.
-    n_features_in_ : int
-        Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `X` has string column names.
-    device_ : torch.device
-        Where the network is.
 
     See Also
     --------
@@ -200,7 +150,6 @@ class DenoisingAutoencoder(Autoencoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Autoencoder._parameter_constraints,
         "noise": [StrOptions(set(NOISES))],
         "noise_level": [Interval(Real, 0, None, closed="left")],
     }
@@ -213,40 +162,9 @@ class DenoisingAutoencoder(Autoencoder):
         *,
         noise: str = "gaussian",
         noise_level: float = 0.3,
-        hidden_layers: Sequence[int] | Any = (128,),
-        code_activation: str = "identity",
-        loss: str = "squared_error",
-        weight_decay: float = 0.0,
-        learning_rate: float = 1e-3,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        warm_start: bool = False,
-        device: str | torch.device = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool | int = 0,
+        **parameters: Any,
     ):
-        super().__init__(
-            n_components,
-            hidden_layers=hidden_layers,
-            code_activation=code_activation,
-            loss=loss,
-            weight_decay=weight_decay,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            tol=tol,
-            n_iter_no_change=n_iter_no_change,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            warm_start=warm_start,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        super().__init__(n_components, **parameters)
         self.noise = noise
         self.noise_level = noise_level
 
