@@ -94,6 +94,13 @@ def test_partial_fit_goes_on_bit_for_bit_after_a_pickle(estimator_class, table):
     assert_array_equal(straight.transform(table), resumed.transform(table))
 
 
+def test_partial_fit_takes_a_changed_learning_rate(estimator_class, table):
+    estimator = quick(estimator_class).partial_fit(table)
+    before = estimator.transform(table)
+    estimator.set_params(learning_rate=1e-30).partial_fit(table)
+    assert_allclose(estimator.transform(table), before, rtol=1e-12)
+
+
 def test_concurrent_fits_in_threads_give_the_same_bits(estimator_class, table):
     from joblib import Parallel, delayed
 

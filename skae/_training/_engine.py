@@ -177,6 +177,8 @@ class _Net(NeuralNet):
         ]
         for optimizer, state in zip(self.optimizers_, self.optimizer_states or [], strict=False):
             optimizer.load_state_dict(state)
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate  # it may have changed since
         return self
 
     def get_split_datasets(self, X: Batches, y: Any = None, **_: Any) -> tuple[Any, Any]:
