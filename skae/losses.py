@@ -40,3 +40,8 @@ def mean_per_sample(error: Tensor) -> Tensor:
 def squared_weights(weights: Sequence[Tensor]) -> Tensor:
     """Return half the sum of the squares of all `weights`, the penalty of weight decay."""
     return 0.5 * sum((weight.square().sum() for weight in weights), start=weights[0].new_zeros(()))
+
+
+def absolute_weights(weights: Sequence[Tensor]) -> Tensor:
+    """Return the sum of the absolute values of all `weights`, the L1 penalty."""
+    return sum((weight.abs().sum() for weight in weights), start=weights[0].new_zeros(()))

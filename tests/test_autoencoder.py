@@ -1,6 +1,7 @@
 """The plain autoencoder against theory and twins."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -64,10 +65,10 @@ def test_overcomplete_code_learns_the_identity(table):
     assert -autoencoder.score(table) < 1e-3 * table.var()
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_fit_equals_a_plain_torch_loop(digits, weight_decay):
+@pytest.mark.parametrize(("weight_decay", "l1"), [(0.0, 0.0), (0.1, 0.0), (0.0, 1e-3)])
+def test_fit_equals_a_plain_torch_loop(digits, weight_decay, l1):
     X = digits[:100]  # one batch: the order of the rows does not matter
-    settings = {"hidden_layers": (20,), "n_components": 6, "weight_decay": weight_decay}
+    settings = {"hidden_layers": (20,), "n_components": 6, "weight_decay": weight_decay, "l1": l1}
     start = quick(Autoencoder, **settings, max_iter=1, learning_rate=1e-30).fit(X).module_
     net = nn.Sequential(*start.encoder, *start.decoder).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -75,8 +76,9 @@ def test_fit_equals_a_plain_torch_loop(digits, weight_decay):
     losses = []
     for _ in range(30):
         optimizer.zero_grad()
-        penalty = sum((p**2).sum() for name, p in net.named_parameters() if "weight" in name)
-        loss = F.mse_loss(net(x), x) + weight_decay / 2 * penalty
+        weights = [p for name, p in net.named_parameters() if "weight" in name]
+        penalty = sum(weight_decay / 2 * (w**2).sum() + l1 * w.abs().sum() for w in weights)
+        loss = F.mse_loss(net(x), x) + penalty
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -138,3 +140,68 @@ def test_tied_weights_are_shared_and_learned(table):
     assert -autoencoder.score(table) < 0.5 * table.var()
     n_weights = sum(p.numel() for p in autoencoder.module_.parameters())
     assert n_weights == 5 * 8 + 8 * 2 + (8 + 2) + (8 + 5)
+
+
+LINEAR = {"hidden_layers": (), "learning_rate": 1e-2, "tol": 0}
+
+
+def test_ordered_linear_components_are_those_of_pca_in_order():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)) * [4, 2, 1, 0.2]
+    X = (X - X.mean(axis=0)) @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    settings = LINEAR | {"batch_size": 400, "max_iter": 3000, "n_iter_no_change": 3000}
+    autoencoder = quick(Autoencoder, n_components=3, ordered=True, **settings).fit(X)
+    for k in (1, 2, 3):
+        shorter = autoencoder.truncate(k)
+        pca = PCA(k).fit(X)
+        pca_error = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
+        assert -shorter.score(X) < pca_error + 0.01 * X.var()
+
+    assert len(autoencoder.get_feature_names_out()) == 3
+
+
+def test_truncated_estimator_keeps_the_first_components(digits):
+    autoencoder = quick(Autoencoder, n_components=8, ordered=True).fit(digits)
+    shorter = autoencoder.truncate(3)
+    codes = autoencoder.transform(digits)
+    assert_array_equal(shorter.transform(digits), codes[:, :3])
+    zeroed = codes * (np.arange(8) < 3)
+    assert_array_equal(shorter.reconstruct(digits), autoencoder.inverse_transform(zeroed))
+    assert len(shorter.get_feature_names_out()) == shorter.n_components == 3
+    assert_array_equal(shorter.truncate(2).transform(digits), codes[:, :2])
+    assert autoencoder.transform(digits).shape[1] == 8  # the first is as it was
+
+
+def test_truncate_needs_ordered_components(digits):
+    with pytest.raises(ValueError, match="ordered=True"):
+        quick(Autoencoder).fit(digits).truncate(3)
+    for k in (0, 9):
+        with pytest.raises(ValueError, match=f"from 1 to 8, got {k}"):
+            quick(Autoencoder, n_components=8, ordered=True).fit(digits).truncate(k)
+
+
+def test_inpainting_solves_for_the_missing_entries():
+    # Rows on a plane: three known entries of five determine the other two.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2)) @ rng.normal(size=(2, 5))
+    autoencoder = quick(Autoencoder, n_components=2, max_iter=2000, **LINEAR).fit(X)
+    mask = np.zeros(X.shape, dtype=bool)
+    mask[::2, 1] = mask[::3, 4] = True
+    filled = autoencoder.inpaint(np.where(mask, np.nan, X), mask, max_iter=3000, tol=1e-7)
+    assert_array_equal(filled[~mask], X[~mask])
+    assert np.abs(filled - X)[mask].mean() < 0.05 * np.abs(X)[mask].mean()
+    # Each row by itself, whatever the others need.
+    alone = autoencoder.inpaint(X[:1], mask[:1], max_iter=3000, tol=1e-7)
+    assert_allclose(alone, filled[:1], rtol=1e-10)
+
+
+def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
+    X = pd.DataFrame(table, columns=list("abcde"))
+    autoencoder = quick(Autoencoder).fit(X)
+    mask = np.zeros(X.shape, dtype=bool)
+    mask[:, 2] = True
+    from_frame = autoencoder.inpaint(X, mask)
+    with pytest.warns(UserWarning, match="feature names"):
+        assert_array_equal(from_frame, autoencoder.inpaint(table, mask))
+    with pytest.raises(ValueError, match=r"mask has shape \(300,\).*\(300, 5\)"):
+        autoencoder.inpaint(X, mask[:, 0])

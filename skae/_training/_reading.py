@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ _CHUNK_NUMBERS_ACCELERATOR = 2**24
 
 def read(
     module: Trainable,
-    method: Callable[[Trainable, Tensor], Tensor],
+    method: Callable[[Any, Tensor], Tensor],
     X: np.ndarray | sparse.csr_matrix,
 ) -> np.ndarray:
     """Return ``method(module, rows)`` for the rows of `X`, in the dtype of `X`.

@@ -2,84 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from scipy import sparse
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from torch import Tensor, nn
+from sklearn.utils.validation import check_is_fitted
 
-from .._training import Trainable
+from .._training import read
+from .._validation import validate_rows
 from ..base import FeatureLearner
-from ..layers import ACTIVATIONS, make_layers, run, sample_noise
-from ..losses import ERRORS, mean_per_sample, squared_weights
-
-
-class AutoencoderModule(Trainable):
-    """The error of the decoded code, plus the penalty on the weights."""
-
-    weight_decay: Tensor
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        code_activation: str,
-        loss: str,
-        weight_decay: float,
-    ):
-        super().__init__()
-        self.encoder = encoder
-        self.code_activation = ACTIVATIONS[code_activation]()
-        self.decoder = decoder
-        self.error = ERRORS[loss]
-        self.output_activation = nn.Sigmoid() if loss == "binary_cross_entropy" else nn.Identity()
-        self.register_buffer(
-            "weight_decay", torch.tensor(weight_decay, dtype=torch.float32), persistent=False
-        )
-        self._decays = weight_decay > 0
-        self._draws = any(hasattr(part, "sample_noise") for part in (encoder, decoder))
-
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
-        if not self._draws:
-            return None
-        return tuple(sample_noise(part, x, generator) for part in (self.encoder, self.decoder))
-
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
-        return self.reconstruction_loss(x, x, noise)
-
-    def reconstruction_loss(self, source: Tensor, target: Tensor, noise: Any) -> Tensor:
-        """Return the loss of reconstructing `target` from `source`, per sample."""
-        encoder_noise, decoder_noise = noise if noise is not None else (None, None)
-        code = self.code_activation(run(self.encoder, source, encoder_noise))
-        output = run(self.decoder, code, decoder_noise)
-        loss = mean_per_sample(self.error(output, target))
-        if self._decays:
-            weights = [p for p in self.parameters() if p.ndim > 1]
-            loss = loss + self.weight_decay * squared_weights(weights)
-        return loss
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.code_activation(self.encoder(x))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self.output_activation(self.decoder(z))
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Return the decoded code of each sample."""
-        return self.decode(self.encode(x))
-
-    def reconstruction_error(self, x: Tensor) -> Tensor:
-        """Return the error of each entry of the batch."""
-        return self.error(self.decoder(self.encode(x)), x)
-
-    def log_score(self, x: Tensor) -> Tensor:
-        return -mean_per_sample(self.reconstruction_error(x))
+from ..layers import ACTIVATIONS, make_layers
+from ..losses import ERRORS
+from ._module import AutoencoderModule
 
 
 class Autoencoder(FeatureLearner):
@@ -106,6 +46,13 @@ class Autoencoder(FeatureLearner):
         1, and so should the values of `X`.
     weight_decay : float, default=0.0
         Weight of the penalty: half the sum of the squared weights, without the biases.
+    l1 : float, default=0.0
+        Weight of the penalty: the sum of the absolute weights, without the biases.
+    ordered : bool, default=False
+        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        2014): each row keeps, while training, only as many of the first components as is
+        drawn uniformly for it, so that the first k components alone rebuild it as well
+        as k can. `truncate` then gives the estimator of any smaller width.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -172,6 +119,9 @@ class Autoencoder(FeatureLearner):
     G. E. Hinton and R. R. Salakhutdinov, Reducing the Dimensionality of Data with Neural
     Networks, Science 313 (2006).
 
+    O. Rippel, M. Gelbart and R. Adams, Learning Ordered Representations with Nested
+    Dropout, ICML 2014.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -190,6 +140,8 @@ class Autoencoder(FeatureLearner):
         "code_activation": [StrOptions(set(ACTIVATIONS))],
         "loss": [StrOptions(set(ERRORS))],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "l1": [Interval(Real, 0, None, closed="left")],
+        "ordered": ["boolean"],
     }
 
     module_: AutoencoderModule
@@ -202,6 +154,8 @@ class Autoencoder(FeatureLearner):
         code_activation: str = "identity",
         loss: str = "squared_error",
         weight_decay: float = 0.0,
+        l1: float = 0.0,
+        ordered: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 200,
@@ -219,6 +173,8 @@ class Autoencoder(FeatureLearner):
         self.code_activation = code_activation
         self.loss = loss
         self.weight_decay = weight_decay
+        self.l1 = l1
+        self.ordered = ordered
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -240,9 +196,12 @@ class Autoencoder(FeatureLearner):
         return {
             "encoder": encoder,
             "decoder": layers.make_decoder(n_features, self.n_components, encoder),
+            "n_components": self.n_components,
             "code_activation": self.code_activation,
             "loss": self.loss,
             "weight_decay": self.weight_decay,
+            "l1": self.l1,
+            "ordered": self.ordered,
         }
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
@@ -286,3 +245,86 @@ class Autoencoder(FeatureLearner):
         if per_feature:
             return self._read(X, lambda module, x: module.reconstruction_error(x))
         return -self.score_samples(X)
+
+    def truncate(self, n_components: int) -> Self:
+        """Return the fitted estimator of the first `n_components` components.
+
+        Parameters
+        ----------
+        n_components : int
+            Width of the code to keep, at most that of this estimator.
+
+        Returns
+        -------
+        Autoencoder
+            A copy whose codes are the first columns of this one's, and which rebuilds
+            rows from these.
+
+        Raises
+        ------
+        ValueError
+            If the components are not ordered, or there are not so many.
+        """
+        check_is_fitted(self)
+        if not self.module_.ordered:
+            raise ValueError(
+                "truncate needs components in the order of what they bring; fit with ordered=True."
+            )
+        if not 1 <= n_components <= self._n_features_out:
+            raise ValueError(
+                f"n_components must be from 1 to {self._n_features_out}, got {n_components}."
+            )
+        shorter = copy.deepcopy(self)
+        shorter.n_components = shorter._n_features_out = n_components
+        shorter.module_.n_kept = n_components
+        return shorter
+
+    def inpaint(
+        self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
+    ) -> np.ndarray:
+        """Fill in missing entries by what the network makes of the others.
+
+        The missing entries start at `fill_value` and are replaced by their reconstruction
+        until they change no more, each row by itself.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; the values of missing entries (NaN, say) are ignored.
+        mask : array-like of bool of shape (n_samples, n_features)
+            Where entries are missing.
+        fill_value : float, default=0.0
+            Value to start from.
+        max_iter : int, default=100
+            Upper bound of the reconstructions.
+        tol : float, default=1e-4
+            Largest change of an entry with which a row is done.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, with the missing entries filled in and the others as they were.
+
+        Raises
+        ------
+        ValueError
+            If `mask` has not the shape of `X`.
+        """
+        check_is_fitted(self)
+        shape = np.shape(X)
+        mask = np.asarray(mask, dtype=bool)
+        if mask.shape != shape:
+            raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
+        known = X.mask(mask, fill_value) if hasattr(X, "mask") else np.where(mask, fill_value, X)
+        filled = validate_rows(self, known, reset=False).copy()
+        mask = mask.reshape(filled.shape)
+        active = np.flatnonzero(mask.any(axis=1))
+        for _ in range(max_iter):
+            if not len(active):
+                break
+            rebuilt = read(self.module_, lambda module, x: module.reconstruct(x), filled[active])
+            updated = np.where(mask[active], rebuilt, filled[active])
+            change = np.abs(updated - filled[active]).max(axis=1)
+            filled[active] = updated
+            active = active[change > tol]
+        return filled.reshape(shape)

@@ -15,7 +15,8 @@ from torch import Tensor
 from .._inheritance import inherit_parameters
 from .._training import MAX_SEED, as_rows, new_random_state
 from .._validation import validate_rows
-from ._autoencoder import Autoencoder, AutoencoderModule
+from ._autoencoder import Autoencoder
+from ._module import AutoencoderModule
 
 
 class Noise(NamedTuple):

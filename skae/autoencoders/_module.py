@@ -1,0 +1,95 @@
+"""The network of every autoencoder, and what it minimises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .._training import Trainable
+from ..layers import ACTIVATIONS, run, sample_noise
+from ..losses import ERRORS, absolute_weights, mean_per_sample, squared_weights
+
+
+class AutoencoderModule(Trainable):
+    """The error of the decoded code, plus the penalties on the weights."""
+
+    weight_decay: Tensor
+    l1: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        n_components: int,
+        code_activation: str,
+        loss: str,
+        weight_decay: float,
+        l1: float,
+        ordered: bool,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.code_activation = ACTIVATIONS[code_activation]()
+        self.decoder = decoder
+        self.error = ERRORS[loss]
+        self.output_activation = nn.Sigmoid() if loss == "binary_cross_entropy" else nn.Identity()
+        for name, value in [("weight_decay", weight_decay), ("l1", l1)]:
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+        self._penalises = weight_decay > 0 or l1 > 0
+        self._draws = ordered or any(hasattr(part, "sample_noise") for part in (encoder, decoder))
+        self.n_components = self.n_kept = n_components
+        self.ordered = ordered
+
+    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+        if not self._draws:
+            return None
+        n_kept = None
+        if self.ordered:
+            shape = (len(x), 1)
+            n_kept = torch.randint(
+                1, self.n_components + 1, shape, generator=generator, device=x.device
+            )
+        parts = (self.encoder, self.decoder)
+        return *(sample_noise(part, x, generator) for part in parts), n_kept
+
+    def loss(self, x: Tensor, noise: Any) -> Tensor:
+        return self.reconstruction_loss(x, x, noise)
+
+    def reconstruction_loss(self, source: Tensor, target: Tensor, noise: Any) -> Tensor:
+        """Return the loss of reconstructing `target` from `source`, per sample."""
+        encoder_noise, decoder_noise, n_kept = noise if noise is not None else (None,) * 3
+        code = self.code_activation(run(self.encoder, source, encoder_noise))
+        if n_kept is not None:
+            code = code * (torch.arange(self.n_components, device=code.device) < n_kept)
+        output = run(self.decoder, code, decoder_noise)
+        loss = mean_per_sample(self.error(output, target))
+        if self._penalises:
+            weights = [p for p in self.parameters() if p.ndim > 1]
+            loss = loss + self.weight_decay * squared_weights(weights)
+            loss = loss + self.l1 * absolute_weights(weights)
+        return loss
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.code_activation(self.encoder(x))[:, : self.n_kept]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.output_activation(self.decode_linear(z))
+
+    def decode_linear(self, z: Tensor) -> Tensor:
+        """Return the output of the decoder before its activation; missing components are 0."""
+        return self.decoder(F.pad(z, (0, self.n_components - z.shape[1])))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return the decoded code of each sample."""
+        return self.decode(self.encode(x))
+
+    def reconstruction_error(self, x: Tensor) -> Tensor:
+        """Return the error of each entry of the batch."""
+        return self.error(self.decode_linear(self.encode(x)), x)
+
+    def log_score(self, x: Tensor) -> Tensor:
+        return -mean_per_sample(self.reconstruction_error(x))
