@@ -18,7 +18,6 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -28,7 +27,9 @@ from ._training import (
     Trainable,
     TrainingResult,
     as_rows,
+    drop_weightless,
     gradients_enabled,
+    hold_out,
     merge_equal_rows,
     new_random_state,
     read,
@@ -81,6 +82,18 @@ class BaseTorchEstimator(BaseEstimator):
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of, or refuse, validated training values that do not suit the objective."""
 
+    def _initialise(
+        self,
+        module: Any,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Give an untrained network a start from the training rows, if it has one."""
+
+    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
+        """Keep what the fitted network says of the rows that it was just trained on."""
+
     # -- fitting ---------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -128,15 +141,19 @@ class BaseTorchEstimator(BaseEstimator):
             module = self._new_module(X.shape[1], random_state)
             if warm:
                 self._load_weights(module)
-            if weight is not None and not weight.all():
-                X, weight = X[weight > 0], weight[weight > 0]
+            X, weight = drop_weightless(X, weight)
             batch_size = self._batch_size(X)
             if X.shape[0] <= batch_size:
                 X, weight = merge_equal_rows(X, weight)
             if self.early_stopping and X_val is None:
-                X, weight, X_val, weight_val = self._hold_out(X, weight, random_state)
+                X, weight, X_val, weight_val = hold_out(
+                    X, weight, self.validation_fraction, random_state
+                )
             else:
                 weight_val = None
+            self._forget(keep_curves=warm)
+            if not warm:
+                self._initialise(module, X, weight, random_state)
             result = train(
                 module.to(device),
                 as_rows(X, mean_one(weight), device),
@@ -151,8 +168,8 @@ class BaseTorchEstimator(BaseEstimator):
             )
             if result.ending == "diverged" and not result.loss_curve:
                 raise ValueError(self._advice_on_divergence(result))
-            self._forget(keep_curves=warm)
             self._store(module, result)
+            self._after_fit(X, weight)
         self._comment_on(result)
         return self
 
@@ -193,8 +210,7 @@ class BaseTorchEstimator(BaseEstimator):
                 module, device = self.module_, self.device_
             if not hasattr(self, "_random_state"):  # fit came before
                 self._random_state = new_random_state(self.random_state)
-            if weight is not None and not weight.all():
-                X, weight = X[weight > 0], weight[weight > 0]
+            X, weight = drop_weightless(X, weight)
             result = train(
                 module,
                 as_rows(X, weight, device),
@@ -208,6 +224,7 @@ class BaseTorchEstimator(BaseEstimator):
                 raise ValueError(self._advice_on_divergence(result))
             self._optimizer_states = result.optimizer_states
             self._store(module, result)
+            self._after_fit(X, weight)
         return self
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
@@ -228,26 +245,15 @@ class BaseTorchEstimator(BaseEstimator):
             return min(200, X.shape[0])
         return min(int(self.batch_size), X.shape[0])
 
-    def _hold_out(self, X: Any, weight: Any, random_state: np.random.RandomState) -> tuple:
-        if X.shape[0] < 2:
-            raise ValueError(
-                f"{type(self).__name__} cannot hold out rows for early stopping with n_samples=1; "
-                "set early_stopping=False, or give X_val."
-            )
-        train_rows, held_out = train_test_split(
-            np.arange(X.shape[0]), test_size=self.validation_fraction, random_state=random_state
-        )
-        if weight is None:
-            return X[train_rows], None, X[held_out], None
-        return X[train_rows], weight[train_rows], X[held_out], weight[held_out]
-
     def _forget(self, *, keep_curves: bool) -> None:
-        """Drop what earlier calls of `fit` and `partial_fit` accumulated."""
-        for name in ("_random_state", "_optimizer_states"):
-            self.__dict__.pop(name, None)
-        if not keep_curves:
-            for name in ("loss_curve_", "validation_loss_curve_"):
-                self.__dict__.pop(name, None)
+        """Drop what earlier calls of `fit` and `partial_fit` left."""
+        kept = {"n_features_in_", "feature_names_in_"}
+        if keep_curves:
+            kept |= {"loss_curve_", "validation_loss_curve_"}
+        for name in list(vars(self)):
+            fitted = name.endswith("_") or name in ("_random_state", "_optimizer_states")
+            if fitted and name not in kept:
+                delattr(self, name)
 
     def _store(self, module: Trainable, result: TrainingResult) -> None:
         self.module_ = module

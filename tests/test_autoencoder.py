@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from torch import nn
 
-from skae import Autoencoder
+from skae import Autoencoder, DenoisingAutoencoder
 from skae.layers import Dense
 
 
@@ -205,3 +207,92 @@ def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
         assert_array_equal(from_frame, autoencoder.inpaint(table, mask))
     with pytest.raises(ValueError, match=r"mask has shape \(300,\).*\(300, 5\)"):
         autoencoder.inpaint(X, mask[:, 0])
+
+
+@pytest.mark.parametrize(
+    "hidden_layers",
+    [(), (12,), Dense((9,), activation="identity"), Dense((10,), tied_weights=True)],
+    ids=str,
+)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_start_from_pca_is_pca(table, hidden_layers, container):
+    settings = {"hidden_layers": hidden_layers, "init": "pca", "learning_rate": 1e-30}
+    autoencoder = quick(Autoencoder, n_components=4, **settings).fit(container(table))
+    pca = PCA(4).fit(table)
+    codes = autoencoder.transform(table)
+    assert_allclose(np.abs(codes), np.abs(pca.transform(table)), rtol=1e-3, atol=1e-4)
+    rebuilt = pca.inverse_transform(pca.transform(table))
+    assert_allclose(autoencoder.reconstruct(table), rebuilt, rtol=1e-3, atol=1e-4)
+    assert autoencoder.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-4)
+    assert autoencoder.r2_ == pytest.approx(autoencoder.r2_pca_, abs=1e-4)
+
+
+def test_a_network_started_from_pca_keeps_more_than_pca(digits):
+    autoencoder = quick(
+        Autoencoder, n_components=8, hidden_layers=(64,), init="pca", max_iter=60
+    ).fit(digits)
+    pca = PCA(8).fit(digits)
+    assert autoencoder.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-4)
+    residual = ((digits - autoencoder.reconstruct(digits)) ** 2).sum()
+    variance = digits.var(axis=0, dtype=np.float64).sum() * len(digits)
+    assert autoencoder.r2_ == pytest.approx(1 - residual / variance, abs=1e-5)
+    assert autoencoder.r2_ > autoencoder.r2_pca_ + 0.05
+    # Nothing of it is left after a fit without.
+    autoencoder.set_params(init="glorot").fit(digits)
+    assert not hasattr(autoencoder, "r2_")
+    assert not hasattr(autoencoder, "r2_pca_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layers": (20, 20)}, "at most one hidden layer"),
+        ({"hidden_layers": (5,)}, "at least 2 [*] n_components"),
+        ({"hidden_layers": Dense((20,), activation="tanh")}, "can be PCA"),
+        ({"hidden_layers": Dense((20,), dropout=0.5)}, "can be PCA"),
+        ({"code_activation": "relu"}, "code_activation='identity'"),
+        ({"n_components": 6, "hidden_layers": ()}, "at most min.*=5, got 6"),
+    ],
+    ids=str,
+)
+def test_networks_that_cannot_start_from_pca(table, parameters, message):
+    settings = {"n_components": 3, "hidden_layers": (20,), "init": "pca"} | parameters
+    with pytest.raises(ValueError, match=message):
+        quick(Autoencoder, **settings).fit(table)
+
+
+def test_explained_reconstruction_ratio_is_the_curve_of_truncate(digits):
+    autoencoder = quick(Autoencoder, n_components=6, ordered=True, max_iter=40).fit(digits)
+    curve = autoencoder.explained_reconstruction_ratio_
+    variance = digits.var(axis=0, dtype=np.float64).mean()
+    for k in (1, 3, 6):
+        ratio = 1 - -autoencoder.truncate(k).score(digits) / variance
+        assert curve[k - 1] == pytest.approx(ratio, abs=1e-5)
+    assert (np.diff(curve) > 0).all()
+
+
+def test_pretrained_layers_start_deep_networks_ahead(digits):
+    deep = {"hidden_layers": Dense((48, 40), activation="sigmoid"), "n_components": 8}
+    start = quick(Autoencoder, **deep, max_iter=30, pretrain=True, tol=0)
+    first_epoch = start.fit(digits).loss_curve_[0]
+    plain = quick(Autoencoder, **deep, max_iter=30, tol=0).fit(digits)
+    assert first_epoch < plain.loss_curve_[0]
+    assert start.loss_curve_[-1] < plain.loss_curve_[-1]
+    again = clone(start).fit(digits)
+    assert_array_equal(again.transform(digits), start.transform(digits))
+
+
+def test_pretrained_weights_are_those_of_single_layers(digits):
+    stacked = quick(
+        DenoisingAutoencoder, hidden_layers=(20,), pretrain=True, learning_rate=1e-30, max_iter=1
+    ).fit(digits)
+    encoder = stacked.module_.encoder
+    start = quick(DenoisingAutoencoder, hidden_layers=(20,), max_iter=1).fit(digits).module_.encoder
+    assert encoder[0].weight.shape == start[0].weight.shape == (20, 64)
+    assert not torch.allclose(encoder[0].weight, start[0].weight)
+
+
+@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"batch_norm": True}, {"tied_weights": True}])
+def test_layers_that_cannot_be_pretrained(table, option):
+    with pytest.raises(ValueError, match="pretrain=True needs"):
+        quick(Autoencoder, hidden_layers=Dense((8,), **option), pretrain=True).fit(table)

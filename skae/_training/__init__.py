@@ -1,6 +1,6 @@
 """The engine: trains every `Trainable`, and applies it."""
 
-from ._data import as_rows, merge_equal_rows
+from ._data import as_rows, drop_weightless, hold_out, merge_equal_rows
 from ._engine import TrainingResult, train
 from ._reading import read
 from ._state import (
@@ -18,7 +18,9 @@ __all__ = [
     "Trainable",
     "TrainingResult",
     "as_rows",
+    "drop_weightless",
     "gradients_enabled",
+    "hold_out",
     "merge_equal_rows",
     "new_random_state",
     "read",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 
@@ -168,6 +169,35 @@ def merge_equal_rows(
     as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
     _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
     return dense[first], np.bincount(group, weights=weight)
+
+
+def drop_weightless(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
+) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+    """Leave out the rows of weight 0."""
+    if weight is None or weight.all():
+        return X, weight
+    return X[weight > 0], weight[weight > 0]
+
+
+def hold_out(
+    X: np.ndarray | sparse.csr_matrix,
+    weight: np.ndarray | None,
+    fraction: float,
+    random_state: np.random.RandomState,
+) -> tuple:
+    """Split rows and weights in training and validation: X, weight, X_val, weight_val."""
+    if X.shape[0] < 2:
+        raise ValueError(
+            "Early stopping cannot hold out rows with n_samples=1; set early_stopping=False, "
+            "or give X_val."
+        )
+    train_rows, held_out = train_test_split(
+        np.arange(X.shape[0]), test_size=fraction, random_state=random_state
+    )
+    if weight is None:
+        return X[train_rows], None, X[held_out], None
+    return X[train_rows], weight[train_rows], X[held_out], weight[held_out]
 
 
 def _fits(n_bytes: int, device: torch.device) -> bool:

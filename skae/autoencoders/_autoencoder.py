@@ -11,14 +11,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import read
+from .._training import MAX_SEED, read
 from .._validation import validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
 from ..losses import ERRORS
+from ._initialisation import pretrain, start_from_pca
 from ._module import AutoencoderModule
 
 
@@ -53,6 +55,15 @@ class Autoencoder(FeatureLearner):
         2014): each row keeps, while training, only as many of the first components as is
         drawn uniformly for it, so that the first k components alone rebuild it as well
         as k can. `truncate` then gives the estimator of any smaller width.
+    init : {"glorot", "pca"}, default="glorot"
+        Start of the weights: drawn (Glorot and Bengio 2010), or such that the code is
+        that of PCA. The latter needs a linear network, or one hidden layer of at least
+        ``2 * n_components`` ReLU units, and `code_activation` "identity". It applies to
+        `fit`, not to `partial_fit`.
+    pretrain : bool, default=False
+        Whether `fit` first trains the layers one by one, each as an estimator of this
+        kind on the codes of the layer before (Vincent et al. 2010). For `Dense` layers
+        without dropout, batch normalisation and tied weights.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -97,6 +108,14 @@ class Autoencoder(FeatureLearner):
         Names of the features, if `X` has string column names.
     device_ : torch.device
         Where the network is.
+    r2_ : float
+        Fraction of the variance of the training rows that the reconstruction keeps. Only
+        after `fit` with ``init="pca"``.
+    r2_pca_ : float
+        The same of PCA with as many components.
+    explained_reconstruction_ratio_ : ndarray of shape (n_components,)
+        Fraction of the variance of the training rows (of the last chunk, after
+        `partial_fit`) that the first 1, 2, ... components keep. Only with `ordered`.
 
     See Also
     --------
@@ -142,6 +161,8 @@ class Autoencoder(FeatureLearner):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "ordered": ["boolean"],
+        "init": [StrOptions({"glorot", "pca"})],
+        "pretrain": ["boolean"],
     }
 
     module_: AutoencoderModule
@@ -156,6 +177,8 @@ class Autoencoder(FeatureLearner):
         weight_decay: float = 0.0,
         l1: float = 0.0,
         ordered: bool = False,
+        init: str = "glorot",
+        pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 200,
@@ -175,6 +198,8 @@ class Autoencoder(FeatureLearner):
         self.weight_decay = weight_decay
         self.l1 = l1
         self.ordered = ordered
+        self.init = init
+        self.pretrain = pretrain
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -212,6 +237,32 @@ class Autoencoder(FeatureLearner):
                 "for example with MinMaxScaler.",
                 stacklevel=5,
             )
+
+    def _initialise(
+        self,
+        module: AutoencoderModule,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        if self.pretrain:
+            pretrain(self, module, X, weight, random_state)
+        if self.init == "pca":
+            pca = start_from_pca(module, X, random_state.randint(MAX_SEED))
+            self.r2_pca_ = float(pca.explained_variance_ratio_.sum())
+
+    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
+        beside_pca = hasattr(self, "r2_pca_")
+        if not self.ordered and not beside_pca:
+            return
+        widths = range(1 if self.ordered else self.n_components, self.n_components + 1)
+        errors = read(self.module_, lambda m, x: m.squared_error_by_width(x, widths), X)
+        variance = StandardScaler(with_mean=False).fit(X, sample_weight=weight).var_.sum()
+        kept = 1 - np.average(errors, axis=0, weights=weight) / variance
+        if self.ordered:
+            self.explained_reconstruction_ratio_ = kept
+        if beside_pca:
+            self.r2_ = float(kept[-1])
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return each row rebuilt from its code.

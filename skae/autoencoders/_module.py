@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,11 +62,19 @@ class AutoencoderModule(Trainable):
 
     def reconstruction_loss(self, source: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of reconstructing `target` from `source`, per sample."""
-        encoder_noise, decoder_noise, n_kept = noise if noise is not None else (None,) * 3
-        code = self.code_activation(run(self.encoder, source, encoder_noise))
+        return self.decoding_loss(self.training_code(source, noise), target, noise)
+
+    def training_code(self, x: Tensor, noise: Any) -> Tensor:
+        """Return the code of each sample as training sees it, with the noise of the layers."""
+        encoder_noise, _, n_kept = noise if noise is not None else (None,) * 3
+        code = self.code_activation(run(self.encoder, x, encoder_noise))
         if n_kept is not None:
             code = code * (torch.arange(self.n_components, device=code.device) < n_kept)
-        output = run(self.decoder, code, decoder_noise)
+        return code
+
+    def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
+        """Return the loss of decoding `code` where `target` is wanted, per sample."""
+        output = run(self.decoder, code, None if noise is None else noise[1])
         loss = mean_per_sample(self.error(output, target))
         if self._penalises:
             weights = [p for p in self.parameters() if p.ndim > 1]
@@ -93,3 +102,9 @@ class AutoencoderModule(Trainable):
 
     def log_score(self, x: Tensor) -> Tensor:
         return -mean_per_sample(self.reconstruction_error(x))
+
+    def squared_error_by_width(self, x: Tensor, widths: Sequence[int]) -> Tensor:
+        """Return the squared error of each sample with as many of its first components."""
+        code = self.encode(x)
+        errors = [(self.decode(code[:, :width]) - x).square().sum(1) for width in widths]
+        return torch.stack(errors, dim=1)

@@ -1,0 +1,114 @@
+"""
+=====================================================
+One fit for every width of the code, and missing parts
+=====================================================
+
+An autoencoder with ordered components (nested dropout) is fitted once. Its curve says how
+much of the variance the first 1, 2, ... components keep, beside PCA and beside
+autoencoders that were fitted for one width each. Then the same network fills in images
+from which a block was removed.
+
+Run it with ``python examples/plot_ordered_codes.py [folder]``; the pictures go to
+``examples/output`` unless a folder is given.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from skae import Autoencoder
+
+SETTINGS = {"hidden_layers": (128,), "batch_size": 50, "tol": 0, "random_state": 0}
+N_COMPONENTS = 16
+
+
+def kept_variance(X, rebuilt):
+    """Return the fraction of the variance of `X` that its reconstruction keeps."""
+    return 1 - ((X - rebuilt) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum()
+
+
+def plot_curve(ordered, X_train, X_test):
+    """Draw the kept variance of test images over the number of components."""
+    widths = np.arange(1, N_COMPONENTS + 1)
+    pca = PCA(N_COMPONENTS).fit(X_train)
+    codes = pca.transform(X_test)
+    curves = {
+        "one ordered autoencoder": (
+            widths,
+            [kept_variance(X_test, ordered.truncate(k).reconstruct(X_test)) for k in widths],
+            "-",
+        ),
+        "an autoencoder for each width": (
+            few := np.array([1, 2, 4, 8, 16]),
+            [
+                kept_variance(
+                    X_test,
+                    Autoencoder(k, max_iter=100, **SETTINGS).fit(X_train).reconstruct(X_test),
+                )
+                for k in few
+            ],
+            "o",
+        ),
+        "PCA": (
+            widths,
+            [kept_variance(X_test, codes[:, :k] @ pca.components_[:k] + pca.mean_) for k in widths],
+            "--",
+        ),
+    }
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for label, (x, y, style) in curves.items():
+        ax.plot(x, y, style, label=label)
+    ax.set(xlabel="components", ylabel="kept variance of test images", ylim=(0, 1))
+    ax.legend()
+    return figure
+
+
+def plot_filled_blocks(network, images):
+    """Draw images, the same with a block removed, and what the network fills in."""
+    mask = np.zeros((len(images), 8, 8), dtype=bool)
+    mask[:, 3:6, 2:6] = True
+    mask = mask.reshape(images.shape)
+    filled = network.inpaint(images, mask)
+    rows = {"original": images, "removed": np.where(mask, np.nan, images), "filled in": filled}
+    figure, axes = plt.subplots(3, len(images), figsize=(len(images), 3.4), layout="constrained")
+    colours = plt.get_cmap("gray_r").with_extremes(bad="tab:red")
+    for (label, row), row_axes in zip(rows.items(), axes, strict=True):
+        for image, ax in zip(row, row_axes, strict=True):
+            ax.imshow(image.reshape(8, 8), cmap=colours, vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+        row_axes[0].set_ylabel(label)
+    error = np.abs(filled - images)[mask].mean()
+    by_mean = np.abs(images.mean(axis=0) - images)[mask].mean()
+    figure.suptitle(f"mean error in the block {error:.2f}; of the mean image {by_mean:.2f}")
+    return figure
+
+
+def main(folder):
+    """Fit, and save the pictures."""
+    X = load_digits().data / 16
+    X_train, X_test = train_test_split(X, test_size=0.35, random_state=0)
+    ordered = Autoencoder(N_COMPONENTS, ordered=True, max_iter=200, n_iter_no_change=50, **SETTINGS)
+    ordered.fit(X_train)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in {
+        "ordered_codes": plot_curve(ordered, X_train, X_test),
+        "filled_blocks": plot_filled_blocks(ordered, X_test[:12]),
+    }.items():
+        figure.savefig(folder / f"{name}.png", dpi=100)
+        print(f"saved {folder / name}.png")
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "output"))

@@ -1,0 +1,146 @@
+"""Starts from the data: the PCA solution, and greedy layer-wise pretraining."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from .._training import MAX_SEED
+from ..layers import ACTIVATIONS, TransposedLinear
+from ._module import AutoencoderModule
+
+
+def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix, seed: int) -> PCA:
+    """Give an untrained network the weights with which its code is that of PCA.
+
+    A ReLU layer passes each component on as its positive and its negative part.
+
+    Raises
+    ------
+    ValueError
+        If the architecture cannot be PCA, or PCA has not so many components.
+    """
+    encoder = _layers_of_kind(module.encoder, nn.Linear)
+    decoder = _layers_of_kind(module.decoder, nn.Linear, TransposedLinear)
+    n_components = module.n_components
+    layers = (*module.encoder.modules(), *module.decoder.modules())
+    others = {type(layer) for layer in layers} - {
+        nn.Linear,
+        TransposedLinear,
+        nn.Sequential,
+    }
+    copies = 2 if nn.ReLU in others else 1
+    if (
+        len(encoder) not in (1, 2)
+        or len(decoder) != len(encoder)
+        or not others <= {nn.ReLU, nn.Identity}
+        or not isinstance(module.code_activation, nn.Identity)
+        or (len(encoder) == 2 and encoder[0].out_features < copies * n_components)
+    ):
+        raise ValueError(
+            "init='pca' needs a network that can be PCA: code_activation='identity' and at most "
+            "one hidden layer, with activation 'relu' and at least 2 * n_components units, or "
+            "with activation 'identity' and at least n_components units."
+        )
+    if n_components > min(X.shape):
+        raise ValueError(
+            f"init='pca' needs n_components of at most min(n_samples, n_features)={min(X.shape)}, "
+            f"got {n_components}."
+        )
+    pca = PCA(n_components, random_state=seed).fit(X)
+    components, mean = (
+        torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        for array in (pca.components_, pca.mean_)
+    )
+    if len(encoder) == 1:
+        _set(encoder[0], components, -components @ mean)
+        _set(decoder[0], components.T, mean)
+        return pca
+    signs = torch.tensor([1.0, -1.0][:copies])
+    parts = torch.kron(signs[:, None], torch.eye(n_components))  # (copies * k, k)
+    _set(encoder[0], parts @ components, -parts @ components @ mean)
+    _set(encoder[1], parts.T, torch.zeros(n_components))
+    _set(decoder[0], parts, torch.zeros(len(parts)))
+    _set(decoder[1], (parts @ components).T, mean)
+    return pca
+
+
+def pretrain(
+    estimator: Any,
+    module: AutoencoderModule,
+    X: np.ndarray | sparse.csr_matrix,
+    sample_weight: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> None:
+    """Train the layers of `module` one by one, each on the codes of the one before.
+
+    Each layer is an autoencoder of the kind and with the parameters of `estimator`
+    (Vincent et al. 2010, for the denoising one).
+
+    Raises
+    ------
+    ValueError
+        If the layers are not plain linear ones between activations.
+    """
+    encoder = _layers_of_kind(module.encoder, nn.Linear)
+    decoder = _layers_of_kind(module.decoder, nn.Linear)
+    kinds = (nn.Sequential, nn.Linear)
+    activations = [layer for layer in module.encoder.modules() if not isinstance(layer, kinds)]
+    if (
+        len(encoder) != len(decoder)
+        or len(activations) != len(encoder) - 1
+        or not {type(layer) for layer in activations} <= set(ACTIVATIONS.values())
+    ):
+        raise ValueError(
+            "pretrain=True needs hidden_layers of Dense layers without dropout, batch_norm or "
+            "tied_weights."
+        )
+    inputs: Any = X
+    for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
+        layer = clone(estimator).set_params(
+            n_components=down.out_features,
+            hidden_layers=(),
+            init="glorot",
+            pretrain=False,
+            ordered=False,
+            warm_start=False,
+            random_state=random_state.randint(MAX_SEED),
+        )
+        if n_done < len(activations):
+            layer.set_params(code_activation=_name_of(activations[n_done]))
+        if n_done > 0:
+            layer.set_params(loss="squared_error")  # codes lie anywhere
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            layer.fit(inputs, sample_weight=sample_weight)
+        trained = layer.module_.cpu()
+        _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
+        _set(up, trained.decoder[0].weight, trained.decoder[0].bias)
+        if n_done < len(activations):
+            inputs = layer.transform(inputs)
+
+
+def _layers_of_kind(part: nn.Module, *kinds: type[nn.Module]) -> list[Any]:
+    return [layer for layer in part.modules() if isinstance(layer, kinds)]
+
+
+def _name_of(activation: nn.Module) -> str:
+    return next(name for name, kind in ACTIVATIONS.items() if type(activation) is kind)
+
+
+@torch.no_grad()
+def _set(linear: nn.Linear | TransposedLinear, weight: Tensor, bias: Tensor) -> None:
+    """Write the first rows and columns; spare hidden units start without a say."""
+    n_out, n_in = weight.shape
+    if isinstance(linear, nn.Linear):  # a transposed one has the weights of another
+        linear.weight[:n_out, n_in:] = 0
+        linear.weight[:n_out, :n_in] = weight
+    linear.bias[:n_out] = bias
