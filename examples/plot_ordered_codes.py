@@ -5,8 +5,8 @@ One fit for every width of the code, and missing parts
 
 An autoencoder with ordered components (nested dropout) is fitted once. Its curve says how
 much of the variance the first 1, 2, ... components keep, beside PCA and beside
-autoencoders that were fitted for one width each. Then the same network fills in images
-from which a block was removed.
+autoencoders that were fitted for one width each. Then a denoising autoencoder, which
+learned to do without some pixels, fills in images from which a block was removed.
 
 Run it with ``python examples/plot_ordered_codes.py [folder]``; the pictures go to
 ``examples/output`` unless a folder is given.
@@ -26,7 +26,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from skae import Autoencoder
+from skae import Autoencoder, DenoisingAutoencoder
 
 SETTINGS = {"hidden_layers": (128,), "batch_size": 50, "tol": 0, "random_state": 0}
 N_COMPONENTS = 16
@@ -73,8 +73,10 @@ def plot_curve(ordered, X_train, X_test):
     return figure
 
 
-def plot_filled_blocks(network, images):
-    """Draw images, the same with a block removed, and what the network fills in."""
+def plot_filled_blocks(X_train, images):
+    """Draw images, the same with a block removed, and what a network fills in."""
+    network = DenoisingAutoencoder(64, noise="masking", noise_level=0.4, max_iter=100, **SETTINGS)
+    network.fit(X_train)
     mask = np.zeros((len(images), 8, 8), dtype=bool)
     mask[:, 3:6, 2:6] = True
     mask = mask.reshape(images.shape)
@@ -88,7 +90,7 @@ def plot_filled_blocks(network, images):
             ax.set(xticks=[], yticks=[])
         row_axes[0].set_ylabel(label)
     error = np.abs(filled - images)[mask].mean()
-    by_mean = np.abs(images.mean(axis=0) - images)[mask].mean()
+    by_mean = np.abs(X_train.mean(axis=0) - images)[mask].mean()
     figure.suptitle(f"mean error in the block {error:.2f}; of the mean image {by_mean:.2f}")
     return figure
 
@@ -102,7 +104,7 @@ def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in {
         "ordered_codes": plot_curve(ordered, X_train, X_test),
-        "filled_blocks": plot_filled_blocks(ordered, X_test[:12]),
+        "filled_blocks": plot_filled_blocks(X_train, X_test[:12]),
     }.items():
         figure.savefig(folder / f"{name}.png", dpi=100)
         print(f"saved {folder / name}.png")

@@ -285,11 +285,13 @@ def test_array_likes_give_the_same_fit(estimator_class, digits, tmp_path):
     X = digits[:300]
     expected = quick(estimator_class, batch_size=50).fit(X).transform(X)
     np.save(tmp_path / "X.npy", X)
+    backwards = X[::-1].copy()[::-1]
     read_only = X.copy()
     read_only.setflags(write=False)
     for same in (
         np.load(tmp_path / "X.npy", mmap_mode="r"),
         read_only,
+        backwards,
         np.asfortranarray(X),
         torch.from_numpy(X),
         torch.from_numpy(X).requires_grad_(),

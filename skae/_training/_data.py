@@ -13,11 +13,12 @@ from torch import Tensor
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """Share the memory of `array` with a tensor, also where it may not be written."""
+    """Share the memory of `array` with a tensor where torch can, even if it is read-only."""
     with warnings.catch_warnings():
         # Read-only arrays are usual (joblib's memory maps); nothing here writes to X.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
-        return torch.from_numpy(array)
+        backwards = any(stride < 0 for stride in array.strides)  # as X[::-1]; torch has none
+        return torch.from_numpy(array.copy() if backwards else array)
 
 
 def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:

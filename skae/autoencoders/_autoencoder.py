@@ -53,8 +53,9 @@ class Autoencoder(FeatureLearner):
     ordered : bool, default=False
         Whether to order the components by what they bring (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
-        drawn uniformly for it, so that the first k components alone rebuild it as well
-        as k can. `truncate` then gives the estimator of any smaller width.
+        drawn for it, small numbers more often (log-uniformly), so that the first k
+        components alone rebuild it well. `truncate` then gives the estimator of any
+        smaller width.
     init : {"glorot", "pca"}, default="glorot"
         Start of the weights: drawn (Glorot and Bengio 2010), or such that the code is
         that of PCA. The latter needs a linear network, or one hidden layer of at least

@@ -50,10 +50,8 @@ class AutoencoderModule(Trainable):
             return None
         n_kept = None
         if self.ordered:
-            shape = (len(x), 1)
-            n_kept = torch.randint(
-                1, self.n_components + 1, shape, generator=generator, device=x.device
-            )
+            uniform = torch.rand(len(x), 1, generator=generator, device=x.device, dtype=x.dtype)
+            n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
         return *(sample_noise(part, x, generator) for part in parts), n_kept
 
