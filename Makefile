@@ -25,7 +25,7 @@ clean:
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plot,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plot,data,test,lint]'
 	touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)

@@ -1,0 +1,199 @@
+"""The loaders: from a folder, from a cache, and what they say where there is neither."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from skae import datasets
+from skae.datasets import fetch_mnist
+
+SHAPES = {"X_train": (7, 28, 28), "y_train": (7,), "X_test": (3, 28, 28), "y_test": (3,)}
+
+needs_mnist = pytest.mark.skipif(
+    not os.path.isfile(os.path.join(os.environ.get("SKAE_DATA", ""), "mnist", "mnist.npz")),
+    reason="SKAE_DATA names no folder with mnist/mnist.npz",
+)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        name: rng.integers(0, 10 if name[0] == "y" else 256, shape, dtype=np.uint8)
+        for name, shape in SHAPES.items()
+    }
+
+
+@pytest.fixture
+def published(arrays, tmp_path, monkeypatch):
+    """Write the arrays as idx files and let their checksums be the known ones."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    files = {}
+    for key, (file, _) in datasets._MNIST.files.items():
+        array = arrays[key]
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+        content = gzip.compress(header + array.tobytes())
+        (folder / file).write_bytes(content)
+        files[key] = (file, f"md5:{hashlib.md5(content).hexdigest()}")
+    nowhere = "http://127.0.0.1:9/"  # the port of the service that discards
+    monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(url=nowhere, files=files))
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return folder
+
+
+@pytest.fixture
+def data_home(published, tmp_path):
+    """Return a cache that holds all files."""
+    pytest.importorskip("pooch")
+    (tmp_path / "home").mkdir()
+    published.rename(tmp_path / "home" / "mnist")
+    return tmp_path / "home"
+
+
+# -- the real data -----------------------------------------------------------------------
+
+
+@needs_mnist
+def test_mnist_is_mnist():
+    train = fetch_mnist()
+    assert train.data.shape == (60000, 784)
+    assert train.data.dtype == np.uint8
+    assert train.data.max() == 255
+    assert train.target.dtype == np.int64
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert_array_equal(np.bincount(train.target), counts)
+    X, y = fetch_mnist(subset="test", return_X_y=True)
+    assert X.shape == (10000, 784)
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert_array_equal(np.bincount(y), counts)
+
+
+# -- from the cache and over the net -------------------------------------------------------
+
+
+def test_cached_files_give_the_arrays(arrays, data_home):
+    train = fetch_mnist(data_home=data_home)
+    assert_array_equal(train.data, arrays["X_train"].reshape(7, 784))
+    assert_array_equal(train.target, arrays["y_train"])
+    assert train.data.flags.writeable
+    assert train.frame is None
+    assert "MNIST" in train.DESCR
+    test = fetch_mnist(data_home=data_home, subset="test", download_if_missing=False)
+    assert_array_equal(test.data, arrays["X_test"].reshape(3, 784))
+    X, y = fetch_mnist(data_home=str(data_home), subset="all", return_X_y=True)
+    assert_array_equal(X, np.vstack([train.data, test.data]))
+    assert_array_equal(y, np.concatenate([train.target, test.target]))
+
+
+def test_as_frame(data_home):
+    bunch = fetch_mnist(data_home=data_home, as_frame=True)
+    assert isinstance(bunch.data, pd.DataFrame)
+    assert list(bunch.data.columns) == bunch.feature_names
+    assert bunch.feature_names[:2] == ["pixel_0_0", "pixel_0_1"]
+    assert bunch.feature_names[-1] == "pixel_27_27"
+    assert (bunch.data.dtypes == np.uint8).all()
+    assert bunch.target.name == "target"
+    assert bunch.target.dtype == np.int64
+    assert bunch.frame.shape == (7, 785)
+    X, y = fetch_mnist(data_home=data_home, as_frame=True, return_X_y=True)
+    pd.testing.assert_frame_equal(X, bunch.data)
+    pd.testing.assert_series_equal(y, bunch.target)
+
+
+def test_missing_files_are_downloaded_once_and_only_those_of_the_subset(
+    arrays, published, tmp_path, monkeypatch
+):
+    pytest.importorskip("pooch")
+    requested = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format, *arguments):
+            requested.append(self.path)
+
+    handler = functools.partial(Handler, directory=published)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(url=url))
+        try:
+            for _ in range(2):
+                X, y = fetch_mnist(data_home=tmp_path / "new", subset="test", return_X_y=True)
+        finally:
+            server.shutdown()
+    assert_array_equal(X, arrays["X_test"].reshape(3, 784))
+    assert_array_equal(y, arrays["y_test"])
+    assert requested == ["/t10k-images-idx3-ubyte.gz", "/t10k-labels-idx1-ubyte.gz"]
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.usefixtures("published")
+def test_without_network_it_says_what_to_put_where(download, tmp_path):
+    pytest.importorskip("pooch")
+    message = (
+        r"mnist is missing(.|\n)*Put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz "
+        r"from http.* into .*empty.mnist, or name in .* SKAE_DATA a folder .*mnist/mnist.npz"
+    )
+    with pytest.raises(OSError, match=message):
+        fetch_mnist(data_home=tmp_path / "empty", download_if_missing=download)
+
+
+def test_damaged_files_are_not_read(data_home):
+    path = data_home / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OSError, match=r"Put .*t10k-labels"):
+        fetch_mnist(data_home=data_home, subset="test", download_if_missing=False)
+    assert len(fetch_mnist(data_home=data_home).data) == 7
+
+
+def test_without_pooch_it_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"pip install 'skae\[data\]'.*SKAE_DATA"):
+        fetch_mnist(data_home=tmp_path)
+
+
+# -- from the folder that SKAE_DATA names ----------------------------------------------------
+
+
+def test_folder_of_the_environment_comes_first(arrays, tmp_path, monkeypatch):
+    flat = {key: array.reshape(len(array), -1).squeeze() for key, array in arrays.items()}
+    (tmp_path / "mnist").mkdir()
+    np.savez_compressed(tmp_path / "mnist" / "mnist.npz", **flat)
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pooch", None)  # not needed
+    bunch = fetch_mnist(subset="all", data_home=tmp_path / "empty")
+    assert_array_equal(bunch.data, np.vstack([flat["X_train"], flat["X_test"]]))
+    assert_array_equal(bunch.target, np.concatenate([flat["y_train"], flat["y_test"]]))
+
+
+def test_folder_without_the_file_falls_through_to_the_cache(data_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path / "other"))
+    assert len(fetch_mnist(data_home=data_home).data) == 7
+
+
+# -- arguments -------------------------------------------------------------------------------
+
+
+def test_bad_subset():
+    with pytest.raises(ValueError, match="'subset' parameter"):
+        fetch_mnist(subset="validation")
+
+
+def test_import_of_the_package_leaves_the_loaders_out():
+    program = "import sys, skae; print('skae.datasets' in sys.modules, 'pooch' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert output == "False False\n"
