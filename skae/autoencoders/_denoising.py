@@ -146,7 +146,7 @@ class DenoisingModule(AutoencoderModule):
         error = torch.zeros_like(x)
         for draws, level in zip(self.score_draws, self.score_levels, strict=True):
             corrupted = self.noise.corrupt(x, draws, level)
-            error += self.error(self.decoder(self.encode(corrupted)), x)
+            error += self.error(self.decode_linear(self.encode(corrupted)), x)
         return error / len(self.score_levels)
 
 
