@@ -81,6 +81,9 @@ class BaseTorchEstimator(BaseEstimator):
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of, or refuse, validated training values that do not suit the objective."""
 
+    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
+        """Keep what the fitted network says of the rows that it was just trained on."""
+
     # -- fitting ---------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -153,6 +156,7 @@ class BaseTorchEstimator(BaseEstimator):
                 raise ValueError(self._advice_on_divergence(result))
             self._forget(keep_curves=warm)
             self._store(module, result)
+            self._after_fit(X, weight)
         self._comment_on(result)
         return self
 
@@ -208,6 +212,7 @@ class BaseTorchEstimator(BaseEstimator):
                 raise ValueError(self._advice_on_divergence(result))
             self._optimizer_states = result.optimizer_states
             self._store(module, result)
+            self._after_fit(X, weight)
         return self
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:

@@ -55,9 +55,15 @@ class AutoencoderModule(Trainable):
 
     def reconstruction_loss(self, source: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of reconstructing `target` from `source`, per sample."""
-        encoder_noise, decoder_noise = noise if noise is not None else (None, None)
-        code = self.code_activation(run(self.encoder, source, encoder_noise))
-        output = run(self.decoder, code, decoder_noise)
+        return self.decoding_loss(self.training_code(source, noise), target, noise)
+
+    def training_code(self, x: Tensor, noise: Any) -> Tensor:
+        """Return the code of each sample as training sees it, with the noise of the layers."""
+        return self.code_activation(run(self.encoder, x, None if noise is None else noise[0]))
+
+    def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
+        """Return the loss of decoding `code` where `target` is wanted, per sample."""
+        output = run(self.decoder, code, None if noise is None else noise[1])
         loss = mean_per_sample(self.error(output, target))
         if self._decays:
             weights = [p for p in self.parameters() if p.ndim > 1]
