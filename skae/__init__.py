@@ -1,7 +1,12 @@
 """Unsupervised neural networks as scikit-learn estimators, trained by torch."""
 
-from .autoencoders import Autoencoder, DenoisingAutoencoder
+from .autoencoders import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Autoencoder", "DenoisingAutoencoder"]
+__all__ = ["Autoencoder", "ContractiveAutoencoder", "DenoisingAutoencoder", "SparseAutoencoder"]

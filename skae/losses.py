@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -45,3 +46,29 @@ def squared_weights(weights: Sequence[Tensor]) -> Tensor:
 def absolute_weights(weights: Sequence[Tensor]) -> Tensor:
     """Return the sum of the absolute values of all `weights`, the L1 penalty."""
     return sum((weight.abs().sum() for weight in weights), start=weights[0].new_zeros(()))
+
+
+def mean_activity(code: Tensor) -> Tensor:
+    """Return the mean absolute code of each sample, shape (n,)."""
+    return mean_per_sample(code.abs())
+
+
+def bernoulli_divergence(target: Tensor, rate: Tensor) -> Tensor:
+    """Return the Kullback-Leibler divergence of coins, from `rate` to `target`, in nats.
+
+    Parameters
+    ----------
+    target : Tensor
+        Probability that is wanted, between 0 and 1, both exclusive.
+    rate : Tensor
+        Probability that is found. Where it is 0 or 1 to rounding it is taken as the
+        nearest number that keeps the divergence finite.
+
+    Returns
+    -------
+    Tensor
+        In the common shape of both, 0 where they agree.
+    """
+    eps = torch.finfo(rate.dtype).eps
+    rate = rate.clamp(eps, 1 - eps)
+    return target * (target / rate).log() + (1 - target) * ((1 - target) / (1 - rate)).log()

@@ -81,7 +81,7 @@ class AutoencoderModule(Trainable):
         return loss
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.code_activation(self.encoder(x))[:, : self.n_kept]
+        return self.code_activation(self.encoder(x))[..., : self.n_kept]
 
     def decode(self, z: Tensor) -> Tensor:
         return self.output_activation(self.decode_linear(z))

@@ -1,0 +1,254 @@
+"""The sparse autoencoder and its ways to keep a code sparse."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+
+from .._inheritance import inherit_parameters
+from .._training import TrainingResult, read
+from ..losses import bernoulli_divergence, mean_activity
+from ._autoencoder import Autoencoder
+from ._module import AutoencoderModule
+
+# Rows whose codes are held at a time to describe the units.
+_ROWS_AT_A_TIME = 2**13
+
+#: Ways to keep a code sparse, and what wakes its dead units.
+REMEDIES = {
+    "l1": "a smaller alpha",
+    "kl": "a larger target",
+    "k": "a larger k",
+    "lifetime": "a larger lifetime_fraction",
+}
+
+
+def keep_largest(code: Tensor, count: int, dim: int) -> Tensor:
+    """Return `code` with 0 everywhere but at the `count` largest entries along `dim`."""
+    winners = code.topk(count, dim=dim, sorted=False).indices
+    return code * torch.zeros_like(code).scatter(dim, winners, 1.0)
+
+
+class SparseModule(AutoencoderModule):
+    """The error of a code that is penalised for its activity, or cut down to its winners."""
+
+    alpha: Tensor
+    target: Tensor
+
+    def __init__(
+        self,
+        *,
+        sparsity: str,
+        alpha: float,
+        target: float,
+        n_winners: int,
+        n_winners_in_reading: int,
+        lifetime_fraction: float,
+        **arguments: Any,
+    ):
+        super().__init__(**arguments)
+        self.sparsity = sparsity
+        self.n_winners, self.n_winners_in_reading = n_winners, n_winners_in_reading
+        self.lifetime_fraction = lifetime_fraction
+        for name, value in (("alpha", alpha), ("target", target)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+
+    def loss(self, x: Tensor, noise: Any) -> Tensor:
+        code = self.training_code(x, noise)
+        loss = self.decoding_loss(code, x, noise)
+        if self.sparsity == "l1":
+            loss = loss + self.alpha * mean_activity(code)
+        elif self.sparsity == "kl":
+            loss = loss + self.alpha * bernoulli_divergence(self.target, code.mean(0)).mean()
+        return loss
+
+    def training_code(self, x: Tensor, noise: Any) -> Tensor:
+        code = super().training_code(x, noise)
+        if self.sparsity == "k":
+            return keep_largest(code, self.n_winners, dim=1)
+        if self.sparsity == "lifetime":
+            return keep_largest(code, max(1, round(self.lifetime_fraction * len(code))), dim=0)
+        return code
+
+    def encode(self, x: Tensor) -> Tensor:
+        code = super().encode(x)
+        if self.sparsity == "k":
+            return keep_largest(code, min(self.n_winners_in_reading, code.shape[1]), dim=1)
+        return code
+
+
+@inherit_parameters
+class SparseAutoencoder(Autoencoder):
+    """Sparse autoencoder: codes each row by a few active units out of many.
+
+    The code may be wider than the input, since most of it is silent for a given row:
+    units turn into detectors of parts that occur in some rows (Olshausen and Field 1996).
+    `sparsity` says what keeps it silent.
+
+    Parameters
+    ----------
+    n_components : int, default=256
+        Width of the code. It may exceed the number of features.
+    sparsity : str, default="l1"
+        What keeps the code sparse:
+
+        - "l1" adds to the loss of a row `alpha` times the mean absolute value of its
+          code (over the units, so that `alpha` does not depend on `n_components`);
+        - "kl" adds `alpha` times the Kullback-Leibler divergence between units that are
+          active with probability `target` and ones that are so with the mean activation
+          in the batch, in nats and averaged over the units. It needs
+          ``code_activation="sigmoid"``;
+        - "k" keeps the `k` largest units of each row and sets the others to 0 (Makhzani
+          and Frey 2013);
+        - "lifetime" keeps, while training, the rows of the batch that activate a unit
+          most, a fraction `lifetime_fraction` of them, and sets the unit to 0 for the
+          others (Makhzani and Frey 2015). Reading selects nothing.
+    alpha : float, default=0.1
+        Weight of the penalty, beside the mean error of a feature.
+    target : float, default=0.05
+        Mean activation of a unit that "kl" aims at.
+    k : int, default=25
+        Number of units per row that "k" keeps.
+    alpha_test : float, default=1.0
+        With "k", how many times `k` units are kept in reading, rounded and at most all.
+        Somewhat more than in training can make better features.
+    lifetime_fraction : float, default=0.05
+        Fraction of the rows of a batch that "lifetime" keeps for each unit, rounded, but
+        at least one row.
+    code_activation : str, default="relu"
+        Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "sigmoid" or "tanh".
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network, on `device_`.
+    mean_activation_ : ndarray of shape (n_components,)
+        Mean code, as `transform` gives it, of the rows that the last call of `fit` or
+        `partial_fit` trained on, with their weights.
+    dead_units_ : ndarray of shape (n_dead_units,)
+        Indices of the units that are 0 for each of these rows.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If more than half of the units are dead after `fit`.
+
+    See Also
+    --------
+    Autoencoder : Learns without a bound on the activity of the code.
+    sklearn.decomposition.DictionaryLearning : Sparse codes by optimisation, row by row.
+
+    Notes
+    -----
+    The penalty of "l1" gets smaller when the code shrinks and the weights of the decoder
+    grow; `weight_decay` or ``Dense(tied_weights=True)`` holds against that.
+
+    "kl" and "lifetime" look at a whole batch, and at each of its rows alike, whatever
+    `sample_weight` says. With "lifetime" the decoder learns from fewer active units than
+    a row has in reading: use `transform`, rather than reconstructions or scores.
+
+    References
+    ----------
+    B. A. Olshausen and D. J. Field, Emergence of Simple-Cell Receptive Field Properties
+    by Learning a Sparse Code for Natural Images, Nature 381 (1996).
+
+    A. Makhzani and B. Frey, k-Sparse Autoencoders, arXiv:1312.5663 (2013).
+
+    A. Makhzani and B. Frey, Winner-Take-All Autoencoders, NeurIPS 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoder
+    >>> X = load_digits().data / 16
+    >>> autoencoder = SparseAutoencoder(sparsity="k", k=10, max_iter=5, tol=1, random_state=0)
+    >>> codes = autoencoder.fit_transform(X)
+    >>> int((codes != 0).sum(axis=1).max())
+    10
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "sparsity": [StrOptions(set(REMEDIES))],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "target": [Interval(Real, 0, 1, closed="neither")],
+        "k": [Interval(Integral, 1, None, closed="left")],
+        "alpha_test": [Interval(Real, 0, None, closed="neither")],
+        "lifetime_fraction": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    module_: SparseModule
+
+    def __init__(
+        self,
+        n_components: int = 256,
+        *,
+        sparsity: str = "l1",
+        alpha: float = 0.1,
+        target: float = 0.05,
+        k: int = 25,
+        alpha_test: float = 1.0,
+        lifetime_fraction: float = 0.05,
+        code_activation: str = "relu",
+        **parameters: Any,
+    ):
+        super().__init__(n_components, code_activation=code_activation, **parameters)
+        self.sparsity = sparsity
+        self.alpha = alpha
+        self.target = target
+        self.k = k
+        self.alpha_test = alpha_test
+        self.lifetime_fraction = lifetime_fraction
+
+    def _make_module(self, n_features: int) -> SparseModule:
+        if self.sparsity == "k" and self.k > self.n_components:
+            raise ValueError(
+                f"sparsity='k' cannot keep k={self.k} units of a code of "
+                f"n_components={self.n_components}; lower k, or widen the code."
+            )
+        if self.sparsity == "kl" and self.code_activation != "sigmoid":
+            raise ValueError(
+                "sparsity='kl' takes the code as probabilities; set code_activation='sigmoid' "
+                f"(now {self.code_activation!r}), or use sparsity='l1'."
+            )
+        return SparseModule(
+            sparsity=self.sparsity,
+            alpha=self.alpha,
+            target=self.target,
+            n_winners=self.k,
+            n_winners_in_reading=min(max(1, round(self.alpha_test * self.k)), self.n_components),
+            lifetime_fraction=self.lifetime_fraction,
+            **self._module_arguments(n_features),
+        )
+
+    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
+        super()._after_fit(X, weight)
+        weight = np.ones(X.shape[0]) if weight is None else weight
+        total, active = np.zeros(1), np.zeros(1, dtype=bool)
+        for rows in gen_batches(X.shape[0], _ROWS_AT_A_TIME):
+            codes = read(self.module_, lambda module, x: module.encode(x), X[rows])
+            total = total + weight[rows] @ codes
+            active = active | codes.any(axis=0)
+        self.mean_activation_ = total / weight.sum()
+        self.dead_units_ = np.flatnonzero(~active)
+
+    def _comment_on(self, result: TrainingResult) -> None:
+        super()._comment_on(result)
+        n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
+        if 2 * n_dead > n_units:
+            warnings.warn(
+                f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
+                f"training rows; try {REMEDIES[self.sparsity]}, a lower learning_rate, or a "
+                "smaller n_components.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
