@@ -54,9 +54,9 @@ def search_parameters(X_train, y_train, cache):
 
 
 def plot_filters(learner, n_filters=120):
-    """Draw the weights from the pixels to the most active units."""
+    """Draw what the most active units add to an image: their weights in the decoder."""
     units = np.argsort(-learner.mean_activation_)[:n_filters]
-    filters = learner.module_.encoder[0].weight.detach().cpu().numpy()[units]
+    filters = learner.module_.decoder[0].weight.detach().cpu().numpy().T[units]
     figure, axes = plt.subplots(8, n_filters // 8, figsize=(9, 5), layout="constrained")
     for image, ax in zip(filters, axes.flat, strict=True):
         limit = np.abs(image).max()

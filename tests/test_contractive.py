@@ -1,5 +1,7 @@
 """The contractive autoencoder: its Jacobian, by every way to it."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,16 @@ def test_closed_form_is_the_norm_of_the_autograd_jacobian(digits, activation, hi
     expected = brute_force(model.module_, x).square().sum(dim=(1, 2))
     assert_allclose(model.module_.squared_norm(x).detach(), expected, rtol=1e-5)
     assert expected.min() > 0.01
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu", "sigmoid", "tanh", "gelu"])
+def test_pickle(table, activation):
+    model = fitted(table, hidden_layers=(), code_activation=activation)
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(loaded.jacobian(table), model.jacobian(table))
+    assert_array_equal(
+        loaded.partial_fit(table).transform(table), model.partial_fit(table).transform(table)
+    )
 
 
 @pytest.mark.parametrize("hidden_layers", [(), (16, 12), STOCHASTIC], ids=str)

@@ -464,7 +464,7 @@ def test_x_val_decides_when_to_stop(estimator_class, table):
 
 
 def test_warm_start_goes_on(estimator_class, table):
-    estimator = quick(estimator_class, warm_start=True, max_iter=10, learning_rate=1e-2)
+    estimator = quick(estimator_class, warm_start=True, max_iter=10)
     first = estimator.fit(table).score(table)
     assert estimator.fit(table).score(table) > first
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 20

@@ -1,5 +1,7 @@
 """The sparse autoencoder: its penalties, its winners and its dead units."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,12 @@ from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import entropy
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import Autoencoder, SparseAutoencoder
 from skae._training import Trainable
+from skae.layers import Dense
 from skae.losses import bernoulli_divergence, mean_activity
 
 
@@ -164,6 +168,25 @@ def test_each_kind_learns(digits, sparsity):
     ).fit(digits)
     assert fitted.loss_curve_[-1] < 0.7 * fitted.loss_curve_[0]
     assert fitted.loss_curve_[-1] < digits.var(axis=0).mean()  # the error of a constant answer
+
+
+@pytest.mark.parametrize("sparsity", ["kl", "k", "lifetime"])
+def test_each_kind_keeps_the_promises_of_the_default(table, sparsity):
+    # What test_properties.py holds "l1" to, where the others could break it.
+    estimator = quick(
+        SparseAutoencoder,
+        sparsity=sparsity,
+        code_activation="sigmoid" if sparsity == "kl" else "relu",
+        hidden_layers=Dense((16,), batch_norm=True, dropout=0.3),
+        early_stopping=True,
+        batch_size=50,
+    )
+    codes = estimator.fit_transform(table)
+    assert_array_equal(clone(estimator).fit_transform(table), codes)
+    assert_array_equal(pickle.loads(pickle.dumps(estimator)).transform(table), codes)
+    for n_rows in (2, 51):
+        assert np.isfinite(estimator.fit(table[:n_rows]).score_samples(table)).all()
+        assert np.isfinite(estimator.partial_fit(table[:1]).transform(table)).all()
 
 
 # -- the units after a fit ----------------------------------------------------------------

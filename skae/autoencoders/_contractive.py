@@ -40,7 +40,7 @@ class ContractiveModule(AutoencoderModule):
         **arguments: Any,
     ):
         super().__init__(code_activation=code_activation, **arguments)
-        self.derivative = DERIVATIVES.get(code_activation)
+        self.activation_name = code_activation
         self.n_probes = n_probes
         self.penalty = self._cheapest() if penalty == "auto" else penalty
         self.register_buffer("alpha", torch.tensor(alpha, dtype=torch.float32), persistent=False)
@@ -48,7 +48,7 @@ class ContractiveModule(AutoencoderModule):
     @property
     def has_closed_form(self) -> bool:
         """Whether the encoder is one linear layer under an activation of `DERIVATIVES`."""
-        return self._linear() is not None and self.derivative is not None
+        return self._linear() is not None and self.activation_name in DERIVATIVES
 
     def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
         probes = None
@@ -90,8 +90,8 @@ class ContractiveModule(AutoencoderModule):
     def _squared_norm_of_linear(self, x: Tensor) -> Tensor:
         linear = self._linear()
         assert linear is not None
-        assert self.derivative is not None
-        return self.derivative(self.encode(x)).square() @ linear.weight.square().sum(1)
+        derivative = DERIVATIVES[self.activation_name](self.encode(x))
+        return derivative.square() @ linear.weight.square().sum(1)
 
     def _linear(self) -> nn.Linear | None:
         encoder = self.encoder
