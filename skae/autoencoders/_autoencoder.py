@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import Tensor, nn
 
 from .._training import Trainable
+from .._validation import shape_of
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers, run, sample_noise
 from ..losses import ERRORS, mean_per_sample, squared_weights
@@ -265,9 +266,10 @@ class Autoencoder(FeatureLearner):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The same as ``inverse_transform(transform(X))``.
+            The same as ``inverse_transform(transform(X))``, in the shape of `X`.
         """
-        return self._read(X, lambda module, x: module.reconstruct(x))
+        rows = self._read(X, lambda module, x: module.reconstruct(x))
+        return rows.reshape(shape_of(X))
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the error, as `loss` measures it, between rows and their reconstruction.
@@ -281,8 +283,9 @@ class Autoencoder(FeatureLearner):
 
         Returns
         -------
-        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
         """
         if per_feature:
-            return self._read(X, lambda module, x: module.reconstruction_error(x))
+            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
+            return errors.reshape(shape_of(X))
         return -self.score_samples(X)
