@@ -44,12 +44,11 @@ def validate_rows(
         X = X.detach().cpu().numpy()
     if reset:
         estimator._layers_shape = _shape_of_layers(estimator)
-    samples_shape = None
-    if estimator._layers_shape is not None and len(shape_of(X)) > 2:
-        samples_shape = shape_of(X)[1:]
+        estimator._samples_shape = None
+    if getattr(estimator, "_layers_shape", None) is not None and len(shape_of(X)) > 2:
+        if reset:
+            estimator._samples_shape = shape_of(X)[1:]
         X = _flatten(estimator, X, name)
-    if reset:
-        estimator._samples_shape = samples_shape
     try:
         with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
             return validate_data(

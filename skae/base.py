@@ -392,7 +392,8 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
                 f"n_components={self._n_features_out}."
             )
         rows = read(self.module_, lambda module, z: module.decode(z), Z)
-        return rows if self._samples_shape is None else rows.reshape(len(Z), *self._samples_shape)
+        shape = getattr(self, "_samples_shape", None)  # of images or signals
+        return rows if shape is None else rows.reshape(len(Z), *shape)
 
     def _store(self, module: Trainable, result: TrainingResult) -> None:
         super()._store(module, result)

@@ -212,6 +212,15 @@ def test_csr_rows_give_the_bits_of_dense_ones(digits):
     assert csr.reconstruct(sparse.csr_matrix(X)).shape == X.shape
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_codes_do_not_depend_on_the_other_images(fitted, images, dtype):
+    X = images.astype(dtype)
+    codes = fitted.transform(X)
+    assert codes.dtype == dtype
+    alone = np.concatenate([fitted.transform(image[None]) for image in X[:20]])
+    assert_allclose(alone, codes[:20], rtol=1e-5, atol=1e-5)
+
+
 def test_search_reaches_the_layers(images):
     learner = quick(DenoisingAutoencoder, n_components=4, max_iter=2, hidden_layers=SMALL)
     grid = {"hidden_layers__kernel_size": [3, 5], "hidden_layers__channels": [(2,), (4, 4)]}
