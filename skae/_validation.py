@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,11 @@ def validate_rows(
     estimator : BaseEstimator
         Whose features they should have.
     X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-        The rows.
+        The rows. Where the layers of the estimator have the shape of a sample, also an
+        array of such samples, which are made flat.
     reset : bool
-        Whether these rows define the features of the estimator.
+        Whether these rows define the features of the estimator, and the shape in which
+        it returns samples.
     training : bool
         Whether to return float32 in C order, rather than float32 or float64 as it is.
     name : str
@@ -38,6 +42,13 @@ def validate_rows(
     """
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
+    if reset:
+        estimator._layers_shape = _shape_of_layers(estimator)
+        estimator._samples_shape = None
+    if getattr(estimator, "_layers_shape", None) is not None and len(shape_of(X)) > 2:
+        if reset:
+            estimator._samples_shape = shape_of(X)[1:]
+        X = _flatten(estimator, X, name)
     try:
         with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
             return validate_data(
@@ -57,6 +68,11 @@ def validate_rows(
         if name != "X":
             raise ValueError(f"{name} does not fit the training rows: {error}") from error
         raise
+
+
+def shape_of(X: Any) -> tuple[int, ...]:
+    """Return the shape of any kind of rows."""
+    return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
 
 
 def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
@@ -99,3 +115,26 @@ def _name_text_columns(X: Any, name: str) -> str:
         columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
         return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
     return f"{name} holds strings"
+
+
+def _shape_of_layers(estimator: BaseEstimator) -> tuple[int, ...] | None:
+    """Return the shape of a sample that the layers state, if any; they check it themselves."""
+    shape = getattr(getattr(estimator, "hidden_layers", None), "shape", None)
+    if isinstance(shape, tuple | list) and all(isinstance(n, Integral) for n in shape):
+        return tuple(map(int, shape))
+    return None
+
+
+def _flatten(estimator: BaseEstimator, X: Any, name: str) -> np.ndarray:
+    X = np.asarray(X)
+    shape = estimator._layers_shape
+    accepted = [shape]
+    if shape[0] == 1 and len(shape) > 2:
+        accepted.append(shape[1:])
+    if X.shape[1:] not in accepted:
+        raise ValueError(
+            f"{name} has samples of shape {X.shape[1:]}, but the layers of "
+            f"{type(estimator).__name__} take samples of shape {' or '.join(map(str, accepted))}, "
+            f"or rows of {math.prod(shape)} features."
+        )
+    return X.reshape(len(X), math.prod(shape))

@@ -104,7 +104,8 @@ class BaseTorchEstimator(BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. A float32 array, memory map or CSR matrix is used as it is;
-            everything else is converted to float32 once.
+            everything else is converted to float32 once. Here as in all other methods
+            it may hold samples in the shape that `hidden_layers` has, if any.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -387,6 +388,7 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Or with the samples in the shape seen in `fit` (its first call, if warm).
         """
         check_is_fitted(self)
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=self)
@@ -395,7 +397,9 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
                 f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes of "
                 f"n_components={self._n_features_out}."
             )
-        return read(self.module_, lambda module, z: module.decode(z), Z)
+        rows = read(self.module_, lambda module, z: module.decode(z), Z)
+        shape = getattr(self, "_samples_shape", None)  # of images or signals
+        return rows if shape is None else rows.reshape(len(Z), *shape)
 
     def _store(self, module: Trainable, result: TrainingResult) -> None:
         super()._store(module, result)

@@ -250,6 +250,7 @@ def test_a_network_started_from_pca_keeps_more_than_pca(digits):
         ({"hidden_layers": (5,)}, "at least 2 [*] n_components"),
         ({"hidden_layers": Dense((20,), activation="tanh")}, "can be PCA"),
         ({"hidden_layers": Dense((20,), dropout=0.5)}, "can be PCA"),
+        ({"hidden_layers": Dense((20,), non_negative=True)}, "can be PCA"),
         ({"code_activation": "relu"}, "code_activation='identity'"),
         ({"n_components": 6, "hidden_layers": ()}, "at most min.*=5, got 6"),
     ],
@@ -292,7 +293,8 @@ def test_pretrained_weights_are_those_of_single_layers(digits):
     assert not torch.allclose(encoder[0].weight, start[0].weight)
 
 
-@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"batch_norm": True}, {"tied_weights": True}])
+@pytest.mark.parametrize("option", ["dropout", "batch_norm", "tied_weights", "non_negative"])
 def test_layers_that_cannot_be_pretrained(table, option):
+    layers = Dense((8,), **{option: 0.5 if option == "dropout" else True})
     with pytest.raises(ValueError, match="pretrain=True needs"):
-        quick(Autoencoder, hidden_layers=Dense((8,), **option), pretrain=True).fit(table)
+        quick(Autoencoder, hidden_layers=layers, pretrain=True).fit(table)

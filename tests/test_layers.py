@@ -1,11 +1,16 @@
 """Layers between features and code."""
 
+import copy
+import pickle
+
 import pytest
 import torch
+from conftest import quick
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from torch import nn
 
+from skae import Autoencoder
 from skae.layers import BatchNorm, Dense, Dropout
 
 
@@ -76,6 +81,7 @@ def test_batch_norm_takes_a_batch_of_one_row_by_its_running_statistics():
         {"dropout": 1.0},
         {"dropout": -0.1},
         {"batch_norm": "yes"},
+        {"non_negative": 2},
     ],
 )
 def test_bad_parameters_are_named(parameters):
@@ -84,3 +90,39 @@ def test_bad_parameters_are_named(parameters):
         Dense(**parameters).make_encoder(4, 2)
     if name == "activation":
         assert "relu" in str(caught.value)
+
+
+@pytest.mark.parametrize("tied_weights", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-4])
+def test_non_negative_weights_stay_so_and_learn(digits, tied_weights, weight_decay):
+    layers = Dense((32,), non_negative=True, tied_weights=tied_weights)
+    autoencoder = quick(
+        Autoencoder,
+        n_components=8,
+        hidden_layers=layers,
+        weight_decay=weight_decay,
+        learning_rate=5e-3,
+        max_iter=40,
+        batch_size=50,
+    ).fit(digits[:500])
+    assert autoencoder.loss_curve_[-1] < 0.5 * autoencoder.loss_curve_[0]
+    assert -autoencoder.score(digits[:500]) < 0.7 * digits[:500].var(axis=0).mean()
+    module = autoencoder.module_
+    linears = [part for part in module.modules() if hasattr(part, "weight")]
+    assert len(linears) == 4
+    assert all((linear.weight >= 0).all() for linear in linears)
+    codes = autoencoder.transform(digits)
+    for twin in (copy.deepcopy(autoencoder), pickle.loads(pickle.dumps(autoencoder))):
+        assert (twin.transform(digits) == codes).all()
+
+
+def test_non_negative_decoder_shares_the_weights_of_its_encoder():
+    layers = Dense((7,), non_negative=True, tied_weights=True)
+    encoder = layers.make_encoder(10, 3)
+    decoder = layers.make_decoder(10, 3, encoder)
+    assert decoder[0].root is encoder[2].root
+    assert torch.equal(decoder[2].weight, encoder[0].weight)
+    with torch.no_grad():
+        encoder[2].root.neg_()
+    code = torch.rand(4, 3)
+    assert_allclose(decoder[0](code).detach(), (code @ encoder[2].weight).detach(), rtol=1e-6)

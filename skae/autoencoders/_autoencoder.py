@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import MAX_SEED, read
-from .._validation import validate_rows
+from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
 from ..losses import ERRORS
@@ -276,9 +276,10 @@ class Autoencoder(FeatureLearner):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The same as ``inverse_transform(transform(X))``.
+            The same as ``inverse_transform(transform(X))``, in the shape of `X`.
         """
-        return self._read(X, lambda module, x: module.reconstruct(x))
+        rows = self._read(X, lambda module, x: module.reconstruct(x))
+        return rows.reshape(shape_of(X))
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the error, as `loss` measures it, between rows and their reconstruction.
@@ -292,10 +293,11 @@ class Autoencoder(FeatureLearner):
 
         Returns
         -------
-        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
         """
         if per_feature:
-            return self._read(X, lambda module, x: module.reconstruction_error(x))
+            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
+            return errors.reshape(shape_of(X))
         return -self.score_samples(X)
 
     def truncate(self, n_components: int) -> Self:
@@ -363,7 +365,7 @@ class Autoencoder(FeatureLearner):
             If `mask` has not the shape of `X`.
         """
         check_is_fitted(self)
-        shape = np.shape(X)
+        shape = shape_of(X)
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .._inheritance import inherit_parameters
 from .._training import MAX_SEED, as_rows, new_random_state
-from .._validation import validate_rows
+from .._validation import shape_of, validate_rows
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
 
@@ -311,9 +311,11 @@ class DenoisingAutoencoder(Autoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            In the shape of `X`.
         """
         check_is_fitted(self)
         x = as_rows(validate_rows(self, X, reset=False, training=True), None, self.device_).all()
         seed = new_random_state(random_state).randint(MAX_SEED)
         generator = torch.Generator(self.device_).manual_seed(seed)
-        return self.module_.corrupt(x, self.module_.sample_corruption(x, generator)).cpu().numpy()
+        corrupted = self.module_.corrupt(x, self.module_.sample_corruption(x, generator))
+        return corrupted.cpu().numpy().reshape(shape_of(X))

@@ -93,15 +93,15 @@ def pretrain(
     encoder = _layers_of_kind(module.encoder, nn.Linear)
     decoder = _layers_of_kind(module.decoder, nn.Linear)
     kinds = (nn.Sequential, nn.Linear)
-    activations = [layer for layer in module.encoder.modules() if not isinstance(layer, kinds)]
+    activations = [layer for layer in module.encoder.modules() if type(layer) not in kinds]
     if (
         len(encoder) != len(decoder)
         or len(activations) != len(encoder) - 1
         or not {type(layer) for layer in activations} <= set(ACTIVATIONS.values())
     ):
         raise ValueError(
-            "pretrain=True needs hidden_layers of Dense layers without dropout, batch_norm or "
-            "tied_weights."
+            "pretrain=True needs hidden_layers of Dense layers without dropout, batch_norm, "
+            "tied_weights or non_negative."
         )
     inputs: Any = X
     for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
@@ -129,7 +129,7 @@ def pretrain(
 
 
 def _layers_of_kind(part: nn.Module, *kinds: type[nn.Module]) -> list[Any]:
-    return [layer for layer in part.modules() if isinstance(layer, kinds)]
+    return [layer for layer in part.modules() if type(layer) in kinds]
 
 
 def _name_of(activation: nn.Module) -> str:
