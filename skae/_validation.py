@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 
 def validate_rows(
@@ -68,6 +68,23 @@ def validate_rows(
         if name != "X":
             raise ValueError(f"{name} does not fit the training rows: {error}") from error
         raise
+
+
+def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.ndarray:
+    """Check codes to decode.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a finite table of numbers with `n_components` columns.
+    """
+    codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
+    if codes.shape[1] != n_components:
+        raise ValueError(
+            f"X has {codes.shape[1]} columns, but {type(estimator).__name__} decodes codes of "
+            f"n_components={n_components}."
+        )
+    return codes
 
 
 def shape_of(X: Any) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ._training import (
     MAX_SEED,
@@ -30,6 +30,7 @@ from ._training import (
     drop_weightless,
     gradients_enabled,
     hold_out,
+    load_weights,
     merge_equal_rows,
     new_random_state,
     read,
@@ -38,7 +39,13 @@ from ._training import (
     to_cpu,
     train,
 )
-from ._validation import all_or_nothing, mean_one, validate_rows, validate_weight
+from ._validation import (
+    all_or_nothing,
+    mean_one,
+    validate_codes,
+    validate_rows,
+    validate_weight,
+)
 
 
 class BaseTorchEstimator(BaseEstimator):
@@ -141,7 +148,7 @@ class BaseTorchEstimator(BaseEstimator):
                 X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
             module = self._new_module(X.shape[1], random_state)
             if warm:
-                self._load_weights(module)
+                load_weights(module, self.module_)
             X, weight = drop_weightless(X, weight)
             batch_size = self._batch_size(X)
             if X.shape[0] <= batch_size:
@@ -231,15 +238,6 @@ class BaseTorchEstimator(BaseEstimator):
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):
             return self._make_module(n_features).to(torch.float32)
-
-    def _load_weights(self, module: Trainable) -> None:
-        try:
-            module.load_state_dict(self.module_.state_dict())
-        except RuntimeError as error:
-            raise ValueError(
-                f"{type(self).__name__} cannot go on from the last fit (warm_start=True), because "
-                "the shape of its network was changed since; set warm_start=False to start anew."
-            ) from error
 
     def _batch_size(self, X: Any) -> int:
         if self.batch_size == "auto":
@@ -391,12 +389,7 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
             Or with the samples in the shape seen in `fit` (its first call, if warm).
         """
         check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=self)
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes of "
-                f"n_components={self._n_features_out}."
-            )
+        Z = validate_codes(self, X, self._n_features_out)
         rows = read(self.module_, lambda module, z: module.decode(z), Z)
         shape = getattr(self, "_samples_shape", None)  # of images or signals
         return rows if shape is None else rows.reshape(len(Z), *shape)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import quick
+from conftest import public_estimators, quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -156,11 +156,14 @@ def test_bad_layers_are_named(digits, layers, message):
 # -- estimators with it ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_digits_are_rebuilt_better_than_by_their_mean(digits, estimator_class, batch_norm):
+@pytest.mark.parametrize(
+    ("learner_class", "batch_norm"),
+    [*((one, False) for one in public_estimators()), (Autoencoder, True)],
+)
+def test_digits_are_rebuilt_better_than_by_their_mean(digits, learner_class, batch_norm):
     layers = Conv2d((1, 8, 8), channels=(8, 16), batch_norm=batch_norm)
     learner = quick(
-        estimator_class,
+        learner_class,
         n_components=16,
         hidden_layers=layers,
         max_iter=15,

@@ -11,7 +11,7 @@ from ._state import (
     seeded_initialisation,
     to_cpu,
 )
-from ._trainable import Trainable
+from ._trainable import Trainable, load_weights
 
 __all__ = [
     "MAX_SEED",
@@ -21,6 +21,7 @@ __all__ = [
     "drop_weightless",
     "gradients_enabled",
     "hold_out",
+    "load_weights",
     "merge_equal_rows",
     "new_random_state",
     "read",

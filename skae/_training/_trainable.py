@@ -73,3 +73,20 @@ class Trainable(nn.Module):
     def log_score(self, x: Tensor) -> Tensor:
         """Return how normal each sample is, shape (n,), higher = more normal."""
         raise NotImplementedError
+
+
+def load_weights(module: Trainable, fitted: Trainable) -> None:
+    """Give an untrained module the weights of a fitted one.
+
+    Raises
+    ------
+    ValueError
+        If the two have not the same shape.
+    """
+    try:
+        module.load_state_dict(fitted.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            "warm_start=True cannot go on from the last fit, because the shape of the network was "
+            "changed since; set warm_start=False to start anew."
+        ) from error

@@ -162,7 +162,8 @@ class ContractiveAutoencoder(Autoencoder):
 
     The norm is that of the encoder as it reads: without dropout, and with the running
     statistics of batch normalisation in place of those of the batch, under which a row
-    by itself has no derivative.
+    by itself has no derivative. Batch normalisation takes back what the penalty takes from
+    the weights, with a lag that spoils the reading: better do without it here.
 
     A code that shrinks while the decoder grows lowers the penalty and learns nothing.
     ``Dense(tied_weights=True)``, as in the paper, or `weight_decay` holds against that.
