@@ -1,4 +1,4 @@
-"""Runs all benchmarks, one after another, each in its own process.
+"""Runs all benchmarks of speed and memory, one after another, each in its own process.
 
 Command: ``python benchmarks/run_all.py``, or ``make bench``
 """
@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+#: Benchmarks of quality, run by hand.
+TAKE_LONG = {"bench_mnist_sparse.py"}
+
 
 def main() -> None:
     scripts = sorted(Path(__file__).parent.glob("bench_*.py"))
+    scripts = [script for script in scripts if script.name not in TAKE_LONG]
     failed = [s.name for s in scripts if subprocess.run([sys.executable, str(s)]).returncode]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

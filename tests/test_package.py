@@ -86,10 +86,15 @@ def test_examples_of_the_docs_run(path, tmp_path, monkeypatch):
         exec(compile(block, path, "exec"), namespace)
 
 
+def run_example(name, folder):
+    """Return what an example prints; it saves its pictures in `folder`."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return python(str(ROOT / "examples" / name), str(folder), env=environment)
+
+
 def test_main_job(tmp_path):
     """`make demo` reaches its figure and draws its pictures."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    table = python(str(ROOT / "examples/plot_digits_pipeline.py"), str(tmp_path), env=environment)
+    table = run_example("plot_digits_pipeline.py", tmp_path)
     accuracy = {
         line.split("  ")[0]: float(re.search(r" (0\.\d{4}) ", line)[1])
         for line in table.splitlines()
@@ -106,3 +111,17 @@ def test_main_job(tmp_path):
     assert accuracy["raw pixels"] == pytest.approx(0.9555, abs=0.01)  # known for this split
     assert "device: " in table
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_sparse_codes_tell_digits_apart(tmp_path):
+    printed = run_example("plot_sparse_filters.py", tmp_path)
+    assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.985
+    assert (tmp_path / "sparse_filters.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "n_pictures"), [("plot_ordered_codes.py", 2), ("plot_denoise_images.py", 1)]
+)
+def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):
+    run_example(name, tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == n_pictures
