@@ -153,12 +153,11 @@ class BaseTorchEstimator(BaseEstimator):
             batch_size = self._batch_size(X)
             if X.shape[0] <= batch_size:
                 X, weight = merge_equal_rows(X, weight)
+            weight_val = None
             if self.early_stopping and X_val is None:
                 X, weight, X_val, weight_val = hold_out(
                     X, weight, self.validation_fraction, random_state
                 )
-            else:
-                weight_val = None
             self._forget(keep_curves=warm)
             if not warm:
                 self._initialise(module, X, weight, random_state)
@@ -210,14 +209,13 @@ class BaseTorchEstimator(BaseEstimator):
             X = validate_rows(self, X, reset=first, training=True)
             self._check_values(X)
             weight = validate_weight(sample_weight, X)
+            if not hasattr(self, "_random_state"):  # the first call, or the first after fit
+                self._random_state = new_random_state(self.random_state)
             if first:
                 device = resolve_device(self.device)
-                self._random_state = new_random_state(self.random_state)
                 module = self._new_module(X.shape[1], self._random_state).to(device)
             else:
                 module, device = self.module_, self.device_
-            if not hasattr(self, "_random_state"):  # fit came before
-                self._random_state = new_random_state(self.random_state)
             X, weight = drop_weightless(X, weight)
             result = train(
                 module,
@@ -240,9 +238,7 @@ class BaseTorchEstimator(BaseEstimator):
             return self._make_module(n_features).to(torch.float32)
 
     def _batch_size(self, X: Any) -> int:
-        if self.batch_size == "auto":
-            return min(200, X.shape[0])
-        return min(int(self.batch_size), X.shape[0])
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), X.shape[0])
 
     def _forget(self, *, keep_curves: bool) -> None:
         """Drop what earlier calls of `fit` and `partial_fit` left."""
