@@ -203,8 +203,9 @@ def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
     mask = np.zeros(X.shape, dtype=bool)
     mask[:, 2] = True
     from_frame = autoencoder.inpaint(X, mask)
-    with pytest.warns(UserWarning, match="feature names"):
-        assert_array_equal(from_frame, autoencoder.inpaint(table, mask))
+    for same in (table, np.ma.MaskedArray(table, mask)):
+        with pytest.warns(UserWarning, match="feature names"):
+            assert_array_equal(from_frame, autoencoder.inpaint(same, mask))
     with pytest.raises(ValueError, match=r"mask has shape \(300,\).*\(300, 5\)"):
         autoencoder.inpaint(X, mask[:, 0])
 

@@ -369,7 +369,7 @@ class Autoencoder(FeatureLearner):
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
-        known = X.mask(mask, fill_value) if hasattr(X, "mask") else np.where(mask, fill_value, X)
+        known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
         filled = validate_rows(self, known, reset=False).copy()
         mask = mask.reshape(filled.shape)
         active = np.flatnonzero(mask.any(axis=1))
