@@ -15,15 +15,14 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._training import (
     MAX_SEED,
+    Rows,
     Trainable,
     TrainingResult,
     as_rows,
@@ -37,7 +36,6 @@ from ._training import (
     resolve_device,
     seeded_initialisation,
     to_cpu,
-    train,
 )
 from ._validation import (
     all_or_nothing,
@@ -52,18 +50,13 @@ class BaseTorchEstimator(BaseEstimator):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
-    overrides `_make_module`. The learning parameters below are those of every subclass.
+    overrides `_make_module`; a family of them states how it trains in `_train` and in the
+    public `fit` and `partial_fit`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "warm_start": ["boolean"],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -72,12 +65,6 @@ class BaseTorchEstimator(BaseEstimator):
     # Parameters that every subclass has, named here for the type checker.
     learning_rate: float
     batch_size: int | str
-    max_iter: int
-    tol: float
-    n_iter_no_change: int
-    early_stopping: bool
-    validation_fraction: float
-    warm_start: bool
     device: str | torch.device
     random_state: int | np.random.RandomState | None
     verbose: bool | int
@@ -101,44 +88,28 @@ class BaseTorchEstimator(BaseEstimator):
     def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
         """Keep what the fitted network says of the rows that it was just trained on."""
 
+    def _train(
+        self, module: Any, rows: Rows, validation: Rows | None, **settings: Any
+    ) -> TrainingResult:
+        """Call `train` with the learning parameters of this family; `settings` go before."""
+        raise NotImplementedError
+
     # -- fitting ---------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
-        """Fit the network to `X`.
+    def _fit(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        *,
+        held_out: float | None = None,
+        warm: bool = False,
+    ) -> Self:
+        """Fit anew, or go on from the last fit if `warm`; see the public `fit` of each family.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. A float32 array, memory map or CSR matrix is used as it is;
-            everything else is converted to float32 once. Here as in all other methods
-            it may hold samples in the shape that `hidden_layers` has, if any.
-        y : None
-            Ignored, here for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, relative to the others. A row of weight 0 is left out.
-        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
-            Rows whose loss decides when to stop. If given, none are taken from `X`,
-            whatever `early_stopping` says.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the input is not valid (nothing changes then), or if the
-            loss stops being finite (the last good weights are then kept, if any).
-
-        Warns
-        -----
-        ConvergenceWarning
-            If `max_iter` is reached before the loss stops improving.
+        `held_out` is the fraction of the rows to take as validation rows, None for none.
         """
         with all_or_nothing(self), gradients_enabled():
-            warm = self.warm_start and hasattr(self, "module_")
             X = validate_rows(self, X, reset=not warm, training=True)
             self._check_values(X)
             weight = validate_weight(sample_weight, X)
@@ -154,23 +125,17 @@ class BaseTorchEstimator(BaseEstimator):
             if X.shape[0] <= batch_size:
                 X, weight = merge_equal_rows(X, weight)
             weight_val = None
-            if self.early_stopping and X_val is None:
-                X, weight, X_val, weight_val = hold_out(
-                    X, weight, self.validation_fraction, random_state
-                )
+            if held_out is not None:
+                X, weight, X_val, weight_val = hold_out(X, weight, held_out, random_state)
             self._forget(keep_curves=warm)
             if not warm:
                 self._initialise(module, X, weight, random_state)
-            result = train(
+            result = self._train(
                 module.to(device),
                 as_rows(X, mean_one(weight), device),
+                None if X_val is None else as_rows(X_val, mean_one(weight_val), device),
                 seed=random_state.randint(MAX_SEED),
-                learning_rate=self.learning_rate,
                 batch_size=batch_size,
-                max_iter=self.max_iter,
-                validation=None if X_val is None else as_rows(X_val, mean_one(weight_val), device),
-                patience=self.n_iter_no_change,
-                tol=self.tol,
                 verbose=bool(self.verbose),
             )
             if result.ending == "diverged" and not result.loss_curve:
@@ -180,30 +145,8 @@ class BaseTorchEstimator(BaseEstimator):
         self._comment_on(result)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Go through the rows of `X` once, in batches, going on from where the fit is.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            A chunk of any number of rows.
-        y : None
-            Ignored, here for consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a row of weight 0 is left out.
-
-        Returns
-        -------
-        self : object
-            The estimator, fitted to one more chunk.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the input is not valid, or if the loss stops being finite;
-            the estimator is then as it was before the call.
-        """
+    def _partial_fit(self, X: Any, sample_weight: Any = None) -> Self:
+        """Go through a chunk once; see the public `partial_fit` of each family."""
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
             X = validate_rows(self, X, reset=first, training=True)
@@ -217,13 +160,14 @@ class BaseTorchEstimator(BaseEstimator):
             else:
                 module, device = self.module_, self.device_
             X, weight = drop_weightless(X, weight)
-            result = train(
+            result = self._train(
                 module,
                 as_rows(X, weight, device),
+                None,
                 seed=self._random_state.randint(MAX_SEED),
-                learning_rate=self.learning_rate,
                 batch_size=self._batch_size(X),
                 max_iter=1,
+                patience=None,
                 optimizer_states=getattr(self, "_optimizer_states", None),
             )
             if result.ending == "diverged":
@@ -253,23 +197,12 @@ class BaseTorchEstimator(BaseEstimator):
     def _store(self, module: Trainable, result: TrainingResult) -> None:
         self.module_ = module
         self.device_ = next(module.parameters()).device
-        self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *result.loss_curve]
-        before = getattr(self, "validation_loss_curve_", None) or []
-        self.validation_loss_curve_ = [*before, *result.validation_loss_curve] or None
-        self.n_iter_ = len(self.loss_curve_)
 
     def _comment_on(self, result: TrainingResult) -> None:
         if result.ending == "diverged":
             raise ValueError(self._advice_on_divergence(result))
         if result.ending == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        if result.ending == "max_iter":
-            warnings.warn(
-                f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
-                "improving; increase max_iter, or tol.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            warnings.warn("Training interrupted by user.", stacklevel=5)
 
     def _advice_on_divergence(self, result: TrainingResult) -> str:
         epoch = len(result.loss_curve) + 1

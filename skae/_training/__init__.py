@@ -1,6 +1,6 @@
 """The engine: trains every `Trainable`, and applies it."""
 
-from ._data import as_rows, drop_weightless, hold_out, merge_equal_rows
+from ._data import Rows, as_rows, drop_weightless, hold_out, merge_equal_rows
 from ._engine import TrainingResult, train
 from ._reading import read
 from ._state import (
@@ -15,6 +15,7 @@ from ._trainable import Trainable, load_weights
 
 __all__ = [
     "MAX_SEED",
+    "Rows",
     "Trainable",
     "TrainingResult",
     "as_rows",

@@ -63,7 +63,7 @@ def train(
     seed : int
         Seed of all that is drawn: the order of the rows and the noise of each step.
     learning_rate : float
-        Step size of Adam.
+        Step size of the optimizers that the module makes.
     batch_size : int
         Upper bound of the rows in a batch.
     max_iter : int
@@ -167,14 +167,7 @@ class _Net(NeuralNet):
         return []
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> _Net:
-        self.optimizers_ = [
-            torch.optim.Adam(
-                group,
-                lr=self.learning_rate,
-                fused=True if self.device.type in ("cpu", "cuda") else None,
-            )
-            for group in self.module_.parameter_groups()
-        ]
+        self.optimizers_ = self.module_.make_optimizers(self.learning_rate)
         for optimizer, state in zip(self.optimizers_, self.optimizer_states or [], strict=False):
             optimizer.load_state_dict(state)
             for group in optimizer.param_groups:

@@ -59,6 +59,13 @@ class Trainable(nn.Module):
         """Return the parameters of each optimizer, one list per optimizer."""
         return [list(self.parameters())]
 
+    def make_optimizers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
+        """Return the optimizers of `training_step`, by default an Adam for each group."""
+        return [
+            torch.optim.Adam(group, lr=learning_rate, fused=has_fused_steps(group[0].device))
+            for group in self.parameter_groups()
+        ]
+
     def end_epoch(self) -> None:
         """Write what the steps of an epoch accumulated; nothing by default."""
 
@@ -73,6 +80,11 @@ class Trainable(nn.Module):
     def log_score(self, x: Tensor) -> Tensor:
         """Return how normal each sample is, shape (n,), higher = more normal."""
         raise NotImplementedError
+
+
+def has_fused_steps(device: torch.device) -> bool | None:
+    """Whether torch's optimizers step over all parameters at once there; None if they may not."""
+    return True if device.type in ("cpu", "cuda") else None
 
 
 def load_weights(module: Trainable, fitted: Trainable) -> None:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._convergence import ConvergingEstimator
 from .._training import MAX_SEED, read
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
@@ -24,7 +25,7 @@ from ._initialisation import pretrain, start_from_pca
 from ._module import AutoencoderModule
 
 
-class Autoencoder(FeatureLearner):
+class Autoencoder(FeatureLearner, ConvergingEstimator):
     """Autoencoder: codes each row in `n_components` numbers from which it can be rebuilt.
 
     An encoder maps the features to a code, a decoder maps the code back, and both learn
@@ -156,6 +157,7 @@ class Autoencoder(FeatureLearner):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FeatureLearner._parameter_constraints,
+        **ConvergingEstimator._parameter_constraints,
         "hidden_layers": [tuple, list, HasMethods(["make_encoder", "make_decoder"])],
         "code_activation": [StrOptions(set(ACTIVATIONS))],
         "loss": [StrOptions(set(ERRORS))],

@@ -250,5 +250,5 @@ class SparseAutoencoder(Autoencoder):
                 f"training rows; try {REMEDIES[self.sparsity]}, a lower learning_rate, or a "
                 "smaller n_components.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )

@@ -1,0 +1,132 @@
+"""Estimators that train until their loss stops improving."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval
+
+from ._training import Rows, Trainable, TrainingResult, train
+from .base import BaseTorchEstimator
+
+
+class ConvergingEstimator(BaseTorchEstimator):
+    """An estimator whose loss, of the training or of validation rows, says when to stop."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTorchEstimator._parameter_constraints,
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
+    }
+
+    # Parameters that every subclass has, named here for the type checker.
+    max_iter: int
+    tol: float
+    n_iter_no_change: int
+    early_stopping: bool
+    validation_fraction: float
+    warm_start: bool
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
+        """Fit the network to `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. A float32 array, memory map or CSR matrix is used as it is;
+            everything else is converted to float32 once. Here as in all other methods
+            it may hold samples in the shape that `hidden_layers` has, if any.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, relative to the others. A row of weight 0 is left out.
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+            Rows whose loss decides when to stop. If given, none are taken from `X`,
+            whatever `early_stopping` says.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid (nothing changes then), or if the
+            loss stops being finite (the last good weights are then kept, if any).
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` is reached before the loss stops improving.
+        """
+        return self._fit(
+            X,
+            sample_weight,
+            X_val,
+            held_out=self.validation_fraction if self.early_stopping and X_val is None else None,
+            warm=self.warm_start and hasattr(self, "module_"),
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go through the rows of `X` once, in batches, going on from where the fit is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A chunk of any number of rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a row of weight 0 is left out.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted to one more chunk.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid, or if the loss stops being finite;
+            the estimator is then as it was before the call.
+        """
+        return self._partial_fit(X, sample_weight)
+
+    def _train(
+        self, module: Trainable, rows: Rows, validation: Rows | None, **settings: Any
+    ) -> TrainingResult:
+        parameters = {
+            "learning_rate": self.learning_rate,
+            "max_iter": self.max_iter,
+            "patience": self.n_iter_no_change,
+            "tol": self.tol,
+        }
+        return train(module, rows, validation=validation, **(parameters | settings))
+
+    def _store(self, module: Trainable, result: TrainingResult) -> None:
+        super()._store(module, result)
+        self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *result.loss_curve]
+        before = getattr(self, "validation_loss_curve_", None) or []
+        self.validation_loss_curve_ = [*before, *result.validation_loss_curve] or None
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _comment_on(self, result: TrainingResult) -> None:
+        super()._comment_on(result)
+        if result.ending == "max_iter":
+            warnings.warn(
+                f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
+                "improving; increase max_iter, or tol.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
