@@ -12,8 +12,8 @@ import torch
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import (
@@ -255,9 +255,9 @@ class BaseRBM(FeatureLearner):
     def _prepare(
         self, module: RBMModule, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
     ) -> None:
-        moments = StandardScaler(with_mean=False).fit(X, sample_weight=weight)
         n_rows = X.shape[0] if weight is None else weight.sum()
-        module.observe(torch.as_tensor(moments.mean_), torch.as_tensor(moments.var_), n_rows)
+        mean, variance = _moments(X, weight, with_variance=not self._binary_visible)
+        module.observe(torch.as_tensor(mean), torch.as_tensor(variance), n_rows)
 
     def _train(
         self, module: RBMModule, rows: Rows, validation: Rows | None, **settings: Any
@@ -394,9 +394,8 @@ class BaseRBM(FeatureLearner):
             The same for each call if `random_state` is an int.
         """
         check_is_fitted(self)
-        for name, value in (("n_samples", n_samples), ("n_gibbs_steps", n_gibbs_steps)):
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        _check_number("n_samples", n_samples)
+        _check_number("n_gibbs_steps", n_gibbs_steps)
         generator = self._generator(new_random_state(self.random_state))
         return self._sample(n_samples, n_gibbs_steps, generator).numpy(force=True)
 
@@ -459,6 +458,8 @@ class BaseRBM(FeatureLearner):
                 "The partition function needs hidden='binary': rectified linear units are defined "
                 "by how they are drawn, and have no distribution together with the visible units."
             )
+        _check_number("n_runs", n_runs)
+        _check_number("n_betas", n_betas, least=2)
         binary_visible = self._binary_visible
         with torch.inference_mode():
             if method == "exact":
@@ -502,3 +503,20 @@ class BaseRBM(FeatureLearner):
             small = enumerable(self.module_, binary_visible=self._binary_visible)
             log_partition = self.log_partition_function("exact" if small else "ais").value
         return -free_energy - log_partition
+
+
+def _moments(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, *, with_variance: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each feature; zeros for a variance that is not asked for."""
+    if sparse.issparse(X):
+        return mean_variance_axis(X, axis=0, weights=weight)
+    share = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
+    share = share.astype(np.float32)  # products are ten times as fast as numpy's mean
+    mean = share @ X
+    return mean, share @ np.square(X - mean) if with_variance else np.zeros_like(mean)
+
+
+def _check_number(name: str, value: Any, least: int = 1) -> None:
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
