@@ -81,12 +81,12 @@ class RBMModule(Trainable):
         self.weight_decay = weight_decay
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost
-        self.weight = _constant(0.01 * torch.randn(n_components, n_features))
+        self.weight = _constant(0.01 * torch.randn(n_components, n_features, dtype=torch.float32))
         self.hidden_bias = _constant(torch.zeros(n_components))
         self.visible_bias = _constant(torch.zeros(n_features))
         n_temperatures = n_temperatures if algorithm == "pt" else 1
-        beta = torch.linspace(1, 0, n_temperatures).repeat_interleave(n_chains)[:, None]
-        self.register_buffer("beta", beta)
+        beta = torch.linspace(1, 0, n_temperatures, dtype=torch.float32)
+        self.register_buffer("beta", beta.repeat_interleave(n_chains)[:, None])
         self.register_buffer("chains", torch.zeros(n_temperatures * n_chains, n_components))
         self.register_buffer("n_seen", torch.zeros(()))
         self.register_buffer("visible_mean", torch.zeros(n_features))
@@ -277,7 +277,7 @@ class RBMModule(Trainable):
         steps = [self.draw_noise(n_chains, generator) for _ in range(self.n_gibbs_steps)]
         start = self.draw_noise(n_chains, generator)[1] if self.algorithm == "cd" else None
         uniforms = (
-            torch.rand(n_chains, generator=generator, device=x.device)
+            torch.rand(n_chains, generator=generator, device=x.device, dtype=x.dtype)
             if self.algorithm == "pt"
             else None
         )
@@ -338,7 +338,7 @@ class RBMModule(Trainable):
             self.chains.copy_(self.sample_hidden(tempered, last_noise))
         n_model = n_rows if self.algorithm == "cd" else self.n_chains
         used = slice(n_rows + n_model)  # of all temperatures, the first is that of the model
-        share = torch.full((n_rows + n_model,), -1 / n_model, device=x.device)
+        share = x.new_full((n_rows + n_model,), -1 / n_model)
         share[:n_rows] = 1 / n_rows if weight is None else weight / weight.sum()
         return self._ascend(v[used], mean[used], share, n_rows)
 

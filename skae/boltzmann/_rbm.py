@@ -48,7 +48,7 @@ class BaseRBM(FeatureLearner):
     batch_size : int, default=10
         Rows in a batch, and number of persistent chains.
     n_iter : int, default=10
-        Number of sweeps over the rows.
+        Number of epochs, that is sweeps over the rows.
     verbose : bool or int, default=0
         Whether to show a progress bar with the loss.
     random_state : int, RandomState instance or None, default=None
@@ -62,8 +62,8 @@ class BaseRBM(FeatureLearner):
         Where the chains that stand for the model start at each step: where they ended
         at the last one (persistent contrastive divergence, also known as stochastic maximum
         likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
-        `n_temperatures` chains for each, which exchange their states (parallel tempering,
-        Desjardins et al. 2010).
+        chains at several temperatures for each, which exchange their states (parallel
+        tempering, Desjardins et al. 2010).
     n_gibbs_steps : int, default=1
         Gibbs steps of the chains for each update.
     n_temperatures : int, default=10
@@ -106,7 +106,7 @@ class BaseRBM(FeatureLearner):
     module_ : torch.nn.Module
         The fitted network, on `device_`.
     n_iter_ : int
-        Number of sweeps trained.
+        Number of epochs trained.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
