@@ -130,6 +130,12 @@ def test_sparse_codes_tell_digits_apart(tmp_path):
     assert (tmp_path / "sparse_filters.png").exists()
 
 
+def test_features_of_a_boltzmann_machine_tell_digits_apart(tmp_path):
+    printed = run_example("plot_rbm_digits.py", tmp_path)
+    assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.95
+    assert (tmp_path / "rbm_digits.png").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "n_pictures"), [("plot_ordered_codes.py", 2), ("plot_denoise_images.py", 1)]
 )
