@@ -3,10 +3,11 @@
 - ``small``: 784-16 units on binary images (thresholded at one half), 50 sweeps; the exact
   log-likelihood of the test images, and the same for the inverted ones. Published for a
   centred machine: -142.56 and -142.09 nats, for a plain one -149.05 and -183.36 (Melchior,
-  Fischer and Wiskott 2016). Minutes.
+  Fischer and Wiskott 2016). Measured: -136.62 and -136.61. A minute.
 - ``large``: 784-500 units, PCD-1, 200 sweeps; the log-likelihood of the test images with the
   partition function by annealed importance sampling, and by the reverse estimate. Published for a
-  centred machine: -84.9 and -96.6. Half an hour.
+  centred machine: -84.9 and -96.6. Measured: -67.4 (log Z with an error of 0.33) and
+  -66.9 (0.22). Twenty minutes.
 - ``features``: 784-1024 units, code -> multinomial logistic regression, with the regularisation
   chosen on 10,000 of the training images. Published: 98.17 %. Half an hour.
 
@@ -48,7 +49,7 @@ def small() -> None:
 
 def large() -> None:
     train, test = binary_images("train"), binary_images("test")
-    machine = BernoulliRBM(500, n_iter=200, verbose=1, **SETTINGS).fit(train)
+    machine = BernoulliRBM(500, learning_rate=0.05, n_iter=200, verbose=1, **SETTINGS).fit(train)
     for method in ("ais", "reverse_ais"):
         log_z = machine.log_partition_function(method)
         likelihood = machine.log_likelihood(test, log_z.value).mean()

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
+from skae.boltzmann._module import RBMModule
 from skae.boltzmann._units import BinaryUnits, RectifiedUnits
 
 
@@ -549,6 +550,18 @@ def test_unrolled_network_takes_data_frames(digits):
     unrolled = network.to_autoencoder()
     assert_array_equal(unrolled.feature_names_in_, X.columns)
     assert_allclose(unrolled.transform(X), network.transform(X), atol=1e-5)
+
+
+def test_ctrl_c_ends_the_training_of_all_layers(digits, monkeypatch):
+    def interrupted_step(self, *arguments):
+        raise KeyboardInterrupt
+
+    network = quick(DeepBeliefNetwork, hidden_layer_sizes=(8, 4))
+    monkeypatch.setattr(RBMModule, "training_step", interrupted_step)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        network.fit(digits)
+    assert [machine.n_iter_ for machine in network.rbms_] == [0, 0]
+    assert network.transform(digits).shape == (len(digits), 4)
 
 
 @pytest.mark.parametrize("sizes", [(), (0,), (2.5,), ("8",)], ids=str)

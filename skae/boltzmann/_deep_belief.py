@@ -241,10 +241,13 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             machine.learning_rate = _GAUSSIAN_PACE * self.learning_rate
 
     def _train(self, machines: list[BaseRBM], X: Any, method: str) -> None:
-        rows = X
+        rows, interrupted = X, False
         for machine in machines:
             self._hand_down_parameters(machine)
+            if interrupted:
+                machine.n_iter = 0  # Ctrl-C ends the fit, and all layers can be read
             getattr(machine, method)(rows)
+            interrupted = method == "fit" and machine.n_iter_ < self.n_iter
             if machine is not machines[-1]:
                 rows = machine.transform(rows)
         self.rbms_ = machines
