@@ -11,8 +11,8 @@ import torch
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from .._training import (
     Rows,
@@ -331,9 +331,12 @@ def _moments(
     X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, *, with_variance: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of each feature; zeros for a variance that is not asked for."""
-    if sparse.issparse(X):
-        return mean_variance_axis(X, axis=0, weights=weight)
-    share = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
-    share = share.astype(np.float32)  # products are ten times as fast as numpy's mean
-    mean = share @ X
-    return mean, share @ np.square(X - mean) if with_variance else np.zeros_like(mean)
+    if with_variance:
+        moments = StandardScaler(with_mean=False).fit(X, sample_weight=weight)
+        return moments.mean_, moments.var_
+    if weight is None and not sparse.issparse(X):
+        mean = X.mean(axis=0, dtype=np.float64)  # in a tenth of the scaler's time
+    else:
+        weight = np.ones(X.shape[0]) if weight is None else weight
+        mean = X.T @ weight / weight.sum()
+    return mean, np.zeros_like(mean)
