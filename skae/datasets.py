@@ -6,7 +6,7 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -390,19 +390,21 @@ def _fetch(
             f"Or {elsewhere}."
         ) from error
 
-    def refuse(*_: Any) -> NoReturn:
-        raise OSError("it has no address" if source.url is None else "download_if_missing=False")
-
-    may_download = download_if_missing and source.url is not None
     folder = Path(pooch.os_cache("skae") if data_home is None else data_home) / source.name
-    shelf = pooch.create(path=folder, base_url=source.url or "", registry=wanted)
     try:
-        return {
-            file: shelf.fetch(file, downloader=None if may_download else refuse) for file in wanted
-        }
+        if source.url is None or not download_if_missing:
+            for file, known_hash in wanted.items():
+                path = folder / file
+                if not path.is_file() or not pooch.hashes.hash_matches(path, known_hash):
+                    no_address = source.url is None
+                    raise OSError(
+                        "it has no address" if no_address else "download_if_missing=False"
+                    )
+        shelf = pooch.create(path=folder, base_url=source.url or "", registry=wanted)
+        return {file: shelf.fetch(file) for file in wanted}
     except (OSError, ValueError) as error:  # no network, or not the right bytes
         origin = "" if source.url is None else f" from {source.url}"
         raise OSError(
             f"The data set {source.name} is missing and was not downloaded ({error}). Put "
-            f"{', '.join(wanted)}{origin} into {shelf.abspath}, or {elsewhere}."
+            f"{', '.join(wanted)}{origin} into {folder}, or {elsewhere}."
         ) from error
