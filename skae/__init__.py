@@ -6,7 +6,16 @@ from .autoencoders import (
     DenoisingAutoencoder,
     SparseAutoencoder,
 )
+from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Autoencoder", "ContractiveAutoencoder", "DenoisingAutoencoder", "SparseAutoencoder"]
+__all__ = [
+    "Autoencoder",
+    "BernoulliRBM",
+    "ContractiveAutoencoder",
+    "DeepBeliefNetwork",
+    "DenoisingAutoencoder",
+    "GaussianRBM",
+    "SparseAutoencoder",
+]

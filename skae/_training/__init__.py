@@ -5,6 +5,7 @@ from ._engine import TrainingResult, train
 from ._reading import read
 from ._state import (
     MAX_SEED,
+    given_back_on_failure,
     gradients_enabled,
     new_random_state,
     resolve_device,
@@ -20,6 +21,7 @@ __all__ = [
     "TrainingResult",
     "as_rows",
     "drop_weightless",
+    "given_back_on_failure",
     "gradients_enabled",
     "hold_out",
     "load_weights",
