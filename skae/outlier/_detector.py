@@ -507,7 +507,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         total = np.zeros(X.shape, dtype=X.dtype)
         for member, features in self._members():
             total[:, features] += self._member_contributions(member, features, X)
-        return total / self.n_estimators
+        return total / len(self.estimators_)
 
     def _member_contributions(self, member: Any, features: np.ndarray, X: Rows) -> np.ndarray:
         if self._errors_add_up:
