@@ -58,7 +58,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         - "auto" is the rule of `median_threshold`, which needs no guess of the number
           of outliers;
         - of a float in (0, 0.5], this fraction of the rows lies below. With calibration
-          rows this is the expected fraction of false alarms among normal rows;
+          rows this is the expected fraction of false alarms among normal rows, or
+          slightly more, since these are counted in steps of ``1 / (n_calibration + 1)``;
         - a callable takes the scores and returns the threshold, for instance
           `mean_threshold`, ``functools.partial(mean_threshold, n_std=2)``, or your own.
     calibration_fraction : float, default=0.0
@@ -436,7 +437,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         columns and in the reverse order, averaged over both; the score of the reference
         is shared out evenly. These are Shapley values (Strumbelj and Kononenko 2014) if
         the score is a quadratic function of the features, as the log-likelihood of PCA and of
-        a normal distribution is, and estimates of them otherwise.
+        a normal distribution is, and estimates of them otherwise. They say what a value
+        brings where that of the reference would stand: one that is usual by itself, and
+        wrong only beside the others, gets little of the blame.
 
         Parameters
         ----------
