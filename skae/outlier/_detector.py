@@ -58,8 +58,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         - "auto" is the rule of `median_threshold`, which needs no guess of the number
           of outliers;
         - of a float in (0, 0.5], this fraction of the rows lies below. With calibration
-          rows this is the expected fraction of false alarms among normal rows, or
-          slightly more, since these are counted in steps of ``1 / (n_calibration + 1)``;
+          rows it is the expected fraction of false alarms among normal rows, rounded
+          down to a multiple of ``1 / (n_calibration + 1)``;
         - a callable takes the scores and returns the threshold, for instance
           `mean_threshold`, ``functools.partial(mean_threshold, n_std=2)``, or your own.
     calibration_fraction : float, default=0.0
