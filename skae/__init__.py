@@ -7,6 +7,7 @@ from .autoencoders import (
     SparseAutoencoder,
 )
 from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
+from .outlier import OutlierDetector
 
 __version__ = "0.1.0.dev0"
 
@@ -17,5 +18,6 @@ __all__ = [
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "GaussianRBM",
+    "OutlierDetector",
     "SparseAutoencoder",
 ]

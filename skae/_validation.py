@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 
@@ -55,7 +56,7 @@ def validate_rows(
                 estimator,
                 X,
                 reset=reset,
-                accept_sparse="csr",
+                accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
                 dtype=np.float32 if training else [np.float64, np.float32],
                 order="C" if training else None,
             )
@@ -136,7 +137,8 @@ def _name_text_columns(X: Any, name: str) -> str:
 
 def _shape_of_layers(estimator: BaseEstimator) -> tuple[int, ...] | None:
     """Return the shape of a sample that the layers state, if any; they check it themselves."""
-    shape = getattr(getattr(estimator, "hidden_layers", None), "shape", None)
+    learner = getattr(estimator, "estimator", estimator)  # a detector takes what its learner takes
+    shape = getattr(getattr(learner, "hidden_layers", None), "shape", None)
     if isinstance(shape, tuple | list) and all(isinstance(n, Integral) for n in shape):
         return tuple(map(int, shape))
     return None

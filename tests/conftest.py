@@ -7,7 +7,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import minmax_scale
 from sklearn.utils.validation import has_fit_parameter
@@ -19,10 +19,15 @@ from skae.boltzmann._rbm import BaseRBM
 from skae.layers import Dense
 
 
-def public_estimators() -> list[type[BaseEstimator]]:
+def public_classes() -> list[type[BaseEstimator]]:
     """Return every public class that can be fitted."""
     public = [getattr(skae, name) for name in skae.__all__]
     return [one for one in public if isinstance(one, type) and hasattr(one, "fit")]
+
+
+def public_estimators() -> list[type[BaseEstimator]]:
+    """Return those that learn; a detector lets one of them learn (`test_outlier.py`)."""
+    return [one for one in public_classes() if not issubclass(one, OutlierMixin)]
 
 
 def has(estimator_class, *parameters) -> bool:
@@ -61,6 +66,8 @@ def variants(estimator_class) -> list[dict]:
 
 def quick(estimator_class, **parameters):
     """Return an estimator that fits in a fraction of a second."""
+    if issubclass(estimator_class, OutlierMixin):
+        return estimator_class(**{"random_state": 0, **parameters})
     defaults = {**epochs(estimator_class, 5), "random_state": 0, "device": "cpu"}
     if has(estimator_class, "n_iter"):
         defaults |= width(estimator_class, 16)  # the 256 of a Boltzmann machine take their time
@@ -76,9 +83,9 @@ def modules_of(estimator) -> list:
 # -- which estimators a promise is made for ----------------------------------------------
 
 
-def fixture_over(condition):
+def fixture_over(condition, among=public_estimators):
     """Return a fixture of the public estimators for which `condition` holds."""
-    classes = [one for one in public_estimators() if condition(one)]
+    classes = [one for one in among() if condition(one)]
 
     @pytest.fixture(params=classes, ids=lambda one: one.__name__)
     def one_class(request):
@@ -88,6 +95,8 @@ def fixture_over(condition):
 
 
 estimator_class = fixture_over(lambda one: True)
+#: With the detectors.
+public_class = fixture_over(lambda one: True, public_classes)
 #: Those with one network, trained by the engine.
 network_class = fixture_over(lambda one: issubclass(one, BaseTorchEstimator))
 #: Those that train until their loss stops improving.

@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skae import datasets
-from skae.datasets import fetch_mnist
+from skae.datasets import fetch_ecg5000, fetch_mnist, fetch_nsl_kdd
 
 SHAPES = {"X_train": (7, 28, 28), "y_train": (7,), "X_test": (3, 28, 28), "y_test": (3,)}
 
@@ -197,3 +197,130 @@ def test_import_of_the_package_leaves_the_loaders_out():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
     assert output == "False False\n"
+
+
+# -- data sets in one file ---------------------------------------------------------------------
+
+
+def in_skae_data(name):
+    return os.path.isfile(os.path.join(os.environ.get("SKAE_DATA", ""), name, f"{name}.npz"))
+
+
+@pytest.mark.skipif(not in_skae_data("ecg5000"), reason="SKAE_DATA names no folder with ecg5000")
+def test_ecg5000_is_ecg5000():
+    bunch = fetch_ecg5000(subset="all")
+    assert bunch.data.shape == (5000, 140)
+    assert bunch.data.dtype == np.float32
+    assert len(bunch.feature_names) == 140
+    assert_array_equal(np.bincount(bunch.target), [0, 2919, 1767, 96, 194, 24])
+    assert len(bunch.target_names) == 5
+    X, y = fetch_ecg5000(return_X_y=True)
+    assert X.shape == (500, 140)
+    assert_array_equal(np.bincount(y), [0, 292, 177, 10, 19, 2])
+    # The archive gives beats with mean 0 and variance 1.
+    np.testing.assert_allclose(X.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(X.std(axis=1, ddof=1), 1, atol=1e-3)
+
+
+@pytest.mark.skipif(not in_skae_data("nsl_kdd"), reason="SKAE_DATA names no folder with nsl_kdd")
+def test_nsl_kdd_is_nsl_kdd():
+    bunch = fetch_nsl_kdd(subset="test", as_frame=True)
+    assert bunch.frame.shape == (22544, 42)
+    assert list(bunch.data.columns) == bunch.feature_names
+    assert [name for name in bunch.data if bunch.data[name].dtype != float] == [
+        "protocol_type",
+        "service",
+        "flag",
+    ]
+    assert set(bunch.data["protocol_type"]) == {"icmp", "tcp", "udp"}
+    counts = {"normal": 9711, "dos": 7458, "probe": 2421, "r2l": 2754, "u2r": 200}
+    assert dict(zip(*np.unique(bunch.attack_class, return_counts=True), strict=True)) == counts
+    assert_array_equal(bunch.target == "normal", bunch.attack_class == "normal")
+    X, y = fetch_nsl_kdd(return_X_y=True)
+    assert X.shape == (25192, 41)
+    assert (y == "normal").sum() == 13449
+    assert len(fetch_nsl_kdd(subset="all").data) == 25192 + 22544
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """Write a small ECG data set into a cache and let its checksum be the known one."""
+    pytest.importorskip("pooch")
+    rng = np.random.default_rng(0)
+    arrays = {f"X_{part}": rng.random((n, 140), np.float32) for part, n in SIZES.items()}
+    arrays |= {f"y_{part}": rng.integers(1, 6, n) for part, n in SIZES.items()}
+    path = tmp_path / "home" / "ecg5000" / "ecg5000.npz"
+    path.parent.mkdir(parents=True)
+    np.savez(path, **arrays)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    files = dict.fromkeys(datasets._ECG5000.files, ("ecg5000.npz", digest))
+    monkeypatch.setattr(datasets, "_ECG5000", datasets._ECG5000._replace(files=files))
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    return path, arrays
+
+
+SIZES = {"train": 3, "test": 5}
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_archive_gives_the_arrays(archive, from_environment, monkeypatch):
+    path, arrays = archive
+    home = path.parents[1]
+    if from_environment:
+        monkeypatch.setenv("SKAE_DATA", str(home))
+        monkeypatch.setitem(sys.modules, "pooch", None)  # not needed
+        home = home / "empty"
+    for part in SIZES:
+        X, y = fetch_ecg5000(data_home=home, subset=part, return_X_y=True)
+        assert_array_equal(X, arrays[f"X_{part}"])
+        assert_array_equal(y, arrays[f"y_{part}"])
+    frame = fetch_ecg5000(data_home=home, subset="all", as_frame=True).frame
+    assert frame.shape == (8, 141)
+    assert list(frame["target"]) == [*arrays["y_train"], *arrays["y_test"]]
+
+
+@pytest.mark.parametrize("damage", [True, False])
+def test_missing_or_damaged_archive_says_what_to_put_where(archive, damage):
+    path, _ = archive
+    if damage:
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+    message = (
+        r"ecg5000 is missing and was not downloaded \(it has no address\). Put ecg5000.npz into "
+        r".*ecg5000, or name in .* SKAE_DATA a folder with the file ecg5000/ecg5000.npz"
+    )
+    with pytest.raises(OSError, match=message):
+        fetch_ecg5000(data_home=path.parents[1])
+
+
+def test_connections_as_array_and_frame(tmp_path, monkeypatch):
+    pytest.importorskip("pooch")
+    arrays = {
+        "numeric_names": np.array(["duration", "src_bytes"]),
+        "class_names": np.array(["normal", "dos"]),
+        "attack_names": np.array(["neptune", "normal"]),
+        "cat_values_protocol_type": np.array(["tcp", "udp"]),
+        "cat_values_service": np.array(["ftp", "http", "smtp"]),
+        "cat_values_flag": np.array(["SF"]),
+    }
+    for part in ("train", "test"):
+        arrays |= {
+            f"X_num_{part}": np.array([[0.5, 2.0], [1.5, 4.0]]),
+            f"X_cat_{part}": np.array([[1, 2, 0], [0, 1, 0]], dtype=np.int16),
+            f"y_attack_{part}": np.array([1, 0], dtype=np.int16),
+            f"y_class_{part}": np.array([0, 1]),
+            f"difficulty_{part}": np.array([21, 3], dtype=np.int16),
+        }
+    (tmp_path / "nsl_kdd").mkdir()
+    np.savez(tmp_path / "nsl_kdd" / "nsl_kdd.npz", **arrays)
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    bunch = fetch_nsl_kdd()
+    assert bunch.data.tolist() == [[0.5, 2.0, "udp", "smtp", "SF"], [1.5, 4.0, "tcp", "http", "SF"]]
+    assert bunch.target.tolist() == ["normal", "neptune"]
+    assert bunch.attack_class.tolist() == ["normal", "dos"]
+    assert bunch.difficulty.tolist() == [21, 3]
+    frame = fetch_nsl_kdd(subset="all", as_frame=True).frame
+    assert list(frame.columns) == [*bunch.feature_names, "target"]
+    assert list(frame["service"]) == ["smtp", "http"] * 2
+    assert (frame.dtypes[["duration", "src_bytes"]] == "float64").all()

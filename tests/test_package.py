@@ -37,28 +37,28 @@ def documented(estimator_class, section):
     return {entry.name: entry for entry in ClassDoc(estimator_class)[section]}
 
 
-def test_every_parameter_is_documented_in_order(estimator_class):
-    names = list(inspect.signature(estimator_class).parameters)
-    assert list(documented(estimator_class, "Parameters")) == names
+def test_every_parameter_is_documented_in_order(public_class):
+    names = list(inspect.signature(public_class).parameters)
+    assert list(documented(public_class, "Parameters")) == names
 
 
-def test_every_default_is_documented(estimator_class):
-    entries = documented(estimator_class, "Parameters")
-    for name, parameter in inspect.signature(estimator_class).parameters.items():
+def test_every_default_is_documented(public_class):
+    entries = documented(public_class, "Parameters")
+    for name, parameter in inspect.signature(public_class).parameters.items():
         stated = entries[name].type.split("default=")[1]
         assert eval(stated) == parameter.default, name
 
 
-def test_every_attribute_is_documented(estimator_class):
+def test_every_attribute_is_documented(public_class):
     X = np.random.default_rng(0).random((20, 3))
-    fitted = quick(estimator_class).fit(X)
-    properties = [name for name, _ in inspect.getmembers(estimator_class, inspect.isdatadescriptor)]
+    fitted = quick(public_class).fit(X)
+    properties = [name for name, _ in inspect.getmembers(public_class, inspect.isdatadescriptor)]
     public = {
         name
         for name in [*vars(fitted), *properties]
         if name.endswith("_") and not name.startswith("_")
     }
-    assert public <= set(documented(estimator_class, "Attributes"))
+    assert public <= set(documented(public_class, "Attributes"))
 
 
 def test_shared_parameters_are_worded_alike():
@@ -72,8 +72,8 @@ def test_shared_parameters_are_worded_alike():
                 assert words.setdefault(same, said) == said, (one, name)
 
 
-def test_every_public_method_is_documented(estimator_class):
-    for name, method in inspect.getmembers(estimator_class, inspect.isfunction):
+def test_every_public_method_is_documented(public_class):
+    for name, method in inspect.getmembers(public_class, inspect.isfunction):
         if name.startswith("_") or not method.__module__.startswith("skae"):
             continue
         signature = [p for p in inspect.signature(method).parameters if p != "self"]
@@ -136,8 +136,52 @@ def test_features_of_a_boltzmann_machine_tell_digits_apart(tmp_path):
     assert (tmp_path / "rbm_digits.png").exists()
 
 
+def number_after(words, printed):
+    return float(re.search(rf"{words} (\d\.\d+)", printed)[1])
+
+
+def needs_data(name):
+    path = Path(os.environ.get("SKAE_DATA", ""), name, f"{name}.npz")
+    return pytest.mark.skipif(not path.is_file(), reason=f"SKAE_DATA names no folder with {name}")
+
+
+@needs_data("ecg5000")
+def test_abnormal_heartbeats_are_found(tmp_path):
+    printed = run_example("plot_ecg_anomaly.py", tmp_path)
+    assert number_after("ROC-AUC", printed) >= 0.988
+    assert number_after("accuracy", printed) >= 0.975
+    assert len(list(tmp_path.glob("*.png"))) == 2
+
+
+@needs_data("nsl_kdd")
+def test_network_attacks_are_found(tmp_path):
+    printed = run_example("plot_network_intrusion.py", tmp_path)
+    assert number_after("ROC-AUC", printed) >= 0.95
+    assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("name", ["plot_ecg_anomaly.py", "plot_network_intrusion.py"])
+def test_examples_end_without_their_data(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert "skipped: The data set" in run_example(name, tmp_path)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_wrong_entries_are_found(tmp_path):
+    printed = run_example("plot_explain_outliers.py", tmp_path)
+    assert (tmp_path / "explain_outliers.png").exists()
+    of_autoencoder, of_pca = (float(n) for n in re.findall(r"wrong entries (\S+) have", printed))
+    assert of_autoencoder > max(of_pca, 0.6)
+
+
 @pytest.mark.parametrize(
-    ("name", "n_pictures"), [("plot_ordered_codes.py", 2), ("plot_denoise_images.py", 1)]
+    ("name", "n_pictures"),
+    [
+        ("plot_ordered_codes.py", 2),
+        ("plot_denoise_images.py", 1),
+        ("plot_series_windows.py", 1),
+    ],
 )
 def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):
     run_example(name, tmp_path)

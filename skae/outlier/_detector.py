@@ -1,0 +1,554 @@
+"""The outlier detector."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn import config_context
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import _check_method_params, check_is_fitted
+
+from .._training import MAX_SEED, drop_weightless, new_random_state, to_dense
+from .._validation import all_or_nothing, shape_of, validate_rows, validate_weight
+from ..autoencoders import DenoisingAutoencoder
+from ._contributions import Rows, by_chunks, errors_add_up, replace_features, split_error
+from ._thresholds import median_threshold
+
+# Training rows that show whether the errors of a learner add up to its score.
+_N_PROBES = 50
+
+
+def _default_learner(n_samples: int, n_features: int) -> BaseEstimator:
+    """Return the learner that stands for ``estimator=None``."""
+    return DenoisingAutoencoder(noise_level=0.5, tol=1e-3)
+
+
+class OutlierDetector(OutlierMixin, BaseEstimator):
+    """Outlier detector: a threshold and an explanation for anything that scores rows.
+
+    Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
+    that are more normal: the autoencoders and Boltzmann machines of this package,
+    scikit-learn's `PCA`, `GaussianMixture` or `KernelDensity`, or a pipeline of one.
+    It learns to tell outliers by one such learner or by an ensemble of them, draws the
+    line where `contamination` says, and says which features make a row strange.
+
+    Parameters
+    ----------
+    estimator : object, default=None
+        The learner, which is cloned. None is a `DenoisingAutoencoder`, for features of
+        mean 0 and variance 1: put a `StandardScaler` before the detector in a `Pipeline`.
+    contamination : "auto", float or callable, default="auto"
+        Where the threshold between outliers and normal rows lies among the scores of
+        the training rows, or of the calibration rows if there are any:
+
+        - "auto" is the rule of `median_threshold`, which needs no guess of the number
+          of outliers;
+        - of a float in (0, 0.5], this fraction of the rows lies below. With calibration
+          rows it is the expected fraction of false alarms among normal rows, rounded
+          down to a multiple of ``1 / (n_calibration + 1)``;
+        - a callable takes the scores and returns the threshold, for instance
+          `mean_threshold`, ``functools.partial(mean_threshold, n_std=2)``, or your own.
+    calibration_fraction : float, default=0.0
+        Fraction of the rows that are held out of learning, and whose scores give the
+        threshold and the p-values (split conformal prediction). 0 is none.
+    n_estimators : int, default=1
+        Number of learners. The score is the mean of theirs; `score_std` tells how far they
+        disagree. The first has the `random_state` of `estimator`, if that has one; all
+        others have their own.
+    max_samples : int or float, default=1.0
+        Number of rows, or their fraction, that each learner is fitted to; drawn anew
+        for each, without replacement.
+    max_features : int or float, default=1.0
+        Number of features, or their fraction, that each learner sees; drawn likewise.
+    store_scores : bool, default=False
+        Whether to keep the scores of the training rows in `training_scores_`.
+    random_state : int, RandomState instance or None, default=None
+        Source of the seeds of the learners, of their rows and features, and of the
+        calibration rows. None takes fresh entropy.
+
+    Attributes
+    ----------
+    estimators_ : list of object
+        The fitted learners.
+    estimators_features_ : list of ndarray
+        Indices of the features that each learner sees.
+    offset_ : float
+        The threshold: rows with a lower score are outliers.
+    calibration_scores_ : ndarray of shape (n_calibration,) or None
+        Scores of the rows held out, in ascending order; None if there are none.
+    training_scores_ : ndarray of shape (n_samples,) or None
+        Scores of the training rows in their order; with calibration, of those that were
+        not held out. None without `store_scores`.
+    reference_ : ndarray of shape (n_features,)
+        The training row with the highest score, from which `explain` sets out for
+        learners whose score is no sum over the features.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    DenoisingAutoencoder : The default learner.
+    sklearn.ensemble.IsolationForest : Outliers by random trees.
+
+    Notes
+    -----
+    With calibration rows that are exchangeable with the normal rows to come, the
+    p-value of such a row is at most t with a probability of at most t (Vovk et al. 2005; for
+    outliers, Laxhammar and Falkman 2015). A fraction of outliers among the calibration
+    rows makes the p-values larger, so that fewer rows are called outliers.
+
+    References
+    ----------
+    V. Vovk, A. Gammerman and G. Shafer, Algorithmic Learning in a Random World, Springer
+    2005.
+
+    R. Laxhammar and G. Falkman, Inductive Conformal Anomaly Detection for Sequential
+    Detection of Anomalous Sub-Trajectories, Annals of Mathematics and Artificial
+    Intelligence 74 (2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.outlier import OutlierDetector
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(500, 6))
+    >>> detector = OutlierDetector(
+    ...     PCA(2), contamination=0.05, calibration_fraction=0.3, random_state=0
+    ... ).fit(X)
+    >>> strange = X[:1].copy()
+    >>> strange[0, 3] += 2
+    >>> detector.predict(strange)
+    array([-1])
+    >>> detector.p_values(strange) < 0.01
+    array([ True])
+    >>> detector.top_features(strange, 1)
+    array([[3]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit", "score_samples"]), None],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right"), callable],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "max_samples": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+        ],
+        "max_features": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+        ],
+        "store_scores": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    contamination: Any
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        contamination: str | float | Callable[[np.ndarray], float] = "auto",
+        calibration_fraction: float = 0.0,
+        n_estimators: int = 1,
+        max_samples: int | float = 1.0,
+        max_features: int | float = 1.0,
+        store_scores: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.estimator = estimator
+        self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
+        self.n_estimators = n_estimators
+        self.max_samples = max_samples
+        self.max_features = max_features
+        self.store_scores = store_scores
+        self.random_state = random_state
+
+    # -- fitting -------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Fit the learners, and find the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows; sparse if the learner takes such. Here as in all other methods it
+            may hold samples in the shape that the layers of the learner have, if any.
+        y : None
+            Ignored, here for consistency.
+        **fit_params : dict
+            More arguments for `fit` of the learner, such as `sample_weight` if it takes
+            weights. What has one entry per row goes with its row. A row of weight 0
+            is left out; beyond that, weights do not move the threshold.
+
+        Returns
+        -------
+        self : object
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid, if there are too few calibration
+            rows for `contamination`, or if the threshold is not a finite number.
+
+        Warns
+        -----
+        UserWarning
+            If the learners of an ensemble are all alike.
+        """
+        # The learners see numpy arrays. With dispatch on, some refuse what they do without.
+        with all_or_nothing(self), config_context(array_api_dispatch=False):
+            X = validate_rows(self, X, reset=True)
+            if X.shape[0] < 2:
+                raise ValueError("OutlierDetector needs 2 rows or more, got n_samples=1.")
+            if _routing_enabled():
+                fit_params = process_routing(self, "fit", **fit_params).estimator.fit
+            weight = validate_weight(fit_params.get("sample_weight"), X)
+            if weight is not None:
+                used = np.flatnonzero(weight)
+                fit_params = _check_method_params(X, fit_params, indices=used)
+                X, _ = drop_weightless(X, weight)
+            random_state = new_random_state(self.random_state)
+            train, held_out = self._split(X, random_state)
+            self.estimators_: list[Any] = []
+            self.estimators_features_: list[np.ndarray] = []
+            for index in range(self.n_estimators):
+                self._fit_member(X, train, fit_params, index, random_state)
+            members = self._scores(X)
+            scores = members.mean(axis=0)
+            if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
+                warnings.warn(
+                    f"The {self.n_estimators} learners score all rows alike: "
+                    f"{type(self.estimators_[0]).__name__} draws nothing at random here. Give "
+                    "each its own rows or features: set max_samples or max_features below 1.",
+                    stacklevel=3,
+                )
+            self.training_scores_ = scores[train] if self.store_scores else None
+            self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
+            self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
+            self.reference_ = to_dense(X[[train[np.argmax(scores[train])]]])[0]
+            self._errors_add_up = all(
+                errors_add_up(member, X[train[:_N_PROBES]][:, features])
+                for member, features in self._members()
+            )
+        return self
+
+    def _split(
+        self, X: Rows, random_state: np.random.RandomState
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the indices of the rows to learn from, and of those to calibrate with."""
+        rows = np.arange(X.shape[0])
+        if self.calibration_fraction == 0:
+            return rows, None
+        train, held_out = train_test_split(
+            rows, test_size=float(self.calibration_fraction), random_state=random_state
+        )
+        if self._is_fraction() and self._rank(len(held_out)) == 0:
+            needed = int(np.ceil(1 / self.contamination - 1e-9)) - 1
+            raise ValueError(
+                f"contamination={self.contamination} needs {needed} calibration rows or more, but "
+                f"calibration_fraction={self.calibration_fraction} of {len(rows)} rows gives "
+                f"{len(held_out)}; increase either."
+            )
+        return np.sort(train), held_out
+
+    def _fit_member(
+        self,
+        X: Rows,
+        train: np.ndarray,
+        fit_params: dict[str, Any],
+        index: int,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Fit learner number `index` to its rows and features."""
+        rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
+        features = _draw(self.max_features, X.shape[1], "max_features", random_state)
+        learner = self.estimator
+        member = clone(_default_learner(len(rows), len(features)) if learner is None else learner)
+        for name, value in sorted(member.get_params(deep=True).items()):
+            seeded = name == "random_state" or name.endswith("__random_state")
+            if seeded and (value is None or index > 0):
+                member.set_params(**{name: random_state.randint(MAX_SEED)})
+        whole = len(rows) == X.shape[0] and len(features) == X.shape[1]
+        mine = X if whole else X[rows][:, features]
+        member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
+        self.estimators_.append(member)
+        self.estimators_features_.append(features)
+
+    def _threshold(self, scores: np.ndarray) -> float:
+        """Return the score below which a row is an outlier."""
+        if self._is_fraction():
+            if self.calibration_scores_ is None:
+                threshold = np.quantile(scores, self.contamination)
+            else:  # a row is below where its p-value is at most `contamination`
+                threshold = self.calibration_scores_[self._rank(len(scores)) - 1]
+        else:
+            rule = median_threshold if self.contamination == "auto" else self.contamination
+            threshold = rule(scores)
+        if not np.isfinite(threshold):
+            raise ValueError(
+                f"contamination={self.contamination!r} gives the threshold {threshold}, which "
+                "is not a finite number; look at the scores of the learner."
+            )
+        return float(threshold)
+
+    def _is_fraction(self) -> bool:
+        return isinstance(self.contamination, Real)
+
+    def _rank(self, n_calibration: int) -> int:
+        """Return how many p-values that a new normal row can have are `contamination` or less."""
+        # Without the small number, 0.07 * 100 has the floor 7 but 0.29 * 100 that of 28.
+        return int(np.floor(self.contamination * (n_calibration + 1) + 1e-9))
+
+    # -- reading -------------------------------------------------------------------------
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: the mean of the scores of the learners.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score; any number, since they are read a chunk at a time.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal.
+        """
+        return np.mean(self._scores(self._validated(X)), axis=0)
+
+    def score_std(self, X: Any) -> np.ndarray:
+        """Return how far the learners disagree: the standard deviation of their scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            0 where there is one learner.
+        """
+        return np.std(self._scores(self._validated(X)), axis=0)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of `score_samples`, so that a search needs no scorer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        y : None
+            Ignored, here for consistency.
+
+        Returns
+        -------
+        float
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores less the threshold `offset_`: negative for outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return -1 for outliers and 1 for normal rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to tell apart.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Return the probability that a normal row has a score as low as that of each row.
+
+        It is ``(1 + number of calibration scores as low) / (1 + number of calibration scores)``:
+        among normal rows, evenly spread between 0 and 1. Calling a row an outlier where it
+        is at most t gives false alarms with probability t or less.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to test.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out for calibration.
+        """
+        check_is_fitted(self)
+        calibration = self.calibration_scores_
+        if calibration is None:
+            raise ValueError("p_values needs calibration rows; fit with calibration_fraction > 0.")
+        n_as_low = np.searchsorted(calibration, self.score_samples(X), side="right")
+        return (1 + n_as_low) / (1 + len(calibration))
+
+    def explain(self, X: Any) -> Any:
+        """Return what each feature contributes to the score of each row.
+
+        Contributions add up to the score. The lower one is, the more its feature makes
+        the row an outlier.
+
+        Where the learner has an error per feature whose mean is minus its score, as an
+        autoencoder has, the contribution is minus the error of the feature over the number
+        of features. For any other learner it is what the score gains when the features of
+        `reference_` are replaced by those of the row one at a time, in the order of the
+        columns and in the reverse order, averaged over both; the score of the reference
+        is shared out evenly. These are Shapley values (Strumbelj and Kononenko 2014) if
+        the score is a quadratic function of the features, as the log-likelihood of PCA and of
+        a normal distribution is, and estimates of them otherwise. They say what a value
+        brings where that of the reference would stand: one that is usual by itself, and
+        wrong only beside the others, gets little of the blame.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to explain. The second way scores ``2 * n_features`` rows for each.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, n_features)
+            In the shape of `X`. A DataFrame with the feature names if fitted on one.
+
+        References
+        ----------
+        E. Strumbelj and I. Kononenko, Explaining Prediction Models and Individual
+        Predictions with Feature Contributions, Knowledge and Information Systems 41 (2014).
+        """
+        contributions = self._contributions(X).reshape(shape_of(X))
+        if not hasattr(self, "feature_names_in_"):
+            return contributions
+        import pandas as pd
+
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return pd.DataFrame(contributions, index=index, columns=self.feature_names_in_)
+
+    def top_features(self, X: Any, k: int = 3) -> np.ndarray:
+        """Return the features that make each row an outlier most.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to explain.
+        k : int, default=3
+            Number of features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, k)
+            Indices of the features (names, if fitted on a DataFrame) whose contributions by
+            `explain` are lowest, the lowest first.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many features.
+        """
+        check_is_fitted(self)
+        if not isinstance(k, Integral) or not 1 <= k <= self.n_features_in_:
+            raise ValueError(f"k must be an int from 1 to {self.n_features_in_}, got {k!r}.")
+        top = np.argsort(self._contributions(X), axis=1, kind="stable")[:, :k]
+        return self.feature_names_in_[top] if hasattr(self, "feature_names_in_") else top
+
+    def _validated(self, X: Any) -> Rows:
+        check_is_fitted(self)
+        return validate_rows(self, X, reset=False)
+
+    def _members(self) -> Iterator[tuple[Any, np.ndarray]]:
+        return zip(self.estimators_, self.estimators_features_, strict=True)
+
+    def _scores(self, X: Rows) -> np.ndarray:
+        """Return the scores of each learner, of shape (n_estimators, n_samples)."""
+        return np.stack(
+            [by_chunks(m.score_samples, X, features) for m, features in self._members()]
+        )
+
+    def _contributions(self, X: Any) -> np.ndarray:
+        """Return what each feature contributes, of shape (n_samples, n_features)."""
+        X = self._validated(X)
+        total = np.zeros(X.shape, dtype=X.dtype)
+        for member, features in self._members():
+            total[:, features] += self._member_contributions(member, features, X)
+        return total / len(self.estimators_)
+
+    def _member_contributions(self, member: Any, features: np.ndarray, X: Rows) -> np.ndarray:
+        if self._errors_add_up:
+            return split_error(member, X, features)
+        return replace_features(member, X, features, self.reference_)
+
+    # -- scikit-learn's protocols ----------------------------------------------------------
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the arguments of `fit` go: to the learner.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        learner = self.estimator
+        if learner is None:
+            learner = _default_learner(1, 1)
+            if _routing_enabled():
+                learner.set_fit_request(sample_weight=True)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=learner, method_mapping=mapping)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        learner = _default_learner(1, 1) if self.estimator is None else self.estimator
+        # PCA learns from sparse rows but does not score them.
+        tags.input_tags.sparse = get_tags(learner).input_tags.sparse and not isinstance(
+            learner, PCA
+        )
+        return tags
+
+
+def _draw(size: float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
+    """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
+    n_drawn = size if isinstance(size, Integral) else max(1, round(size * n))
+    if n_drawn > n:
+        raise ValueError(f"{name}={size} is more than there are: {n}.")
+    if n_drawn == n:
+        return np.arange(n)
+    return np.sort(random_state.permutation(n)[:n_drawn])

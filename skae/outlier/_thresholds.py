@@ -1,0 +1,71 @@
+"""Rules that draw a threshold from scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mean_threshold(scores: np.ndarray, n_std: float = 3.0) -> float:
+    """Return the mean score less `n_std` standard deviations.
+
+    For scores that are minus an error this is the classical rule that an error is too
+    large above its mean plus some standard deviations. It suits clean training rows:
+    outliers among them move both the mean and the standard deviation.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Scores, higher for more normal rows.
+    n_std : float, default=3.0
+        Number of standard deviations.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.outlier import mean_threshold
+    >>> mean_threshold(np.array([-1.0, -2.0, -3.0, -2.0]), n_std=2)
+    -3.414...
+    """
+    return float(scores.mean() - n_std * scores.std())
+
+
+def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
+    """Return the median score less `n_deviations` times a robust standard deviation.
+
+    The latter is 1.4826 times the median of the deviations of the scores below the median,
+    which is the standard deviation if these are normal. The scores above the median are
+    left aside, since scores reach further down than up. Fewer than a quarter of outliers
+    among the rows cannot move the threshold far.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Scores, higher for more normal rows.
+    n_deviations : float, default=2.5
+        Number of robust standard deviations.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    C. Leys, C. Ley, O. Klein, P. Bernard and L. Licata, Detecting Outliers: Do Not Use
+    Standard Deviation Around the Mean, Use Absolute Deviation Around the Median, Journal of
+    Experimental Social Psychology 49 (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.outlier import median_threshold
+    >>> scores = np.array([-1.0, -2.0, -3.0, -4.0, -1000.0])
+    >>> median_threshold(scores, n_deviations=2)
+    -5.965...
+    """
+    median = np.median(scores)
+    deviation = np.median(median - scores[scores <= median])
+    return float(median - n_deviations * 1.4826 * deviation)
