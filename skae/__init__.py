@@ -6,7 +6,14 @@ from .autoencoders import (
     DenoisingAutoencoder,
     SparseAutoencoder,
 )
+from .som import SelfOrganizingMap
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Autoencoder", "ContractiveAutoencoder", "DenoisingAutoencoder", "SparseAutoencoder"]
+__all__ = [
+    "Autoencoder",
+    "ContractiveAutoencoder",
+    "DenoisingAutoencoder",
+    "SelfOrganizingMap",
+    "SparseAutoencoder",
+]

@@ -85,6 +85,15 @@ class BaseTorchEstimator(BaseEstimator):
     ) -> None:
         """Give an untrained network a start from the training rows, if it has one."""
 
+    def _initialise_from_chunk(
+        self,
+        module: Any,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Give an untrained network a start from the first chunk of `partial_fit`."""
+
     def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
         """Keep what the fitted network says of the rows that it was just trained on."""
 
@@ -156,12 +165,14 @@ class BaseTorchEstimator(BaseEstimator):
                 self._random_state = new_random_state(self.random_state)
             if first:
                 device = resolve_device(self.device)
-                module = self._new_module(X.shape[1], self._random_state).to(device)
+                module = self._new_module(X.shape[1], self._random_state)
             else:
                 module, device = self.module_, self.device_
             X, weight = drop_weightless(X, weight)
+            if first:
+                self._initialise_from_chunk(module, X, weight, self._random_state)
             result = self._train(
-                module,
+                module.to(device),
                 as_rows(X, weight, device),
                 None,
                 seed=self._random_state.randint(MAX_SEED),

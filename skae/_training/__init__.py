@@ -1,6 +1,6 @@
 """The engine: trains every `Trainable`, and applies it."""
 
-from ._data import Rows, as_rows, drop_weightless, hold_out, merge_equal_rows
+from ._data import Rows, as_rows, drop_weightless, hold_out, merge_equal_rows, to_dense
 from ._engine import TrainingResult, train
 from ._reading import read
 from ._state import (
@@ -29,5 +29,6 @@ __all__ = [
     "resolve_device",
     "seeded_initialisation",
     "to_cpu",
+    "to_dense",
     "train",
 ]
