@@ -6,9 +6,11 @@ from ._reading import read
 from ._state import (
     MAX_SEED,
     gradients_enabled,
+    in_threads,
     new_random_state,
     resolve_device,
     seeded_initialisation,
+    threads_for,
     to_cpu,
 )
 from ._trainable import Trainable, load_weights
@@ -22,12 +24,14 @@ __all__ = [
     "drop_weightless",
     "gradients_enabled",
     "hold_out",
+    "in_threads",
     "load_weights",
     "merge_equal_rows",
     "new_random_state",
     "read",
     "resolve_device",
     "seeded_initialisation",
+    "threads_for",
     "to_cpu",
     "to_dense",
     "train",

@@ -10,13 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Trainable
+from .._training import Trainable, in_threads
 from ._grid import NEIGHBORHOODS, Grid, spread
 
 # Numbers in the buffer of a winner search: what stays in a processor's cache, and what keeps an
 # accelerator busy.
-_BUFFER_NUMBERS_CPU = 2**19
+_BUFFER_NUMBERS_CPU = 2**18
 _BUFFER_NUMBERS_ACCELERATOR = 2**24
+
+# Parts that threads can take of a batch. A number that does not depend on theirs keeps results
+# from doing so.
+_N_PARTS = 16
 
 # The learning rate of the online rule ends at this part of its start.
 _LAST_RATE = 0.01
@@ -58,6 +62,7 @@ class MapModule(Trainable):
         self.neighborhood, self.decay, self.metric = neighborhood, decay, metric
         self.learning_rate = 0.0
         self.online = self.shuffled = False
+        self.n_threads = 1  # that share a batch
         self._forget_sums()
 
     def start(self, grid: Grid, radius: tuple[float, float], codebook: Tensor) -> None:
@@ -111,28 +116,47 @@ class MapModule(Trainable):
 
     def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Add each row to the sum of its winner; return the distances."""
-        n_units, n_features = self.codebook.shape
-        gaps = has_gaps(x)
-        if self._sums is None:
-            self._sums = x.new_zeros(n_units, n_features)
-            self._counts = x.new_zeros(n_units, 1)
-            self._energies, self._weights = x.new_zeros(()), x.new_zeros(())
-        if gaps and self._counts.shape[1] < n_features:
-            self._counts = self._counts.repeat(1, n_features)
-        distances = x.new_empty(len(x))
-        for rows, winners in self._search(x):
-            chunk = x[rows]
-            distances[rows] = self._distance(chunk, self.codebook[winners])
-            known = (~chunk.isnan()).to(x.dtype) if gaps else x.new_ones(len(chunk), 1)
-            chunk = chunk.nan_to_num() if gaps else chunk
-            if weight is not None:
-                chunk, known = chunk * weight[rows, None], known * weight[rows, None]
-            self._sums.index_add_(0, winners, chunk)
-            self._counts.index_add_(0, winners, known.expand(-1, self._counts.shape[1]))
+        parts = _N_PARTS if x.device.type == "cpu" and len(x) * len(self.codebook) > 2**20 else 1
+        n_rows = -(-len(x) // parts)
+        tasks = [slice(start, start + n_rows) for start in range(0, len(x), n_rows)]
+        found = []
+        for distances, sums, counts in in_threads(
+            lambda rows: self._sums_of(x[rows], None if weight is None else weight[rows]),
+            tasks,
+            self.n_threads,
+        ):
+            found.append(distances)
+            if self._sums is None:
+                self._sums, self._counts = sums, counts
+                self._energies, self._weights = x.new_zeros(()), x.new_zeros(())
+            else:
+                self._sums += sums
+                self._counts = self._counts + counts  # with gaps, they differ by feature
+        distances = torch.cat(found)
         energies = self._energy(distances)
         self._energies += energies.sum() if weight is None else weight @ energies
         self._weights += len(x) if weight is None else weight.sum()
         return distances
+
+    def _sums_of(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return distances, and by unit the sums of the rows it wins and of their weights."""
+        n_units, n_features = self.codebook.shape
+        gaps = has_gaps(x)
+        distances, sums = x.new_empty(len(x)), x.new_zeros(n_units, n_features)
+        counts = x.new_zeros(n_units, n_features if gaps else 1)
+        for rows, winners in self._search(x):
+            chunk = x[rows]
+            distances[rows] = self._distance(chunk, self.codebook.index_select(0, winners))
+            if gaps or weight is not None:
+                known = (~chunk.isnan()).to(x.dtype) if gaps else x.new_ones(len(chunk), 1)
+                chunk = chunk.nan_to_num() if gaps else chunk
+                if weight is not None:
+                    chunk, known = chunk * weight[rows, None], known * weight[rows, None]
+                counts.index_add_(0, winners, known)
+            else:
+                counts += torch.bincount(winners, minlength=n_units)[:, None]
+            sums.index_add_(0, winners, chunk)
+        return distances, sums, counts
 
     def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Move the prototypes towards one row after the other; return the distances."""
@@ -213,11 +237,14 @@ class MapModule(Trainable):
         return found.square_().div_(2) if self.metric == "cosine" else found
 
     def _distance(self, x: Tensor, prototypes: Tensor) -> Tensor:
-        """Return the distance of each prepared row from one prototype, of shape (n,)."""
+        """Return the distance of each prepared row from one prototype, of shape (n,).
+
+        It writes over the prototypes.
+        """
         if self.metric == "cosine" and has_gaps(x):
             norms = torch.where(x.isnan(), 0, prototypes).norm(dim=1)
             return 1 - (x.nan_to_num() * prototypes).sum(1) / norms.clamp_min(1e-30)
-        difference = x - prototypes
+        difference = prototypes.sub_(x)
         known = x.new_ones(1)
         if has_gaps(x):
             known = (~x.isnan()).to(x.dtype).mean(1)
@@ -264,7 +291,8 @@ class MapModule(Trainable):
     def log_score(self, x: Tensor) -> Tensor:
         x = self.prepare(x)
         found = [
-            self._distance(x[rows], self.codebook[winners]) for rows, winners in self._search(x)
+            self._distance(x[rows], self.codebook.index_select(0, winners))
+            for rows, winners in self._search(x)
         ]
         return -torch.cat(found)
 

@@ -20,7 +20,7 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from .._training import Rows, Trainable, TrainingResult, read, to_dense, train
+from .._training import Rows, Trainable, TrainingResult, read, threads_for, to_dense, train
 from .._validation import validate_codes, validate_rows
 from ..base import BaseTorchEstimator
 from ._grid import NEIGHBORHOODS, Grid
@@ -66,7 +66,8 @@ class SelfOrganizingMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseT
     radius : float, tuple of float or None, default=None
         The radius at the start and at the end, or one for all of the training. With 0 only
         the winner learns: the batch rule is then Lloyd's k-means. None starts with half of
-        the longer side of the map, at least 1, and ends with 0.5.
+        the longer side of the map, at least 1, and ends with 0.3. An end of 1 or more makes a
+        stiffer map, which is torn less where the rows have much noise in many features.
     decay : {"exponential", "linear"}, default="exponential"
         How the radius, and the learning rate of the online rule, go from start to end.
     algorithm : {"batch", "online"}, default="batch"
@@ -329,7 +330,7 @@ default="pca"
     def _radii(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Return the first and the last radius; refuse what is none."""
         if self.radius is None:
-            return max(1.0, max(shape) / 2), 0.5
+            return max(1.0, max(shape) / 2), 0.3
         radius: Any = self.radius
         both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
         if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
@@ -423,7 +424,8 @@ default="pca"
             n_steps = _ROWS_PER_UNIT * module.grid.n_units
             n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
             module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
-        with torch.no_grad():
+        module.n_threads = torch.get_num_threads()
+        with torch.no_grad(), threads_for(0):
             return train(
                 module,
                 rows,

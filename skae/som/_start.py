@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .._training import to_dense
@@ -80,9 +81,10 @@ def principal_plane(
 
     size = min(n_features, 2 + _SPARE_DIRECTIONS)
     Q = random_state.normal(size=(n_features, size)).astype(X.dtype)
-    for _ in range(_N_POWERS):
-        Q, _ = np.linalg.qr(covariance_times(Q))
-    variances, rotation = np.linalg.eigh(Q.T @ covariance_times(Q))
+    with threadpool_limits(1, user_api="blas"):  # more threads could round differently
+        for _ in range(_N_POWERS):
+            Q, _ = np.linalg.qr(covariance_times(Q))
+        variances, rotation = np.linalg.eigh(Q.T @ covariance_times(Q))
     leading = slice(None, -3, -1)
     directions, deviations = np.zeros((2, n_features)), np.zeros(2)
     found = (Q @ rotation[:, leading]).T
