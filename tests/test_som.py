@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_distances, nan_euclidean_distances
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -599,6 +600,23 @@ def test_clusters_of_units_are_clusters_of_rows():
     assert all(len(np.unique(clusters[y == one])) == 1 for one in range(3))
     assert len(np.unique(clusters)) == 3
     assert_array_equal(som.unit_clusters_[som.labels_], clusters)
+
+
+def test_idle_units_do_not_join_clusters():
+    # Two linked rings: only units that win no row lie between them.
+    rng = np.random.default_rng(0)
+    angle, ring = rng.uniform(0, 2 * np.pi, 1000), np.repeat([0, 1], 500)
+    cosine, sine, nothing = np.cos(angle), np.sin(angle), np.zeros(1000)
+    first = np.column_stack([cosine, sine, nothing])
+    second = np.column_stack([cosine + 1, nothing, sine])
+    X = np.where(ring[:, None] == 0, first, second)
+    som = quick((12, 12), n_iter=50).fit(X)
+    assert (som.hit_map(X) == 0).any()
+    clusters = som.cluster_units(AgglomerativeClustering(2, linkage="single")).predict_cluster(X)
+    assert adjusted_rand_score(ring, clusters) == 1
+    won = np.unique(som.labels_)
+    nearest = won[cdist(som.codebook_, som.codebook_[won]).argmin(axis=1)]
+    assert_array_equal(som.unit_clusters_, som.unit_clusters_[nearest])
 
 
 def test_labels_of_units_are_those_of_most_rows():

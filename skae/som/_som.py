@@ -603,6 +603,10 @@ default="pca"
     def cluster_units(self, clusterer: BaseEstimator) -> Self:
         """Cluster the prototypes, and by that the rows: see `predict_cluster`.
 
+        Those of the units that win no row of the last call of `fit` or `partial_fit` lie
+        between clusters, and would join them. Such a unit is in the cluster of the nearest
+        prototype that wins some.
+
         Parameters
         ----------
         clusterer : estimator
@@ -614,7 +618,9 @@ default="pca"
             The map, with `unit_clusters_`.
         """
         check_is_fitted(self)
-        self.unit_clusters_ = np.asarray(clone(clusterer).fit_predict(self.codebook_))
+        winning = np.unique(self.labels_)
+        clusters = np.asarray(clone(clusterer).fit_predict(self.codebook_[winning]))
+        self.unit_clusters_ = clusters[np.searchsorted(winning, self._nearest_unit(winning))]
         return self
 
     def predict_cluster(self, X: Any) -> np.ndarray:
@@ -655,12 +661,16 @@ default="pca"
         classes, label = np.unique(y, return_inverse=True)
         votes = np.zeros((self.module_.grid.n_units, len(classes)), dtype=int)
         np.add.at(votes, (winners, label), 1)
-        voted = np.flatnonzero(votes.any(axis=1))
-        distances = read(self.module_, lambda module, x: module.distances(x), self.codebook_)
-        nearest = voted[distances[:, voted].argmin(axis=1)]
-        nearest[voted] = voted  # also where two prototypes are the same
+        nearest = self._nearest_unit(np.flatnonzero(votes.any(axis=1)))
         self.unit_labels_ = classes[votes.argmax(axis=1)[nearest]]
         return self
+
+    def _nearest_unit(self, among: np.ndarray) -> np.ndarray:
+        """Return, for each unit, which of some units has the nearest prototype."""
+        distances = read(self.module_, lambda module, x: module.distances(x), self.codebook_)
+        nearest = among[distances[:, among].argmin(axis=1)]
+        nearest[among] = among  # also where two prototypes are the same
+        return nearest
 
     def predict_label(self, X: Any) -> np.ndarray:
         """Return the label of the winner of each row, as `label_units` gave it.
