@@ -94,6 +94,11 @@ class BaseTorchEstimator(BaseEstimator):
     ) -> None:
         """Give an untrained network a start from the first chunk of `partial_fit`."""
 
+    def _prepare(
+        self, module: Any, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
+    ) -> None:
+        """Tell the network of the rows that `fit` or `partial_fit` is about to go through."""
+
     def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
         """Keep what the fitted network says of the rows that it was just trained on."""
 
@@ -139,6 +144,7 @@ class BaseTorchEstimator(BaseEstimator):
             self._forget(keep_curves=warm)
             if not warm:
                 self._initialise(module, X, weight, random_state)
+            self._prepare(module, X, weight)
             result = self._train(
                 module.to(device),
                 as_rows(X, mean_one(weight), device),
@@ -171,6 +177,7 @@ class BaseTorchEstimator(BaseEstimator):
             X, weight = drop_weightless(X, weight)
             if first:
                 self._initialise_from_chunk(module, X, weight, self._random_state)
+            self._prepare(module, X, weight)
             result = self._train(
                 module.to(device),
                 as_rows(X, weight, device),
@@ -201,7 +208,7 @@ class BaseTorchEstimator(BaseEstimator):
         if keep_curves:
             kept |= {"loss_curve_", "validation_loss_curve_"}
         for name in list(vars(self)):
-            fitted = name.endswith("_") or name in ("_random_state", "_optimizer_states")
+            fitted = name.endswith(("_", "_random_state", "_optimizer_states"))
             if fitted and name not in kept:
                 delattr(self, name)
 

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from .._training import MAX_SEED
+from .._training import MAX_SEED, TrainingResult, resolve_device
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._module import AutoencoderModule
 
@@ -71,6 +71,34 @@ def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix,
     _set(decoder[0], parts, torch.zeros(len(parts)))
     _set(decoder[1], (parts @ components).T, mean)
     return pca
+
+
+def unroll(
+    autoencoder: Any, layers: list[tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]], like: Any
+) -> None:
+    """Give an autoencoder that was not fitted the weights of layers that were.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+        With as many `Dense` layers.
+    layers : list of pairs of (weight, bias)
+        From the features up, what encodes and what decodes in each layer.
+    like : estimator
+        Fitted, with the features that the autoencoder is to have.
+    """
+    module = autoencoder._make_module(like.n_features_in_)
+    encoder = _layers_of_kind(module.encoder, nn.Linear)
+    decoder = reversed(_layers_of_kind(module.decoder, nn.Linear))
+    for down, up, (encoding, decoding) in zip(encoder, decoder, layers, strict=True):
+        _set(down, *encoding)
+        _set(up, *decoding)
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(like, name):
+            setattr(autoencoder, name, getattr(like, name))
+    autoencoder._layers_shape = autoencoder._samples_shape = None
+    module.eval().to(resolve_device(autoencoder.device))
+    autoencoder._store(module, TrainingResult([], [], "max_iter", []))
 
 
 def pretrain(

@@ -1,0 +1,405 @@
+"""A stack of restricted Boltzmann machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import Tags, gen_batches
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._training import MAX_SEED, new_random_state, to_dense
+from .._validation import all_or_nothing, validate_codes, validate_rows
+from ..autoencoders import Autoencoder
+from ..autoencoders._initialisation import unroll
+from ..layers import Dense
+from ._bernoulli import BernoulliRBM
+from ._gaussian import GaussianRBM
+from ._rbm import BaseRBM
+
+# The learning rate of a Gaussian machine, as part of that of a binary one.
+_GAUSSIAN_PACE = 0.1
+# Rows that are rebuilt at a time.
+_ROWS_AT_A_TIME = 1000
+
+
+class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Deep belief network: restricted Boltzmann machines, each on the codes of the one below.
+
+    The layers are trained one after the other (Hinton, Osindero and Teh 2006).
+    `to_autoencoder` gives a deep autoencoder that starts from their weights (Hinton and
+    Salakhutdinov 2006).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(256, 64)
+        Number of hidden units of each machine, from the features up.
+    visible : {"bernoulli", "gaussian"}, default="bernoulli"
+        Kind of the lowest machine: for values between 0 and 1, or for standardised ones.
+    learning_rate : float, default=0.1
+        Step size of the gradient ascent. A Gaussian machine takes a tenth of it.
+    batch_size : int, default=10
+        Rows in a batch, and number of persistent chains.
+    n_iter : int, default=10
+        Number of sweeps over the rows.
+    verbose : bool or int, default=0
+        Whether to show a progress bar with the loss.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    algorithm : {"pcd", "cd", "pt"}, default="pcd"
+        Where the chains that stand for the model start at each step: where they ended
+        at the last one (persistent contrastive divergence, also known as stochastic maximum
+        likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
+        `n_temperatures` chains for each, which exchange their states (parallel tempering,
+        Desjardins et al. 2010).
+    n_gibbs_steps : int, default=1
+        Gibbs steps of the chains for each update.
+    centered : bool, default=True
+        Whether to follow the gradient of the machine whose units have their mean taken off
+        (Melchior, Fischer and Wiskott 2016). The features may then be on in most rows
+        or in few with the same result, and the likelihood is better.
+    momentum : float, default=0.0
+        Fraction of the last step that is added to the next.
+    weight_decay : float, default=0.0
+        Weight of the penalty: half the sum of the squared weights, without the biases.
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
+
+    Attributes
+    ----------
+    rbms_ : list of BernoulliRBM or GaussianRBM
+        The fitted machines, from the features up.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    BernoulliRBM : One such machine.
+    Autoencoder : With ``pretrain=True`` its layers are trained one by one, too.
+
+    References
+    ----------
+    G. E. Hinton, S. Osindero and Y.-W. Teh, A Fast Learning Algorithm for Deep Belief Nets,
+    Neural Computation 18 (2006).
+
+    G. E. Hinton and R. R. Salakhutdinov, Reducing the Dimensionality of Data with Neural
+    Networks, Science 313 (2006).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae.boltzmann import DeepBeliefNetwork
+    >>> X = load_digits().data / 16
+    >>> network = DeepBeliefNetwork((64, 16), n_iter=5, random_state=0).fit(X)
+    >>> network.transform(X).shape
+    (1797, 16)
+    >>> tuned = network.to_autoencoder(max_iter=20, tol=0.01, random_state=0).fit(X)
+    >>> bool(tuned.score(X) > network.to_autoencoder().score(X))
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": [tuple, list],
+        "visible": [StrOptions({"bernoulli", "gaussian"})],
+        **{
+            name: BaseRBM._parameter_constraints[name]
+            for name in (
+                "learning_rate",
+                "batch_size",
+                "n_iter",
+                "verbose",
+                "random_state",
+                "algorithm",
+                "n_gibbs_steps",
+                "centered",
+                "momentum",
+                "weight_decay",
+                "device",
+            )
+        },
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (256, 64),
+        *,
+        visible: str = "bernoulli",
+        learning_rate: float = 0.1,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        verbose: bool | int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        algorithm: str = "pcd",
+        n_gibbs_steps: int = 1,
+        centered: bool = True,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        device: str | torch.device = "auto",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.visible = visible
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.verbose = verbose
+        self.random_state = random_state
+        self.algorithm = algorithm
+        self.n_gibbs_steps = n_gibbs_steps
+        self.centered = centered
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the machines to `X`, from the features up.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored, here for consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid; nothing changes then.
+        """
+        with all_or_nothing(self):
+            X = validate_rows(self, X, reset=True, training=True)
+            self._train(self._new_machines(), X, "fit")
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Let each machine go through the rows of `X` once, from the features up.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A chunk of any number of rows.
+        y : None
+            Ignored, here for consistency.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted to one more chunk.
+        """
+        with all_or_nothing(self):
+            first = not hasattr(self, "rbms_")
+            X = validate_rows(self, X, reset=first, training=True)
+            self._train(self._new_machines() if first else self.rbms_, X, "partial_fit")
+        return self
+
+    def _new_machines(self) -> list[BaseRBM]:
+        sizes = self.hidden_layer_sizes
+        if not sizes or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+            raise ValueError(
+                "hidden_layer_sizes must be one or more positive integers, got "
+                f"{self.hidden_layer_sizes!r}."
+            )
+        random_state = new_random_state(self.random_state)
+        shared = {
+            name: getattr(self, name)
+            for name in self.get_params(deep=False)
+            if name not in ("hidden_layer_sizes", "visible", "random_state")
+        }
+        machines: list[BaseRBM] = []
+        for i, size in enumerate(sizes):
+            gaussian = i == 0 and self.visible == "gaussian"
+            machine = (GaussianRBM if gaussian else BernoulliRBM)(size, **shared)
+            machine.random_state = random_state.randint(MAX_SEED)
+            if gaussian:
+                machine.learning_rate = _GAUSSIAN_PACE * self.learning_rate
+            machines.append(machine)
+        return machines
+
+    def _train(self, machines: list[BaseRBM], X: Any, method: str) -> None:
+        rows = X
+        for machine in machines:
+            getattr(machine, method)(rows)
+            if machine is not machines[-1]:
+                rows = machine.transform(rows)
+        self.rbms_ = machines
+        self._n_features_out = machines[-1].n_components
+
+    def transform(self, X: Any, layer: int = -1) -> np.ndarray:
+        """Return the mean hidden units of a layer for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to code.
+        layer : int, default=-1
+            Which layer, counted as in a list from the lowest one; the default is the top.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, hidden_layer_sizes[layer])
+        """
+        check_is_fitted(self)
+        rows = validate_rows(self, X, reset=False)
+        for machine in self._up_to(layer):
+            rows = machine.transform(rows)
+        return rows
+
+    def inverse_transform(self, X: Any, layer: int = -1) -> np.ndarray:
+        """Return the mean of the features for hidden units of a layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, hidden_layer_sizes[layer])
+            Codes.
+        layer : int, default=-1
+            Which layer they are of.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        machines = self._up_to(layer)
+        rows = validate_codes(self, X, machines[-1].n_components)
+        for machine in reversed(machines):
+            rows = machine.inverse_transform(rows)
+        return rows
+
+    def _up_to(self, layer: int) -> list[BaseRBM]:
+        n_layers = len(self.rbms_)
+        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
+            raise ValueError(
+                f"layer must be an integer from {-n_layers} to {n_layers - 1}, got {layer!r}."
+            )
+        return self.rbms_[: layer % n_layers + 1]
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return ``inverse_transform(transform(X))``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        return self.inverse_transform(self.transform(X))
+
+    def sample(self, n_samples: int = 1, *, n_gibbs_steps: int = 1000) -> np.ndarray:
+        """Draw from the top machine, and return the mean of the features below it.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        n_gibbs_steps : int, default=1000
+            Steps of each Markov chain of the top machine.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The same for each call if `random_state` is an int.
+        """
+        check_is_fitted(self)
+        rows = self.rbms_[-1].sample(n_samples, n_gibbs_steps=n_gibbs_steps)
+        for machine in reversed(self.rbms_[:-1]):
+            rows = machine.inverse_transform(rows)
+        return rows
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the mean squared reconstruction error per feature of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal. The likelihood of a deep belief network is not known.
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        scores = np.empty(X.shape[0], dtype=X.dtype)
+        for some in gen_batches(X.shape[0], _ROWS_AT_A_TIME):
+            rows = rebuilt = to_dense(X[some])
+            for machine in self.rbms_:
+                rebuilt = machine.transform(rebuilt)
+            for machine in reversed(self.rbms_):
+                rebuilt = machine.inverse_transform(rebuilt)
+            scores[some] = -np.square(rebuilt - rows).mean(axis=1)
+        return scores
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of `score_samples`, so that a search needs no scorer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        y : None
+            Ignored, here for consistency.
+
+        Returns
+        -------
+        float
+        """
+        return float(self.score_samples(X).mean())
+
+    def to_autoencoder(self, **parameters: Any) -> Autoencoder:
+        """Unroll the network into an autoencoder that has its weights (fine-tuning).
+
+        Parameters
+        ----------
+        **parameters : dict
+            Learning parameters of the autoencoder, such as `learning_rate` or `max_iter`.
+            Its layers, activations and loss are those of the network.
+
+        Returns
+        -------
+        Autoencoder
+            Fitted: its `transform` and `reconstruct` are those of the network. With
+            ``warm_start=True``, so that its `fit` goes on from these weights.
+        """
+        check_is_fitted(self)
+        *widths, n_components = (machine.n_components for machine in self.rbms_)
+        unrolled = Autoencoder(
+            n_components,
+            hidden_layers=Dense(tuple(widths), activation="sigmoid"),
+            code_activation="sigmoid",
+            loss="squared_error" if self.visible == "gaussian" else "binary_cross_entropy",
+            **{"warm_start": True, "device": self.device, **parameters},
+        )
+        layers = [machine.module_.as_layers() for machine in self.rbms_]
+        unroll(unrolled, layers, like=self)
+        return unrolled
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,123 @@
+"""The maths of the restricted Boltzmann machine with normal visible units."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._module import RBMModule
+
+# Of the largest variance of a feature, what a constant one has; it starts with variance 1.
+_SMALLEST_VARIANCE = 1e-6
+# Part of the variance of a feature that is noise at least: without such a floor the likelihood
+# of a feature that the hidden units tell exactly has no bound.
+_LEAST_NOISE = 0.01
+# Largest change of the log of a variance in one step.
+_LARGEST_CHANGE = 0.01
+# Deviations of a normal distribution beyond which nothing is left of it.
+_DEVIATIONS = 8
+# Points of a grid beyond which its step grows instead.
+_MOST_POINTS = 2000
+
+
+class GaussianRBMModule(RBMModule):
+    """A restricted Boltzmann machine with normal visible units (Cho, Ilin and Raiko 2011).
+
+    Its energy is ``E(v, h) = sum (v - b)^2 / (2 s^2) - c.h - h.W.(v / s^2)`` with the
+    variances s^2, of which the logarithm is learned.
+
+    Parameters
+    ----------
+    variance : float or "learned"
+        Variance of the visible units given the hidden ones.
+    **parameters : dict
+        Those of `RBMModule`.
+    """
+
+    lowest_log_variance: Tensor
+
+    draw_visible_noise = staticmethod(torch.randn)
+
+    def __init__(self, n_features: int, *arguments: Any, variance: float | str, **parameters: Any):
+        super().__init__(n_features, *arguments, **parameters)
+        self.learns_variance = variance == "learned"
+        start = 0.0 if self.learns_variance else math.log(float(variance))
+        self.log_variance = nn.Parameter(torch.full((n_features,), start), requires_grad=False)
+        self.register_buffer("lowest_log_variance", torch.full((n_features,), -torch.inf))
+
+    def _start(self, variance: Tensor, n_rows: float) -> None:
+        self.visible_bias.copy_(self.visible_mean)
+        if self.learns_variance:
+            constant = variance <= variance.max() * _SMALLEST_VARIANCE
+            self.log_variance.copy_(variance.masked_fill(constant, 1.0).log())
+            self.lowest_log_variance.copy_(self.log_variance + math.log(_LEAST_NOISE))
+
+    def base_bias(self) -> Tensor:
+        return self.visible_mean
+
+    def scaled(self, v: Tensor) -> Tensor:
+        return v * torch.exp(-self.log_variance)
+
+    def mean_visible(self, activation: Tensor) -> Tensor:
+        return activation
+
+    def sample_visible(self, activation: Tensor, noise: Tensor) -> Tensor:
+        return activation + torch.exp(self.log_variance / 2) * noise
+
+    def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
+        return 0.5 * ((v - bias).square() * torch.exp(-self.log_variance)).sum(-1)
+
+    def log_visible_states(self, activation: Tensor, bias: Tensor) -> Tensor:
+        gain = (activation.square() - bias.square()) * torch.exp(-self.log_variance)
+        return 0.5 * (gain + self.log_variance + math.log(2 * math.pi)).sum(-1)
+
+    def _limits(self) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest mean that the hidden units can give each feature."""
+        most = self.hidden.most(self.hidden_bias, self.weight)
+        ends = self.weight.clamp(max=0), self.weight.clamp(min=0)
+        lowest, highest = (self.visible_bias + (most[:, None] * end).sum(0) for end in ends)
+        return lowest, highest
+
+    def _grid(self) -> tuple[Tensor, Tensor]:
+        """Return where the density of each feature begins, and the step of a grid over it."""
+        lowest, highest = self._limits()
+        deviation = torch.exp(self.log_variance / 2)
+        begin, end = lowest - _DEVIATIONS * deviation, highest + _DEVIATIONS * deviation
+        return begin, torch.maximum(deviation, (end - begin) / _MOST_POINTS)
+
+    def numbers_per_conditional(self) -> int:
+        lowest, highest = self._limits()
+        begin, step = self._grid()
+        points = (lowest + highest - 2 * begin) / step
+        return math.ceil(float(points.nan_to_num(nan=0.0, posinf=0.0).max())) + 1
+
+    def log_conditionals(self, v: Tensor, activation: Tensor, features: Tensor) -> Tensor:
+        # The density of v_j given the others is a mixture of normal distributions of one width.
+        # The trapezoidal rule over a grid of that width gives its integral to nine digits.
+        begin, step = (tensor[features] for tensor in self._grid())
+        points = torch.arange(self.numbers_per_conditional(), device=v.device)
+        grid = begin[..., None] + points * step[..., None]
+        precision, bias = torch.exp(-self.log_variance[features]), self.visible_bias[features]
+        weight = (self.weight.T[features] * precision[..., None])[..., None, :]
+        shift = (grid - v[..., None])[..., None]
+        states = self.hidden.log_states(activation[:, :, None] + shift * weight).sum(-1)
+        exponents = states - 0.5 * (grid - bias[..., None]).square() * precision[..., None]
+        at_v = self.hidden.log_states(activation).sum(-1) - 0.5 * (v - bias).square() * precision
+        return at_v - torch.logsumexp(exponents, -1) - step.log()
+
+    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
+        # The gradients of weights and biases of the visible units are those of the likelihood
+        # times the variances: their steps are then as large as the features are, whatever the
+        # variances have become.
+        if self.learns_variance:
+            energy = 0.5 * (v - self.visible_bias).square() - v * (mean @ self.weight)
+            step = self.learning_rate * min(1.0, n_rows / self.full_batch) * (share @ energy)
+            step = (step * torch.exp(-self.log_variance)).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+            changed = torch.maximum(self.log_variance + step, self.lowest_log_variance)
+        loss = super()._ascend(v, mean, share, n_rows)
+        if self.learns_variance:
+            self.log_variance.copy_(changed)
+        return loss

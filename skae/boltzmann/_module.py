@@ -1,0 +1,374 @@
+"""The maths of restricted Boltzmann machines: energies, Gibbs sampling, a step of learning."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, softplus
+
+from .._training import Trainable
+from ._units import UNITS, BinaryUnits, RectifiedUnits
+
+# Rate of the running means over the steps of the hidden units, for their offset and sparsity.
+_RUNNING_RATE = 0.01
+# Numbers in the largest tensor of the conditionals: what stays in a processor's cache.
+_BLOCK_NUMBERS = 2**18
+
+
+class RBMModule(Trainable):
+    """A restricted Boltzmann machine with binary visible units.
+
+    Its energy is ``E(v, h) = -b.v - c.h - h.W.v``. A subclass for other visible units
+    overrides the methods under that heading.
+
+    Parameters
+    ----------
+    n_features, n_components : int
+        Numbers of visible and hidden units.
+    n_chains : int
+        Number of persistent Markov chains (at each temperature).
+    hidden : {"binary", "relu"}
+        Kind of the hidden units.
+    algorithm : {"pcd", "cd", "pt"}
+        Whether the chains start where they ended, at the data, or where they ended with
+        exchanges between temperatures.
+    n_gibbs_steps, n_temperatures : int
+        Steps of the chains for each update; temperatures of "pt".
+    centered : bool
+        Whether to learn by the gradient of the centred machine.
+    momentum, weight_decay, sparsity_target, sparsity_cost : float
+        See `BernoulliRBM`.
+    """
+
+    hidden: type[BinaryUnits] | type[RectifiedUnits]
+    beta: Tensor
+    chains: Tensor
+    n_seen: Tensor
+    visible_mean: Tensor
+    hidden_offset: Tensor
+    running_mean: Tensor
+    weight_velocity: Tensor
+    hidden_bias_velocity: Tensor
+    visible_bias_velocity: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_components: int,
+        *,
+        n_chains: int,
+        hidden: str,
+        algorithm: str,
+        n_gibbs_steps: int,
+        n_temperatures: int,
+        centered: bool,
+        momentum: float,
+        weight_decay: float,
+        sparsity_target: float,
+        sparsity_cost: float,
+    ):
+        super().__init__()
+        self.hidden = UNITS[hidden]
+        self.n_chains = n_chains
+        self.algorithm = algorithm
+        self.n_gibbs_steps = n_gibbs_steps
+        self.centered = centered
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.weight = _constant(0.01 * torch.randn(n_components, n_features))
+        self.hidden_bias = _constant(torch.zeros(n_components))
+        self.visible_bias = _constant(torch.zeros(n_features))
+        n_temperatures = n_temperatures if algorithm == "pt" else 1
+        beta = torch.linspace(1, 0, n_temperatures).repeat_interleave(n_chains)[:, None]
+        self.register_buffer("beta", beta)
+        self.register_buffer("chains", torch.zeros(n_temperatures * n_chains, n_components))
+        self.register_buffer("n_seen", torch.zeros(()))
+        self.register_buffer("visible_mean", torch.zeros(n_features))
+        start = self.hidden.mean(torch.zeros(n_components))
+        self.register_buffer("hidden_offset", start if centered else torch.zeros(n_components))
+        self.register_buffer("running_mean", start.clone())
+        for name, parameter in list(self.named_parameters()):
+            velocity = torch.zeros(parameter.shape if momentum else 0)
+            self.register_buffer(f"{name}_velocity", velocity)
+        self.set_pace(learning_rate=0.0)
+
+    def set_pace(
+        self,
+        *,
+        learning_rate: float,
+        decrement: float = 0.0,
+        full_batch: int = 1,
+        at_epoch_end: Callable[[RBMModule], None] | None = None,
+    ) -> None:
+        """Set the learning rate, what it loses in an epoch, and what happens at its end.
+
+        A batch of fewer rows than `full_batch` makes a proportionally shorter step.
+        """
+        self.learning_rate = learning_rate
+        self.decrement = decrement
+        self.full_batch = full_batch
+        self.at_epoch_end = at_epoch_end
+
+    def observe(self, mean: Tensor, variance: Tensor, n_rows: float) -> None:
+        """Take in the mean and variance of the rows that come next; the first set the start."""
+        first = float(self.n_seen) == 0
+        self.n_seen += n_rows
+        self.visible_mean.lerp_(mean.to(self.visible_mean), n_rows / float(self.n_seen))
+        if first:
+            self._start(variance.to(self.visible_mean), n_rows)
+            if self.centered:
+                self.hidden_bias.copy_(-self.weight @ self.scaled(self.visible_mean))
+
+    def base_bias(self) -> Tensor:
+        """Return the visible biases of the machine without hidden units that fits the data."""
+        smoothed = (self.visible_mean * self.n_seen + 0.5) / (self.n_seen + 1)
+        return torch.logit(smoothed, eps=1e-6)
+
+    # -- visible units -------------------------------------------------------------------
+
+    draw_visible_noise = staticmethod(torch.rand)
+
+    def _start(self, variance: Tensor, n_rows: float) -> None:
+        """Set the biases by the first rows."""
+        self.visible_bias.copy_(self.base_bias())
+
+    def scaled(self, v: Tensor) -> Tensor:
+        """Return the visible units as the hidden ones see them."""
+        return v
+
+    def mean_visible(self, activation: Tensor) -> Tensor:
+        """Return the mean of the visible units for their bias plus input."""
+        return torch.sigmoid(activation)
+
+    def sample_visible(self, activation: Tensor, noise: Tensor) -> Tensor:
+        """Draw the visible units."""
+        return (noise < torch.sigmoid(activation)).to(activation.dtype)
+
+    def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
+        """Return the energy of each row without hidden units."""
+        return -(v @ bias)
+
+    def log_visible_states(self, activation: Tensor, bias: Tensor) -> Tensor:
+        """Return the log of the sum over the visible states, for each row of their input."""
+        return softplus(activation).sum(-1)
+
+    def log_conditionals(self, v: Tensor, activation: Tensor, features: Tensor) -> Tensor:
+        """Return ``log p(v_j | all other v)``, shape (n, m).
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, m)
+            The values v_j.
+        activation : Tensor of shape (n, 1, n_components)
+            Of the hidden units, for each row.
+        features : Tensor of shape (m,) or (n, 1)
+            Which features j these are, the same for all rows or one for each row.
+        """
+        flip = 1 - 2 * v
+        flipped = activation + flip[..., None] * self.weight.T[features]
+        gain = (
+            self.hidden.log_states(flipped).sum(-1)
+            - self.hidden.log_states(activation).sum(-1)
+            + flip * self.visible_bias[features]
+        )
+        return logsigmoid(-gain)
+
+    def numbers_per_conditional(self) -> int:
+        """Return how many activations of each hidden unit a conditional looks at."""
+        return 1
+
+    # -- energies ------------------------------------------------------------------------
+
+    def hidden_activation(self, v: Tensor) -> Tensor:
+        """Return the bias plus the input of the hidden units."""
+        return torch.addmm(self.hidden_bias, self.scaled(v), self.weight.T)
+
+    def visible_activation(self, h: Tensor) -> Tensor:
+        """Return the bias plus the input of the visible units."""
+        return torch.addmm(self.visible_bias, h, self.weight)
+
+    def free_energy(self, v: Tensor) -> Tensor:
+        """Return ``-log sum_h exp(-E(v, h))`` of each row."""
+        states = self.hidden.log_states(self.hidden_activation(v)).sum(-1)
+        return self.visible_energy(v, self.visible_bias) - states
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the mean of the hidden units."""
+        return self.hidden.mean(self.hidden_activation(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the mean of the visible units, given the hidden ones."""
+        return self.mean_visible(self.visible_activation(z))
+
+    def log_score(self, x: Tensor) -> Tensor:
+        """Return the log pseudo-likelihood, the sum of all log conditionals."""
+        activation = self.hidden_activation(x)[:, None]
+        in_block = max(1, _BLOCK_NUMBERS // (activation.numel() * self.numbers_per_conditional()))
+        total = torch.zeros_like(x[:, 0])
+        for features in torch.arange(x.shape[1], device=x.device).split(in_block):
+            total += self.log_conditionals(x[:, features], activation, features).sum(1)
+        return total
+
+    def as_layers(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return weight and bias of the linear layers that encode, and that decode."""
+        return (
+            (self.scaled(self.weight).cpu(), self.hidden_bias.cpu()),
+            (self.weight.T.cpu(), self.visible_bias.cpu()),
+        )
+
+    # -- Gibbs sampling ------------------------------------------------------------------
+
+    def draw_noise(self, n_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw what one Gibbs step of `n_rows` chains consumes: for v, and for h."""
+        n_components, n_features = self.weight.shape
+        like: dict[str, Any] = {
+            "generator": generator,
+            "device": self.weight.device,
+            "dtype": self.weight.dtype,
+        }
+        return (
+            self.draw_visible_noise((n_rows, n_features), **like),
+            self.hidden.draw_noise((n_rows, n_components), **like),
+        )
+
+    def sample_hidden(self, activation: Tensor, noise: Tensor) -> Tensor:
+        """Draw the hidden units."""
+        return self.hidden.sample(activation, self.hidden.mean(activation), noise)
+
+    def gibbs_step(self, h: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw v given h, then h given v; return both."""
+        visible_noise, hidden_noise = self.draw_noise(len(h), generator)
+        v = self.sample_visible(self.visible_activation(h), visible_noise)
+        return v, self.sample_hidden(self.hidden_activation(v), hidden_noise)
+
+    # -- learning ------------------------------------------------------------------------
+
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """No optimizer: the step below changes the parameters in one pass over them."""
+        return []
+
+    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+        n_chains = len(x) if self.algorithm == "cd" else len(self.chains)
+        steps = [self.draw_noise(n_chains, generator) for _ in range(self.n_gibbs_steps)]
+        start = self.draw_noise(n_chains, generator)[1] if self.algorithm == "cd" else None
+        uniforms = (
+            torch.rand(n_chains, generator=generator, device=x.device)
+            if self.algorithm == "pt"
+            else None
+        )
+        return start, steps, uniforms
+
+    def advance(self, x: Tensor, noise: Any) -> Tensor:
+        """Return the visible units at the end of the chains that a batch starts or goes on.
+
+        At the inverse temperature beta the energy is ``-b.v - beta * (c.h + h.W.v)``, so that
+        at 0 the visible units are independent, with the biases of the machine.
+        """
+        start, steps, uniforms = noise
+        h = self.chains
+        if self.algorithm == "cd":
+            h = self.sample_hidden(self.hidden_activation(x), start)
+        beta: Any = self.beta if self.algorithm == "pt" else 1
+        v = self.sample_visible(self.visible_activation(beta * h), steps[0][0])
+        for (_, hidden_noise), (visible_noise, _) in itertools.pairwise(steps):
+            h = self.sample_hidden(beta * self.hidden_activation(v), hidden_noise)
+            v = self.sample_visible(self.visible_activation(beta * h), visible_noise)
+        return self._exchange(v, uniforms) if self.algorithm == "pt" else v
+
+    def _exchange(self, v: Tensor, uniforms: Tensor) -> Tensor:
+        """Let chains at neighbouring temperatures change places, by Metropolis' rule."""
+        activation = self.hidden_activation(v)
+
+        def log_states(chain: Tensor, at: Tensor) -> Tensor:
+            return self.hidden.log_states(self.beta[at] * activation[chain]).sum(1)
+
+        chain_at = torch.arange(len(v), device=v.device)
+        place = chain_at.clone().view(-1, self.n_chains)
+        for first in (0, 1):  # neighbours in pairs that have no member in common
+            end = first + (len(place) - first) // 2 * 2
+            cold, warm = place[first:end:2].reshape(-1), place[first + 1 : end : 2].reshape(-1)
+            one, other = chain_at[cold], chain_at[warm]
+            gain = log_states(other, cold) + log_states(one, warm)
+            gain = gain - log_states(one, cold) - log_states(other, warm)
+            swap = uniforms[cold].log() < gain
+            chain_at[cold] = torch.where(swap, other, one)
+            chain_at[warm] = torch.where(swap, one, other)
+        return v[chain_at]
+
+    @torch.no_grad()
+    def training_step(
+        self, x: Tensor, noise: Any, weight: Tensor | None, optimizers: Sequence[Any]
+    ) -> Tensor:
+        """Climb the likelihood: its gradient is a mean over the data less one over the model.
+
+        Written out, since autograd would pass over the weights more often. The rows of the
+        batch and those of the chains go through the products together. The result is the
+        mean squared gradient of the visible biases.
+        """
+        n_rows, last_noise = len(x), noise[1][-1][1]
+        v = torch.cat([x, self.advance(x, noise)])
+        activation = self.hidden_activation(v)
+        mean = self.hidden.mean(activation)
+        if self.algorithm == "pcd":
+            self.chains.copy_(self.hidden.sample(activation[n_rows:], mean[n_rows:], last_noise))
+        elif self.algorithm == "pt":
+            self.chains.copy_(self.sample_hidden(self.beta * activation[n_rows:], last_noise))
+        n_model = n_rows if self.algorithm == "cd" else self.n_chains
+        used = slice(n_rows + n_model)  # of all temperatures, the first is that of the model
+        share = torch.empty(n_rows + n_model, device=x.device)
+        share[:n_rows] = 1 / n_rows if weight is None else weight / n_rows
+        share[n_rows:] = -1 / n_model if weight is None else -weight.mean() / n_model
+        return self._ascend(v[used], mean[used], share, n_rows)
+
+    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
+        """Change the parameters by what the rows say, each with its signed share.
+
+        A centred machine has ``v - m`` and ``h - l`` for v and h. In terms of the plain one
+        its gradients are ``dW`` of the centred units, ``db - l.dW`` and ``dc - dW.m``
+        (Melchior, Fischer and Wiskott 2016); without centring, m and l are 0.
+        """
+        part = min(1.0, n_rows / self.full_batch)
+        rate = self.learning_rate * part
+        data_mean = share[:n_rows] @ mean[:n_rows] / share[:n_rows].sum()
+        h = (mean - self.hidden_offset) * share[:, None]
+        if self.sparsity_cost:
+            self.running_mean.lerp_(data_mean, _RUNNING_RATE * part)
+            h[:n_rows] += (
+                share[:n_rows, None]
+                * self.sparsity_cost
+                * (self.sparsity_target - self.running_mean)
+            )
+        if self.centered:
+            v = v - self.visible_mean
+            visible = (share - h @ self.hidden_offset) @ v
+            hidden = (1 - v @ self.scaled(self.visible_mean)) @ h
+            self.hidden_offset.lerp_(data_mean, _RUNNING_RATE * part)
+        else:
+            visible, hidden = share @ v, h.sum(0)
+        kept = 1 - rate * self.weight_decay
+        if self.momentum:
+            velocity = self.weight_velocity.addmm_(h.T, v, beta=self.momentum)
+            self.weight.mul_(kept).add_(velocity, alpha=rate)
+            visible = self.visible_bias_velocity.mul_(self.momentum).add_(visible)
+            hidden = self.hidden_bias_velocity.mul_(self.momentum).add_(hidden)
+        else:
+            self.weight.addmm_(h.T, v, beta=kept, alpha=rate)
+        self.visible_bias.add_(visible, alpha=rate)
+        self.hidden_bias.add_(hidden, alpha=rate)
+        return visible.square().mean()
+
+    def end_epoch(self) -> None:
+        self.learning_rate -= self.decrement
+        if self.at_epoch_end is not None:
+            self.at_epoch_end(self)
+
+
+def _constant(start: Tensor) -> nn.Parameter:
+    """Return a parameter of which autograd knows nothing."""
+    return nn.Parameter(start, requires_grad=False)

@@ -1,0 +1,84 @@
+"""What a hidden unit does with its input: its mean, a draw of it, and the sum over its states."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# -Li2(1 - e^u) as a power series in u: Bernoulli numbers over factorials.
+_SERIES = (1.0, 1 / 4, 1 / 36, 0.0, -1 / 3600, 0.0, 1 / 211680, 0.0, -1 / 10886400)
+
+
+class BinaryUnits:
+    """Units that are 0 or 1."""
+
+    highest = 1.0
+    draw_noise = staticmethod(torch.rand)
+
+    @staticmethod
+    def mean(activation: Tensor) -> Tensor:
+        """Return the probability of 1."""
+        return torch.sigmoid(activation)
+
+    @staticmethod
+    def sample(activation: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+        """Return 1 where the uniform `noise` lies below the mean, else 0."""
+        return (noise < mean).to(mean.dtype)
+
+    @staticmethod
+    def log_states(activation: Tensor) -> Tensor:
+        """Return the log of the sum over both states of ``exp(state * activation)``."""
+        return F.softplus(activation)
+
+    @staticmethod
+    def most(bias: Tensor, weight: Tensor) -> Tensor:
+        """Return the largest state of each unit that is to be reckoned with."""
+        return torch.ones_like(bias)
+
+
+class RectifiedUnits:
+    """Noisy rectified linear units (Nair and Hinton 2010).
+
+    Such a unit stands for endless copies of a binary one with biases lower by 1/2, 3/2, 5/2,
+    ...; their sum has nearly the mean ``softplus(a)`` and the variance ``sigmoid(a)``.
+    """
+
+    highest = torch.inf
+    draw_noise = staticmethod(torch.randn)
+
+    @staticmethod
+    def mean(activation: Tensor) -> Tensor:
+        """Return the mean of the sum of the copies."""
+        return F.softplus(activation)
+
+    @staticmethod
+    def sample(activation: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+        """Return the rectified activation with normal noise of the variance of the sum."""
+        return torch.relu(activation + torch.sigmoid(activation).sqrt() * noise)
+
+    @staticmethod
+    def log_states(activation: Tensor) -> Tensor:
+        """Return the log of the sum over the states of the copies.
+
+        It is the integral of the mean, ``-Li2(-exp(a))`` with the dilogarithm Li2, which for
+        a > 0 is ``a**2 / 2 + pi**2 / 6 + Li2(-exp(-a))``.
+        """
+        u = F.softplus(-activation.abs())  # at most log(2), where the series converges fast
+        power, integral = torch.ones_like(u), torch.zeros_like(u)
+        for coefficient in _SERIES:
+            power = power * u
+            integral = integral + coefficient * power
+        positive = activation.square() / 2 + torch.pi**2 / 6 - integral
+        return torch.where(activation > 0, positive, integral)
+
+    @staticmethod
+    def most(bias: Tensor, weight: Tensor) -> Tensor:
+        """Return the largest state of each unit that is to be reckoned with."""
+        return F.softplus(bias + 5 * weight.norm(dim=1)) + 5
+
+
+UNITS: dict[str, type[BinaryUnits] | type[RectifiedUnits]] = {
+    "binary": BinaryUnits,
+    "relu": RectifiedUnits,
+}
