@@ -80,7 +80,7 @@ def plot_planes(som, names):
         ax.set_axis_off()
     for ax, plane, name in zip(axes.flat, som.component_planes(), names, strict=False):
         draw_hexagons(ax, som, plane.ravel(), cmap="viridis")
-        ax.set_title(name.replace("_", " ").split("/")[0], fontsize=9)
+        ax.set_title(name.replace("_", " ").split("/")[0], fontsize=8)
     figure.suptitle("prototypes, from low (dark) to high (light)")
     return figure
 

@@ -120,7 +120,13 @@ def test_sparse_codes_tell_digits_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "n_pictures"), [("plot_ordered_codes.py", 2), ("plot_denoise_images.py", 1)]
+    ("name", "n_pictures"),
+    [
+        ("plot_ordered_codes.py", 2),
+        ("plot_denoise_images.py", 1),
+        ("plot_som_wine.py", 2),
+        ("plot_som_chainlink.py", 1),
+    ],
 )
 def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):
     run_example(name, tmp_path)
