@@ -137,7 +137,7 @@ def test_all_units_of_a_toroidal_map_have_as_many_neighbours():
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("neighborhood", NEIGHBORHOODS)
 def test_spread_is_the_product_with_the_neighbourhood_matrix(grid, neighborhood, monkeypatch):
-    monkeypatch.setattr("skae.som._grid._MATRIX_NUMBERS", 3 * grid.n_units)  # three rows at a time
+    monkeypatch.setattr("skae.som._grid.MATRIX_NUMBERS", 3 * grid.n_units)  # three rows at a time
     radius, d = 1.5, map_distances(grid)
     matrix = {
         "gaussian": np.exp(-(d**2) / (2 * radius**2)),
@@ -241,6 +241,31 @@ def distances_to(row, prototypes, metric):
     return np.sqrt(((prototypes - row) ** 2).sum(axis=1) / known.mean())
 
 
+def test_all_but_the_last_sweeps_go_beyond_the_means(table):
+    som = quick(init=table[:12], radius=1.5, n_iter=2).fit(table)
+    h = np.exp(-(map_distances(Grid((4, 3))) ** 2) / (2 * 1.5**2))
+
+    def means(prototypes):
+        shares = h[cdist(table, prototypes).argmin(axis=1)]
+        return (shares.T @ table) / shares.sum(axis=0)[:, None]
+
+    start = table[:12]
+    assert_allclose(som.codebook_, means(start + 1.9 * (means(start) - start)), atol=1e-5)
+
+
+def test_idle_units_move_to_the_largest_error():
+    # Of two clusters the wide one has the larger error, the narrow one more rows.
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 0.01, 60), rng.normal(10, 1, 40)])[:, None]
+    idle = quick((1, 3), init=[[0], [4.9], [10]], radius=0).fit(X)
+    assert_array_equal(idle.hit_map(X), [[60, 0, 40]])
+    som = quick((1, 3), init=[[0], [4.9], [10]], radius=0.35, n_iter=20).fit(X)
+    hits = som.hit_map(X)[0]
+    assert hits[0] == 60
+    assert hits[1] > 0
+    assert hits[2] > 0
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 100, "auto"])
 def test_batch_size_does_not_change_the_map(table, batch_size):
     expected = quick(batch_size=300).fit(table)
@@ -277,13 +302,14 @@ def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
         return spread(grid, neighborhood, radius, sums, **options)
 
     monkeypatch.setattr("skae.som._module.spread", note)
-    quick(radius=(4, 0.5), decay=decay, n_iter=4).fit(table)
+    quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
     expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
-    assert_allclose(radii, expected)
-    radii.clear()
-    quick((6, 3), n_iter=2).fit(table)
-    assert radii[0] >= 3
-    assert radii[-1] < 1
+    assert_allclose(radii, [*expected, 0.5, 0.5])
+    for init, start in (("pca", 1.5), ("sample", 3)):
+        radii.clear()
+        quick((6, 3), init=init).fit(table)
+        assert radii[0] == start
+        assert radii[-1] < 1
 
 
 def test_units_without_rows_nearby_keep_their_prototypes(table):
@@ -537,7 +563,7 @@ def test_topographic_error_by_brute_force(table, topology, toroidal):
 
 
 def test_a_good_map_keeps_neighbourhoods_and_a_shuffled_one_does_not(table):
-    good = quick((8, 8), n_iter=30).fit(table)
+    good = quick((8, 8), radius=(4, 0.8), n_iter=30).fit(table)
     shuffled = pickle.loads(pickle.dumps(good))
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
     shuffled.module_.codebook.copy_(good.module_.codebook[order])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._training import Trainable, in_threads
-from ._grid import NEIGHBORHOODS, Grid, spread
+from ._grid import MATRIX_NUMBERS, NEIGHBORHOODS, Grid, spread
 
 # Numbers in the buffer of a winner search: what stays in a processor's cache, and what keeps an
 # accelerator busy.
@@ -30,6 +30,16 @@ _NO_WEIGHT = 1e-30
 
 # A unit keeps its prototype, too, if less than this part of them is left when their signs differ.
 _LEAST_PART = 0.1
+
+# The batch rule reaches the last radius after this part of its sweeps, and stays there.
+_FALLING = 0.7
+
+# It goes so many times the way to the means, which gets it past poor optima (over-relaxation, as
+# of Lloyd's method by Xiao 2010), but in the last sweeps, after this part of them.
+_RELAXATION, _RELAXED = 1.9, 0.8
+
+# Below this radius no neighbour carries along a unit that wins nothing any more.
+_NARROW = 1.0
 
 # Rows over which the online rule averages the error that makes memberships soft.
 _MEMORY = 1000
@@ -50,11 +60,11 @@ class MapModule(Trainable):
 
     codebook: nn.Parameter
     temperature: Tensor
-    # What a sweep of the batch rule adds up: rows and their weights for each unit, and the
-    # errors of all rows.
+    # What a sweep of the batch rule adds up for each unit: the rows that it wins, their weights
+    # and their errors; and the weights of all rows.
     _sums: Tensor | None
     _counts: Tensor
-    _energies: Tensor
+    _errors: Tensor
     _weights: Tensor
 
     def __init__(self, *, neighborhood: str, decay: str, metric: str):
@@ -99,10 +109,12 @@ class MapModule(Trainable):
     def end_epoch(self) -> None:
         if self.online or self._sums is None:
             return
-        sums, counts = self._sums, self._counts
-        self.temperature.copy_(self._energies / self._weights)
+        sums, counts, errors = self._sums, self._counts, self._errors
+        self.temperature.copy_(errors.sum() / self._weights)
         self._forget_sums()
-        radius = self._between(*self.radius, self.n_done / max(1, self.n_planned - 1))
+        n_falling = round(_FALLING * self.n_planned)
+        radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))
+        relaxed = radius > 0 and self.n_done < int(_RELAXED * self.n_planned)
         self.n_done += 1
         n_features = sums.shape[1]
         received = spread(self.grid, self.neighborhood, radius, torch.cat([sums, counts], dim=1))
@@ -112,7 +124,23 @@ class MapModule(Trainable):
             size = spread(self.grid, self.neighborhood, radius, counts, absolute=True)
             enough &= weight > _LEAST_PART * size
         moved = torch.where(enough, total / weight, self.codebook)
+        if relaxed:
+            moved = self.codebook + _RELAXATION * (moved - self.codebook)
+        if 0 < radius < _NARROW and self.n_done < self.n_planned:
+            self._wake(moved, (counts == 0).all(1), errors)
         self.codebook.copy_(F.normalize(moved) if self.metric == "cosine" else moved)
+
+    def _wake(self, moved: Tensor, idle: Tensor, errors: Tensor) -> None:
+        """Put units that win nothing where they are of use, among `moved` prototypes.
+
+        Each goes halfway to the adjacent unit with the largest error (where growing neural gas
+        puts new units, Fritzke 1995), and so wins some of its rows in the end.
+        """
+        positions = self.grid.positions(moved)
+        for units in idle.nonzero()[:, 0].split(max(1, MATRIX_NUMBERS // len(moved))):
+            near = torch.where(self.grid.adjacent(positions[units]), errors, 0).max(1)
+            units, nearest = units[near.values > 0], near.indices[near.values > 0]
+            moved[units] = (self.codebook[units] + moved[nearest]) / 2
 
     def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Add each row to the sum of its winner; return the distances."""
@@ -120,33 +148,34 @@ class MapModule(Trainable):
         n_rows = -(-len(x) // parts)
         tasks = [slice(start, start + n_rows) for start in range(0, len(x), n_rows)]
         found = []
-        for distances, sums, counts in in_threads(
+        for distances, sums, counts, errors in in_threads(
             lambda rows: self._sums_of(x[rows], None if weight is None else weight[rows]),
             tasks,
             self.n_threads,
         ):
             found.append(distances)
             if self._sums is None:
-                self._sums, self._counts = sums, counts
-                self._energies, self._weights = x.new_zeros(()), x.new_zeros(())
+                self._sums, self._counts, self._errors = sums, counts, errors
+                self._weights = x.new_zeros(())
             else:
                 self._sums += sums
+                self._errors += errors
                 self._counts = self._counts + counts  # with gaps, they differ by feature
-        distances = torch.cat(found)
-        energies = self._energy(distances)
-        self._energies += energies.sum() if weight is None else weight @ energies
         self._weights += len(x) if weight is None else weight.sum()
-        return distances
+        return torch.cat(found)
 
-    def _sums_of(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return distances, and by unit the sums of the rows it wins and of their weights."""
+    def _sums_of(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return distances, and by unit the sums of its rows, of their weights and errors."""
         n_units, n_features = self.codebook.shape
         gaps = has_gaps(x)
         distances, sums = x.new_empty(len(x)), x.new_zeros(n_units, n_features)
         counts = x.new_zeros(n_units, n_features if gaps else 1)
+        errors = x.new_zeros(n_units)
         for rows, winners in self._search(x):
             chunk = x[rows]
             distances[rows] = self._distance(chunk, self.codebook.index_select(0, winners))
+            energy = self._energy(distances[rows])
+            errors.index_add_(0, winners, energy if weight is None else weight[rows] * energy)
             if gaps or weight is not None:
                 known = (~chunk.isnan()).to(x.dtype) if gaps else x.new_ones(len(chunk), 1)
                 chunk = chunk.nan_to_num() if gaps else chunk
@@ -156,7 +185,7 @@ class MapModule(Trainable):
             else:
                 counts += torch.bincount(winners, minlength=n_units)[:, None]
             sums.index_add_(0, winners, chunk)
-        return distances, sums, counts
+        return distances, sums, counts, errors
 
     def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Move the prototypes towards one row after the other; return the distances."""
@@ -192,7 +221,7 @@ class MapModule(Trainable):
 
     def _forget_sums(self) -> None:
         self._sums = None
-        self._counts = self._energies = self._weights = torch.empty(0)
+        self._counts = self._errors = self._weights = torch.empty(0)
 
     def train(self, mode: bool = True) -> MapModule:
         """Drop, when training ends, what an interrupted sweep has added up."""
