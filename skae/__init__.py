@@ -6,14 +6,18 @@ from .autoencoders import (
     DenoisingAutoencoder,
     SparseAutoencoder,
 )
+from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from .som import SelfOrganizingMap
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "Autoencoder",
+    "BernoulliRBM",
     "ContractiveAutoencoder",
+    "DeepBeliefNetwork",
     "DenoisingAutoencoder",
+    "GaussianRBM",
     "SelfOrganizingMap",
     "SparseAutoencoder",
 ]

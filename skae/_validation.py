@@ -90,7 +90,7 @@ def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.nd
     if codes.shape[1] != n_components:
         raise ValueError(
             f"X has {codes.shape[1]} columns, but {type(estimator).__name__} decodes codes of "
-            f"n_components={n_components}."
+            f"{n_components} components."
         )
     return codes
 

@@ -27,6 +27,7 @@ from ._training import (
     TrainingResult,
     as_rows,
     drop_weightless,
+    given_back_on_failure,
     gradients_enabled,
     hold_out,
     load_weights,
@@ -175,21 +176,24 @@ class BaseTorchEstimator(BaseEstimator):
             else:
                 module, device = self.module_, self.device_
             X, weight = drop_weightless(X, weight)
-            if first:
-                self._initialise_from_chunk(module, X, weight, self._random_state)
-            self._prepare(module, X, weight)
-            result = self._train(
-                module.to(device),
-                as_rows(X, weight, device),
-                None,
-                seed=self._random_state.randint(MAX_SEED),
-                batch_size=self._batch_size(X),
-                max_iter=1,
-                patience=None,
-                optimizer_states=getattr(self, "_optimizer_states", None),
-            )
-            if result.ending == "diverged":
-                raise ValueError(self._advice_on_divergence(result))
+            optimizer_states = getattr(self, "_optimizer_states", None)
+            with given_back_on_failure(module, optimizer_states, self._random_state):
+                if first:
+                    self._initialise_from_chunk(module, X, weight, self._random_state)
+                    module.to(device)
+                self._prepare(module, X, weight)
+                result = self._train(
+                    module,
+                    as_rows(X, weight, device),
+                    None,
+                    seed=self._random_state.randint(MAX_SEED),
+                    batch_size=self._batch_size(X),
+                    max_iter=1,
+                    patience=None,
+                    optimizer_states=optimizer_states,
+                )
+                if result.ending == "diverged":
+                    raise ValueError(self._advice_on_divergence(result))
             self._optimizer_states = result.optimizer_states
             self._store(module, result)
             self._after_fit(X, weight)

@@ -1,4 +1,4 @@
-"""What the tests share: the public estimators and small data."""
+"""What the tests share: the public estimators, their families, and small data."""
 
 import os
 
@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits
+from sklearn.preprocessing import minmax_scale
+from sklearn.utils.validation import has_fit_parameter
 
 import skae
+from skae import SelfOrganizingMap
+from skae._convergence import ConvergingEstimator
+from skae.base import BaseTorchEstimator
+from skae.boltzmann._rbm import BaseRBM
+from skae.layers import Dense
 
 
 def public_estimators() -> list[type[BaseEstimator]]:
@@ -19,14 +26,99 @@ def public_estimators() -> list[type[BaseEstimator]]:
     return [one for one in public if isinstance(one, type) and hasattr(one, "fit")]
 
 
+def has(estimator_class, *parameters) -> bool:
+    return set(parameters) <= set(estimator_class._get_param_names())
+
+
+# -- parameters that each family calls by another name -----------------------------------
+
+
+def epochs(estimator_class, n: int) -> dict:
+    """Return the parameter for `n` epochs."""
+    return {"max_iter" if has(estimator_class, "max_iter") else "n_iter": n}
+
+
+def width(estimator_class, n: int) -> dict:
+    """Return the parameter for codes of `n` numbers."""
+    if has(estimator_class, "hidden_layer_sizes"):
+        return {"hidden_layer_sizes": (n + 1, n)}
+    if has(estimator_class, "shape"):
+        return {"shape": (n, 1)}
+    return {"n_components": n}
+
+
+def variants(estimator_class) -> list[dict]:
+    """Return parameters that draw and keep more while training than the defaults do."""
+    if has(estimator_class, "hidden_layers"):
+        return [dict(hidden_layers=Dense((32,), batch_norm=True, dropout=0.3))]
+    if issubclass(estimator_class, BaseRBM):
+        fixed = {"variance": 1.0} if has(estimator_class, "variance") else {}
+        return [
+            dict(algorithm="cd", hidden="relu", learning_rate=0.01, **fixed),
+            dict(algorithm="pt", n_temperatures=3, momentum=0.5),
+        ]
+    if has(estimator_class, "visible"):
+        return [dict(visible="gaussian", algorithm="cd")]
+    if has(estimator_class, "topology"):
+        return [dict(topology="hexagonal", algorithm="online", init="sample")]
+    return []
+
+
 def quick(estimator_class, **parameters):
     """Return an estimator that fits in a fraction of a second."""
-    return estimator_class(**{"max_iter": 5, "random_state": 0, "device": "cpu", **parameters})
+    defaults = {**epochs(estimator_class, 5), "random_state": 0, "device": "cpu"}
+    if has(estimator_class, "n_iter"):
+        defaults |= width(estimator_class, 16)  # the 256 of a Boltzmann machine take their time
+    return estimator_class(**{**defaults, **parameters})
 
 
-@pytest.fixture(params=public_estimators(), ids=lambda one: one.__name__)
-def estimator_class(request):
-    return request.param
+def modules_of(estimator) -> list:
+    """Return the fitted networks, of a stack those of its machines."""
+    machines = getattr(estimator, "rbms_", [estimator])
+    return [machine.module_ for machine in machines]
+
+
+# -- which estimators a promise is made for ----------------------------------------------
+
+
+def fixture_over(condition):
+    """Return a fixture of the public estimators for which `condition` holds."""
+    classes = [one for one in public_estimators() if condition(one)]
+
+    @pytest.fixture(params=classes, ids=lambda one: one.__name__)
+    def one_class(request):
+        return request.param
+
+    return one_class
+
+
+estimator_class = fixture_over(lambda one: True)
+#: Those with one network, trained by the engine.
+network_class = fixture_over(lambda one: issubclass(one, BaseTorchEstimator))
+#: Those that train until their loss stops improving.
+converging_class = fixture_over(lambda one: issubclass(one, ConvergingEstimator))
+#: Those that train for as many epochs as they are told, a map aside: its start is good already.
+non_converging_class = fixture_over(
+    lambda one: (
+        issubclass(one, BaseTorchEstimator)
+        and not issubclass(one, (ConvergingEstimator, SelfOrganizingMap))
+    )
+)
+#: Those that take weights of the rows.
+weighted_class = fixture_over(lambda one: has_fit_parameter(one, "sample_weight"))
+#: Those that take validation rows.
+validating_class = fixture_over(lambda one: has_fit_parameter(one, "X_val"))
+autoencoder_class = fixture_over(lambda one: has(one, "hidden_layers"))
+
+VARIANTS = [(one, {}) for one in public_estimators()]
+VARIANTS += [(one, parameters) for one in public_estimators() for parameters in variants(one)]
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda one: f"{one[0].__name__}-{'-'.join(one[1])}")
+def estimator(request):
+    """Return each estimator, with defaults and with each of its variants; see `quick`."""
+    estimator_class, parameters = request.param
+    return quick(estimator_class, **parameters)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +128,13 @@ def digits() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def table() -> np.ndarray:
-    """Return a table of 300 rows whose five columns depend on each other."""
+def normal_table() -> np.ndarray:
+    """Return 300 normally distributed rows whose five columns depend on each other."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(300, 2)) @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(300, 5))
+
+
+@pytest.fixture(scope="session")
+def table(normal_table) -> np.ndarray:
+    """Return the same rows with each column scaled to between 0 and 1, for every estimator."""
+    return minmax_scale(normal_table)

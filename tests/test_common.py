@@ -1,20 +1,22 @@
 """scikit-learn's own checks, with nothing expected to fail."""
 
-from conftest import public_estimators
+import pytest
+from conftest import public_estimators, quick, variants
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae.layers import Dense
-
-VARIANTS = [
-    dict(hidden_layers=Dense((16,), batch_norm=True, dropout=0.2)),
-    dict(early_stopping=True),
-]
+from skae._convergence import ConvergingEstimator
 
 
+def more_variants(estimator_class):
+    stops_early = issubclass(estimator_class, ConvergingEstimator)
+    return variants(estimator_class) + [dict(early_stopping=True)] * stops_early
+
+
+@pytest.mark.filterwarnings("ignore:BernoulliRBM takes values as probabilities")
 @parametrize_with_checks(
     [
         *(one() for one in public_estimators()),
-        *(one(**variant) for one in public_estimators() for variant in VARIANTS),
+        *(quick(one, **variant) for one in public_estimators() for variant in more_variants(one)),
     ]
 )
 def test_scikit_learn_checks(estimator, check):

@@ -161,10 +161,10 @@ def test_without_penalty_it_is_the_plain_autoencoder(digits):
     assert_array_equal(fitted(digits, alpha=0.0, **parameters).transform(digits), plain)
 
 
-def test_linear_twin_has_the_known_optimum(table):
+def test_linear_twin_has_the_known_optimum(normal_table):
     # Linear and tied, the loss is mean |x - W'Wx|^2 / p + alpha |W|^2 over rows of zero mean:
     # along a principal axis of variance l the best squared weight is 1 - alpha p / (2 l).
-    X = table - table.mean(axis=0)
+    X = normal_table - normal_table.mean(axis=0)
     alpha, variances = 0.05, np.linalg.eigvalsh(X.T @ X / len(X))[::-1]
     model = fitted(
         X,

@@ -216,13 +216,13 @@ def test_score_draws_leave_training_and_codes_alone(table):
 @pytest.mark.parametrize(
     ("noise", "schedule"), [("masking", [0.2, 0.4]), ("gaussian", "uniform"), ("gaussian", None)]
 )
-def test_scores_from_copies_separate_outliers(table, noise, schedule):
+def test_scores_from_copies_separate_outliers(normal_table, noise, schedule):
     # Each column of the outliers is as usual; only how they depend on each other is not.
     rng = np.random.default_rng(0)
-    outliers = np.column_stack([rng.permutation(column) for column in table.T])
+    outliers = np.column_stack([rng.permutation(column) for column in normal_table.T])
     denoiser = quick(DenoisingAutoencoder, noise=noise, noise_schedule=schedule, score_draws=10)
-    denoiser.set_params(max_iter=150, learning_rate=1e-2).fit(table)
-    scores = denoiser.score_samples(np.vstack([table, outliers]))
+    denoiser.set_params(max_iter=150, learning_rate=1e-2).fit(normal_table)
+    scores = denoiser.score_samples(np.vstack([normal_table, outliers]))
     assert roc_auc_score(np.repeat([1, 0], 300), scores) > 0.95
 
 

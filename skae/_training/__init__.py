@@ -5,6 +5,7 @@ from ._engine import TrainingResult, train
 from ._reading import read
 from ._state import (
     MAX_SEED,
+    given_back_on_failure,
     gradients_enabled,
     in_threads,
     new_random_state,
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingResult",
     "as_rows",
     "drop_weightless",
+    "given_back_on_failure",
     "gradients_enabled",
     "hold_out",
     "in_threads",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import nn
 
 #: Upper bound of the seeds drawn from a `RandomState`.
 MAX_SEED = np.iinfo(np.int32).max
@@ -131,6 +132,35 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "use device='auto' to take what there is, or device='cpu'."
         ) from error
     return resolved
+
+
+@contextmanager
+def given_back_on_failure(
+    module: nn.Module,
+    optimizer_states: list[dict[str, Any]] | None,
+    random_state: np.random.RandomState,
+) -> Iterator[None]:
+    """Undo what a failing training did to what it changes in place."""
+    tensors = [*module.parameters(), *module.buffers(), *_tensors_in(optimizer_states)]
+    before = [tensor.detach().clone() for tensor in tensors]
+    drawn = random_state.get_state()
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+        random_state.set_state(drawn)
+        raise
+
+
+def _tensors_in(state: Any) -> list[torch.Tensor]:
+    """Return the tensors in nested dicts and lists."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    if isinstance(state, dict):
+        return _tensors_in(list(state.values()))
+    return [t for one in state for t in _tensors_in(one)] if isinstance(state, list) else []
 
 
 def to_cpu(state: Any) -> Any:

@@ -68,7 +68,7 @@ class BernoulliRBM(BaseRBM):
     Examples
     --------
     >>> import numpy as np
-    >>> from skae.boltzmann import BernoulliRBM
+    >>> from skae import BernoulliRBM
     >>> X = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
     >>> machine = BernoulliRBM(n_components=2, random_state=0).fit(X)
     >>> machine.transform(X).shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -18,7 +19,7 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import MAX_SEED, new_random_state, to_dense
+from .._training import MAX_SEED, gradients_enabled, new_random_state, to_dense
 from .._validation import all_or_nothing, validate_codes, validate_rows
 from ..autoencoders import Autoencoder
 from ..autoencoders._initialisation import unroll
@@ -45,13 +46,14 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     hidden_layer_sizes : tuple of int, default=(256, 64)
         Number of hidden units of each machine, from the features up.
     visible : {"bernoulli", "gaussian"}, default="bernoulli"
-        Kind of the lowest machine: for values between 0 and 1, or for standardised ones.
+        Kind of the lowest machine: for values between 0 and 1, or for standardised ones,
+        with a tenth of the learning rate.
     learning_rate : float, default=0.1
-        Step size of the gradient ascent. A Gaussian machine takes a tenth of it.
+        Step size of the gradient ascent.
     batch_size : int, default=10
         Rows in a batch, and number of persistent chains.
     n_iter : int, default=10
-        Number of sweeps over the rows.
+        Number of epochs, that is sweeps over the rows.
     verbose : bool or int, default=0
         Whether to show a progress bar with the loss.
     random_state : int, RandomState instance or None, default=None
@@ -62,8 +64,8 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Where the chains that stand for the model start at each step: where they ended
         at the last one (persistent contrastive divergence, also known as stochastic maximum
         likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
-        `n_temperatures` chains for each, which exchange their states (parallel tempering,
-        Desjardins et al. 2010).
+        chains at several temperatures for each, which exchange their states (parallel
+        tempering, Desjardins et al. 2010).
     n_gibbs_steps : int, default=1
         Gibbs steps of the chains for each update.
     centered : bool, default=True
@@ -103,7 +105,7 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skae.boltzmann import DeepBeliefNetwork
+    >>> from skae import DeepBeliefNetwork
     >>> X = load_digits().data / 16
     >>> network = DeepBeliefNetwork((64, 16), n_iter=5, random_state=0).fit(X)
     >>> network.transform(X).shape
@@ -207,10 +209,12 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self : object
             The estimator, fitted to one more chunk.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "rbms_")
             X = validate_rows(self, X, reset=first, training=True)
-            self._train(self._new_machines() if first else self.rbms_, X, "partial_fit")
+            # Copies, since the lower ones have learned when a higher one fails.
+            machines = self._new_machines() if first else copy.deepcopy(self.rbms_)
+            self._train(machines, X, "partial_fit")
         return self
 
     def _new_machines(self) -> list[BaseRBM]:
@@ -221,25 +225,29 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"{self.hidden_layer_sizes!r}."
             )
         random_state = new_random_state(self.random_state)
-        shared = {
-            name: getattr(self, name)
-            for name in self.get_params(deep=False)
-            if name not in ("hidden_layer_sizes", "visible", "random_state")
-        }
         machines: list[BaseRBM] = []
         for i, size in enumerate(sizes):
             gaussian = i == 0 and self.visible == "gaussian"
-            machine = (GaussianRBM if gaussian else BernoulliRBM)(size, **shared)
+            machine = (GaussianRBM if gaussian else BernoulliRBM)(size)
             machine.random_state = random_state.randint(MAX_SEED)
-            if gaussian:
-                machine.learning_rate = _GAUSSIAN_PACE * self.learning_rate
             machines.append(machine)
         return machines
 
+    def _hand_down_parameters(self, machine: BaseRBM) -> None:
+        for name, value in self.get_params(deep=False).items():
+            if name not in ("hidden_layer_sizes", "visible", "random_state"):
+                setattr(machine, name, value)
+        if isinstance(machine, GaussianRBM):
+            machine.learning_rate = _GAUSSIAN_PACE * self.learning_rate
+
     def _train(self, machines: list[BaseRBM], X: Any, method: str) -> None:
-        rows = X
+        rows, interrupted = X, False
         for machine in machines:
+            self._hand_down_parameters(machine)
+            if interrupted:
+                machine.n_iter = 0  # Ctrl-C ends the fit, and all layers can be read
             getattr(machine, method)(rows)
+            interrupted = method == "fit" and machine.n_iter_ < self.n_iter
             if machine is not machines[-1]:
                 rows = machine.transform(rows)
         self.rbms_ = machines

@@ -55,7 +55,7 @@ class GaussianRBM(BaseRBM):
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from skae.boltzmann import GaussianRBM
+    >>> from skae import GaussianRBM
     >>> X = StandardScaler().fit_transform(load_iris().data)
     >>> machine = GaussianRBM(8, n_iter=20, random_state=0).fit(X)
     >>> machine.transform(X).shape

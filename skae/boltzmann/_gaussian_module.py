@@ -46,7 +46,7 @@ class GaussianRBMModule(RBMModule):
         self.learns_variance = variance == "learned"
         start = 0.0 if self.learns_variance else math.log(float(variance))
         self.log_variance = nn.Parameter(torch.full((n_features,), start), requires_grad=False)
-        self.register_buffer("lowest_log_variance", torch.full((n_features,), -torch.inf))
+        self.register_buffer("lowest_log_variance", torch.zeros(n_features))
 
     def _start(self, variance: Tensor, n_rows: float) -> None:
         self.visible_bias.copy_(self.visible_mean)

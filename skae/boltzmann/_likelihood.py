@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -84,9 +85,9 @@ def annealed(
         Samples of the machine itself. If given, the path is walked back from them (Burda,
         Grosse and Salakhutdinov 2015), which errs towards too large a Z.
     """
-    base, bias = module.base_bias(), module.visible_bias
-    zero = module.hidden_bias.new_zeros(n_runs, len(module.hidden_bias))
-    log_base = module.hidden.log_states(zero[0]).sum() + module.log_visible_states(base, base)
+    base = module.base_bias()
+    hidden_states = module.hidden.log_states(torch.zeros_like(module.hidden_bias)).sum()
+    log_base = hidden_states + module.log_visible_states(base, base)
     betas = torch.linspace(0, 1, n_betas, dtype=torch.float64).tolist()
     if start is None:
         noise, _ = module.draw_noise(n_runs, generator)
@@ -94,20 +95,14 @@ def annealed(
     else:
         v = start
         betas.reverse()
-
-    def log_weight(v: Tensor, activation: Tensor, beta: float) -> Tensor:
-        mixed = torch.lerp(base, bias, beta)
-        states = module.hidden.log_states(beta * activation).sum(1)
-        return (states - module.visible_energy(v, mixed)).double()
-
     total = torch.zeros(n_runs, dtype=torch.float64, device=v.device)
-    for i in range(1, n_betas):
+    for before, beta in itertools.pairwise(betas):
         activation = module.hidden_activation(v)
-        total += log_weight(v, activation, betas[i]) - log_weight(v, activation, betas[i - 1])
+        total += module.log_weight(v, activation, beta)
+        total -= module.log_weight(v, activation, before)
         visible_noise, hidden_noise = module.draw_noise(n_runs, generator)
-        h = module.sample_hidden(betas[i] * activation, hidden_noise)
-        mixed = torch.lerp(base, bias, betas[i])
-        v = module.sample_visible(torch.addmm(mixed, betas[i] * h, module.weight), visible_noise)
+        h = module.sample_hidden(beta * activation, hidden_noise)
+        v = module.sample_visible(module.visible_activation(h, beta), visible_noise)
     ratio = float(torch.logsumexp(total, 0)) - math.log(n_runs)
     relative = torch.exp(total - ratio)  # of mean 1; its deviation is that of log Z, to first order
     error = float(relative.std()) / math.sqrt(n_runs) if n_runs > 1 else math.nan

@@ -81,12 +81,12 @@ class RBMModule(Trainable):
         self.weight_decay = weight_decay
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost
-        self.weight = _constant(0.01 * torch.randn(n_components, n_features))
+        self.weight = _constant(0.01 * torch.randn(n_components, n_features, dtype=torch.float32))
         self.hidden_bias = _constant(torch.zeros(n_components))
         self.visible_bias = _constant(torch.zeros(n_features))
         n_temperatures = n_temperatures if algorithm == "pt" else 1
-        beta = torch.linspace(1, 0, n_temperatures).repeat_interleave(n_chains)[:, None]
-        self.register_buffer("beta", beta)
+        beta = torch.linspace(1, 0, n_temperatures, dtype=torch.float32)
+        self.register_buffer("beta", beta.repeat_interleave(n_chains)[:, None])
         self.register_buffer("chains", torch.zeros(n_temperatures * n_chains, n_components))
         self.register_buffer("n_seen", torch.zeros(()))
         self.register_buffer("visible_mean", torch.zeros(n_features))
@@ -148,11 +148,11 @@ class RBMModule(Trainable):
 
     def sample_visible(self, activation: Tensor, noise: Tensor) -> Tensor:
         """Draw the visible units."""
-        return (noise < torch.sigmoid(activation)).to(activation.dtype)
+        return torch.lt(noise, torch.sigmoid(activation), out=torch.empty_like(noise))
 
     def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
         """Return the energy of each row without hidden units."""
-        return -(v @ bias)
+        return -(v * bias).sum(-1)
 
     def log_visible_states(self, activation: Tensor, bias: Tensor) -> Tensor:
         """Return the log of the sum over the visible states, for each row of their input."""
@@ -185,13 +185,32 @@ class RBMModule(Trainable):
 
     # -- energies ------------------------------------------------------------------------
 
-    def hidden_activation(self, v: Tensor) -> Tensor:
-        """Return the bias plus the input of the hidden units."""
-        return torch.addmm(self.hidden_bias, self.scaled(v), self.weight.T)
+    def hidden_activation(self, v: Tensor, beta: Any = None) -> Tensor:
+        """Return the bias plus the input of the hidden units, at an inverse temperature."""
+        activation = torch.addmm(self.hidden_bias, self.scaled(v), self.weight.T)
+        return activation if beta is None else beta * activation
 
-    def visible_activation(self, h: Tensor) -> Tensor:
-        """Return the bias plus the input of the visible units."""
-        return torch.addmm(self.visible_bias, h, self.weight)
+    def visible_activation(self, h: Tensor, beta: Any = None) -> Tensor:
+        """Return the bias plus the input of the visible units, at an inverse temperature."""
+        if beta is None:
+            return torch.addmm(self.visible_bias, h, self.weight)
+        return torch.addmm(self.tempered_bias(beta), beta * h, self.weight)
+
+    def tempered_bias(self, beta: Any) -> Tensor:
+        """Return the visible biases on the way from the machine without hidden units.
+
+        At the inverse temperature 0 the visible units are independent and fit the data, and
+        the hidden ones are on as often as off; at 1 the machine is itself.
+        """
+        return torch.lerp(self.base_bias(), self.visible_bias, beta)
+
+    def log_weight(self, v: Tensor, activation: Tensor, beta: Any) -> Tensor:
+        """Return the log-probability of each row at an inverse temperature, up to log Z.
+
+        `activation` is that of the hidden units at the inverse temperature 1.
+        """
+        states = self.hidden.log_states(beta * activation).sum(-1)
+        return states - self.visible_energy(v, self.tempered_bias(beta))
 
     def free_energy(self, v: Tensor) -> Tensor:
         """Return ``-log sum_h exp(-E(v, h))`` of each row."""
@@ -258,44 +277,41 @@ class RBMModule(Trainable):
         steps = [self.draw_noise(n_chains, generator) for _ in range(self.n_gibbs_steps)]
         start = self.draw_noise(n_chains, generator)[1] if self.algorithm == "cd" else None
         uniforms = (
-            torch.rand(n_chains, generator=generator, device=x.device)
+            torch.rand(n_chains, generator=generator, device=x.device, dtype=x.dtype)
             if self.algorithm == "pt"
             else None
         )
         return start, steps, uniforms
 
     def advance(self, x: Tensor, noise: Any) -> Tensor:
-        """Return the visible units at the end of the chains that a batch starts or goes on.
-
-        At the inverse temperature beta the energy is ``-b.v - beta * (c.h + h.W.v)``, so that
-        at 0 the visible units are independent, with the biases of the machine.
-        """
+        """Return the visible units at the end of the chains that a batch starts or goes on."""
         start, steps, uniforms = noise
         h = self.chains
         if self.algorithm == "cd":
             h = self.sample_hidden(self.hidden_activation(x), start)
-        beta: Any = self.beta if self.algorithm == "pt" else 1
-        v = self.sample_visible(self.visible_activation(beta * h), steps[0][0])
+        beta = self.beta if self.algorithm == "pt" else None
+        v = self.sample_visible(self.visible_activation(h, beta), steps[0][0])
         for (_, hidden_noise), (visible_noise, _) in itertools.pairwise(steps):
-            h = self.sample_hidden(beta * self.hidden_activation(v), hidden_noise)
-            v = self.sample_visible(self.visible_activation(beta * h), visible_noise)
+            h = self.sample_hidden(self.hidden_activation(v, beta), hidden_noise)
+            v = self.sample_visible(self.visible_activation(h, beta), visible_noise)
         return self._exchange(v, uniforms) if self.algorithm == "pt" else v
 
     def _exchange(self, v: Tensor, uniforms: Tensor) -> Tensor:
         """Let chains at neighbouring temperatures change places, by Metropolis' rule."""
         activation = self.hidden_activation(v)
-
-        def log_states(chain: Tensor, at: Tensor) -> Tensor:
-            return self.hidden.log_states(self.beta[at] * activation[chain]).sum(1)
-
         chain_at = torch.arange(len(v), device=v.device)
         place = chain_at.clone().view(-1, self.n_chains)
         for first in (0, 1):  # neighbours in pairs that have no member in common
             end = first + (len(place) - first) // 2 * 2
             cold, warm = place[first:end:2].reshape(-1), place[first + 1 : end : 2].reshape(-1)
             one, other = chain_at[cold], chain_at[warm]
-            gain = log_states(other, cold) + log_states(one, warm)
-            gain = gain - log_states(one, cold) - log_states(other, warm)
+            swapped = [(other, cold), (one, warm)]
+            gain = sum(
+                self.log_weight(v[chain], activation[chain], self.beta[at]) for chain, at in swapped
+            ) - sum(
+                self.log_weight(v[chain], activation[chain], self.beta[at])
+                for chain, at in [(one, cold), (other, warm)]
+            )
             swap = uniforms[cold].log() < gain
             chain_at[cold] = torch.where(swap, other, one)
             chain_at[warm] = torch.where(swap, one, other)
@@ -309,7 +325,7 @@ class RBMModule(Trainable):
 
         Written out, since autograd would pass over the weights more often. The rows of the
         batch and those of the chains go through the products together. The result is the
-        mean squared gradient of the visible biases.
+        squared length of the gradient of the visible biases.
         """
         n_rows, last_noise = len(x), noise[1][-1][1]
         v = torch.cat([x, self.advance(x, noise)])
@@ -318,12 +334,12 @@ class RBMModule(Trainable):
         if self.algorithm == "pcd":
             self.chains.copy_(self.hidden.sample(activation[n_rows:], mean[n_rows:], last_noise))
         elif self.algorithm == "pt":
-            self.chains.copy_(self.sample_hidden(self.beta * activation[n_rows:], last_noise))
+            tempered = self.beta * activation[n_rows:]
+            self.chains.copy_(self.sample_hidden(tempered, last_noise))
         n_model = n_rows if self.algorithm == "cd" else self.n_chains
         used = slice(n_rows + n_model)  # of all temperatures, the first is that of the model
-        share = torch.empty(n_rows + n_model, device=x.device)
-        share[:n_rows] = 1 / n_rows if weight is None else weight / n_rows
-        share[n_rows:] = -1 / n_model if weight is None else -weight.mean() / n_model
+        share = x.new_full((n_rows + n_model,), -1 / n_model)
+        share[:n_rows] = 1 / n_rows if weight is None else weight / weight.sum()
         return self._ascend(v[used], mean[used], share, n_rows)
 
     def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
@@ -335,7 +351,7 @@ class RBMModule(Trainable):
         """
         part = min(1.0, n_rows / self.full_batch)
         rate = self.learning_rate * part
-        data_mean = share[:n_rows] @ mean[:n_rows] / share[:n_rows].sum()
+        data_mean = share[:n_rows] @ mean[:n_rows]
         h = (mean - self.hidden_offset) * share[:, None]
         if self.sparsity_cost:
             self.running_mean.lerp_(data_mean, _RUNNING_RATE * part)
@@ -347,7 +363,7 @@ class RBMModule(Trainable):
         if self.centered:
             v = v - self.visible_mean
             visible = (share - h @ self.hidden_offset) @ v
-            hidden = (1 - v @ self.scaled(self.visible_mean)) @ h
+            hidden = torch.rsub(v @ self.scaled(self.visible_mean), 1) @ h
             self.hidden_offset.lerp_(data_mean, _RUNNING_RATE * part)
         else:
             visible, hidden = share @ v, h.sum(0)
@@ -361,7 +377,7 @@ class RBMModule(Trainable):
             self.weight.addmm_(h.T, v, beta=kept, alpha=rate)
         self.visible_bias.add_(visible, alpha=rate)
         self.hidden_bias.add_(hidden, alpha=rate)
-        return visible.square().mean()
+        return visible @ visible
 
     def end_epoch(self) -> None:
         self.learning_rate -= self.decrement

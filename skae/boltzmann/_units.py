@@ -24,7 +24,7 @@ class BinaryUnits:
     @staticmethod
     def sample(activation: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
         """Return 1 where the uniform `noise` lies below the mean, else 0."""
-        return (noise < mean).to(mean.dtype)
+        return torch.lt(noise, mean, out=torch.empty_like(noise))
 
     @staticmethod
     def log_states(activation: Tensor) -> Tensor:

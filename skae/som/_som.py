@@ -99,10 +99,12 @@ default="pca"
         Number of rows that are dense at a time. It makes no difference to what is learned,
         but for rounding. "auto" takes some 4 million numbers.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" takes an accelerator if there is one, else the CPU.
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
-        Determines the first prototypes, and the order of the rows by the online rule. Pass
-        an int for reproducible results.
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
     verbose : bool or int, default=False
         Whether to show a progress bar with the loss.
 
@@ -111,7 +113,7 @@ default="pca"
     module_ : torch.nn.Module
         The fitted network, on `device_`.
     device_ : torch.device
-        Where it is.
+        Where the network is.
     codebook_ : ndarray of shape (n_units, n_features)
         The prototypes, row by row of the map.
     grid_positions_ : ndarray of shape (n_units, 2)
@@ -132,7 +134,7 @@ default="pca"
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features seen in `fit`, if they are all strings.
+        Names of the features, if `X` has string column names.
 
     See Also
     --------
@@ -440,12 +442,18 @@ default="pca"
             n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
             module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
         module.n_threads = torch.get_num_threads()
-        with torch.no_grad(), threads_for(0):
-            return train(
-                module,
-                rows,
-                **{"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings,
-            )
+        n_done, result = module.n_done, None
+        try:
+            with torch.no_grad(), threads_for(0):
+                result = train(
+                    module,
+                    rows,
+                    **{"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings,
+                )
+        finally:
+            if result is None or result.ending == "diverged":
+                module.n_done = n_done  # the prototypes are as they were, too
+        return result
 
     def _batch_size(self, X: Any) -> int:
         if self.batch_size == "auto":
