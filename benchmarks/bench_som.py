@@ -262,6 +262,8 @@ def bench_growth(rounds: int) -> None:
         line = np.array(factors) * seconds[what][0]
         ax.plot(sizes[what], line, "--", label="in proportion to the first")
         ax.set(xlabel=what, xscale="log", yscale="log")
+        ax.set_xticks(sizes[what], [f"{size:,}" for size in sizes[what]])
+        ax.minorticks_off()
     axes[0].set_ylabel("seconds a sweep")
     axes[0].legend()
     path = Path(__file__).parent / "output" / "som_growth.png"

@@ -32,11 +32,11 @@ _NO_WEIGHT = 1e-30
 _LEAST_PART = 0.1
 
 # The batch rule reaches the last radius after this part of its sweeps, and stays there.
-_FALLING = 0.7
+_FALLING = 0.75
 
 # It goes so many times the way to the means, which gets it past poor optima (over-relaxation, as
 # of Lloyd's method by Xiao 2010), but in the last sweeps, after this part of them.
-_RELAXATION, _RELAXED = 1.9, 0.8
+_RELAXATION, _RELAXED = 1.8, 0.85
 
 # Below this radius no neighbour carries along a unit that wins nothing any more.
 _NARROW = 1.0

@@ -66,13 +66,13 @@ class SelfOrganizingMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseT
     radius : float, tuple of float or None, default=None
         The radius at the start and at the end, or one for all of the training. With 0 only
         the winner learns: the batch rule is then Lloyd's k-means. None starts with a
-        quarter of the longer side of the map, or half of it if the first prototypes are not
-        in order already (`init` is not "pca"), at least 1; it ends with 0.35. An end of 1
+        third of the longer side of the map, or half of it if the first prototypes are not
+        in order already (`init` is not "pca"), at least 1; it ends with 0.3. An end of 1
         makes a stiffer map, which is torn less where the rows have much noise in many
         features.
     decay : {"exponential", "linear"}, default="exponential"
         How the radius, and the learning rate of the online rule, go from start to end. By
-        the batch rule the radius is there after 70 % of the sweeps.
+        the batch rule the radius is there after three quarters of the sweeps.
     algorithm : {"batch", "online"}, default="batch"
         Whether `fit` moves the prototypes once a sweep, to the mean of the rows weighted by
         the neighbourhood, or after each row. The batch rule is faster by far, and its result
@@ -144,7 +144,7 @@ default="pca"
     Notes
     -----
     The batch rule differs from the textbook's in two ways, both to leave poor optima, both
-    off with a radius of 0. But for the last fifth of the sweeps, a prototype goes 1.9 times
+    off with a radius of 0. But for the last 15 % of the sweeps, a prototype goes 1.8 times
     the way to the mean of its rows (Xiao 2010). Once the radius is below 1, a unit that
     wins no row goes halfway to the adjacent unit whose rows have the largest error, until
     it wins some of them (so does growing neural gas place units, Fritzke 1995).
@@ -347,7 +347,7 @@ default="pca"
         """Return the first and the last radius; refuse what is none."""
         if self.radius is None:
             ordered = isinstance(self.init, str) and self.init == "pca"
-            return max(1.0, max(shape) / (4 if ordered else 2)), 0.35
+            return max(1.0, max(shape) / (3 if ordered else 2)), 0.3
         radius: Any = self.radius
         both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
         if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
@@ -442,7 +442,7 @@ default="pca"
             n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
             module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
         module.n_threads = torch.get_num_threads()
-        n_done, result = module.n_done, None
+        before, result = module.n_done, None
         try:
             with torch.no_grad(), threads_for(0):
                 result = train(
@@ -452,7 +452,7 @@ default="pca"
                 )
         finally:
             if result is None or result.ending == "diverged":
-                module.n_done = n_done  # the prototypes are as they were, too
+                module.n_done = before  # the prototypes are as they were, too
         return result
 
     def _batch_size(self, X: Any) -> int:
