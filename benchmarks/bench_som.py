@@ -8,7 +8,7 @@ measured by the same code, from its prototypes.
 - speed: 20,000 x 50 standard normal float32, a 20 x 20 map; the floor is the matrix
   product of a winner search alone;
 - blobs: 16,000 x 300, a 25 x 15 map with a PCA start, 100 sweeps, the radius ending at 1: with
-  the default end the error of quantisation falls to 5.05, but the map is torn (0.55);
+  the default end the error of quantisation is lower, but the map is torn;
 - fcps: the ten sets of the Fundamental Clustering Problems Suite (Ultsch 2005), default
   parameters (chosen on these sets: neighbouring ones lose a set or two), where the
   environment variable SKAE_DATA names a folder with ``fcps/*.npz``;
