@@ -8,6 +8,7 @@ from .autoencoders import (
 )
 from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from .outlier import OutlierDetector
+from .som import SelfOrganizingMap
 
 __version__ = "0.1.0.dev0"
 
@@ -19,5 +20,6 @@ __all__ = [
     "DenoisingAutoencoder",
     "GaussianRBM",
     "OutlierDetector",
+    "SelfOrganizingMap",
     "SparseAutoencoder",
 ]

@@ -39,7 +39,8 @@ def validate_rows(
     Raises
     ------
     ValueError
-        If `X` is not a finite table of numbers with the features of the estimator.
+        If `X` is not a finite table of numbers with the features of the estimator. NaN
+        passes where the tag `allow_nan` of the estimator says so.
     """
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
@@ -59,6 +60,7 @@ def validate_rows(
                 accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
                 dtype=np.float32 if training else [np.float64, np.float32],
                 order="C" if training else None,
+                ensure_all_finite="allow-nan" if may_have_gaps(estimator) else True,
             )
     except ValueError as error:
         if "could not convert string to float" in str(error):
@@ -69,6 +71,11 @@ def validate_rows(
         if name != "X":
             raise ValueError(f"{name} does not fit the training rows: {error}") from error
         raise
+
+
+def may_have_gaps(estimator: BaseEstimator) -> bool:
+    """Whether entries of the rows may be missing, that is, NaN."""
+    return get_tags(estimator).input_tags.allow_nan
 
 
 def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.ndarray:

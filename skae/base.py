@@ -86,6 +86,15 @@ class BaseTorchEstimator(BaseEstimator):
     ) -> None:
         """Give an untrained network a start from the training rows, if it has one."""
 
+    def _initialise_from_chunk(
+        self,
+        module: Any,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Give an untrained network a start from the first chunk of `partial_fit`."""
+
     def _prepare(
         self, module: Any, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
     ) -> None:
@@ -163,12 +172,15 @@ class BaseTorchEstimator(BaseEstimator):
                 self._random_state = new_random_state(self.random_state)
             if first:
                 device = resolve_device(self.device)
-                module = self._new_module(X.shape[1], self._random_state).to(device)
+                module = self._new_module(X.shape[1], self._random_state)
             else:
                 module, device = self.module_, self.device_
             X, weight = drop_weightless(X, weight)
             optimizer_states = getattr(self, "_optimizer_states", None)
             with given_back_on_failure(module, optimizer_states, self._random_state):
+                if first:
+                    self._initialise_from_chunk(module, X, weight, self._random_state)
+                    module.to(device)
                 self._prepare(module, X, weight)
                 result = self._train(
                     module,

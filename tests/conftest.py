@@ -13,6 +13,7 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.utils.validation import has_fit_parameter
 
 import skae
+from skae import SelfOrganizingMap
 from skae._convergence import ConvergingEstimator
 from skae.base import BaseTorchEstimator
 from skae.boltzmann._rbm import BaseRBM
@@ -46,6 +47,8 @@ def width(estimator_class, n: int) -> dict:
     """Return the parameter for codes of `n` numbers."""
     if has(estimator_class, "hidden_layer_sizes"):
         return {"hidden_layer_sizes": (n + 1, n)}
+    if has(estimator_class, "shape"):
+        return {"shape": (n, 1)}
     return {"n_components": n}
 
 
@@ -61,6 +64,8 @@ def variants(estimator_class) -> list[dict]:
         ]
     if has(estimator_class, "visible"):
         return [dict(visible="gaussian", algorithm="cd")]
+    if has(estimator_class, "topology"):
+        return [dict(topology="hexagonal", algorithm="online", init="sample")]
     return []
 
 
@@ -101,9 +106,12 @@ public_class = fixture_over(lambda one: True, public_classes)
 network_class = fixture_over(lambda one: issubclass(one, BaseTorchEstimator))
 #: Those that train until their loss stops improving.
 converging_class = fixture_over(lambda one: issubclass(one, ConvergingEstimator))
-#: Those that train for as many epochs as they are told.
+#: Those that train for as many epochs as they are told, a map aside: its start is good already.
 non_converging_class = fixture_over(
-    lambda one: issubclass(one, BaseTorchEstimator) and not issubclass(one, ConvergingEstimator)
+    lambda one: (
+        issubclass(one, BaseTorchEstimator)
+        and not issubclass(one, (ConvergingEstimator, SelfOrganizingMap))
+    )
 )
 #: Those that take weights of the rows.
 weighted_class = fixture_over(lambda one: has_fit_parameter(one, "sample_weight"))

@@ -7,6 +7,7 @@ import torch
 from conftest import has, public_estimators, quick, width
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 
 from skae import DenoisingAutoencoder
 from skae._training._engine import _Net
@@ -41,6 +42,8 @@ def untrained(monkeypatch):
     ids=str,
 )
 def test_bad_rows(estimator_class, method, X, message):
+    if "NaN" in message and get_tags(estimator_class()).input_tags.allow_nan:
+        pytest.skip("it takes missing entries")
     with pytest.raises(ValueError, match=message.format(name=estimator_class.__name__)):
         getattr(quick(estimator_class), method)(X)
 
@@ -48,7 +51,7 @@ def test_bad_rows(estimator_class, method, X, message):
 BAD_PARAMETERS = [
     ({"n_components": 0}, r"'n_components'.*\[1, inf\)"),
     ({"n_components": 2.5}, r"'n_components'"),
-    ({"learning_rate": -1e-3}, r"'learning_rate'.*\(0.0, inf\)"),
+    ({"learning_rate": -1e-3}, r"'learning_rate'.*\(0.0, (inf\)|1.0\])"),
     ({"learning_rate": 0}, r"'learning_rate'"),
     ({"loss": "mse"}, r"'loss'.*'squared_error'"),
     ({"code_activation": "cube"}, r"'code_activation'.*'sigmoid'"),
@@ -71,7 +74,7 @@ BAD_PARAMETERS = [
     ({"visible": "poisson"}, r"'visible'.*'gaussian'"),
     ({"hidden": "tanh"}, r"'hidden'.*'relu'"),
     ({"variance": 0}, r"'variance'.*'learned'"),
-    ({"algorithm": "sgd"}, r"'algorithm'.*'pcd'"),
+    ({"algorithm": "sgd"}, r"'algorithm'.*'(pcd|online)'"),
     ({"n_gibbs_steps": 0}, r"'n_gibbs_steps'"),
     ({"n_temperatures": 1}, r"'n_temperatures'"),
     ({"momentum": 1.0}, r"'momentum'"),
@@ -160,6 +163,8 @@ def test_nothing_to_hold_out(converging_class, table):
 def test_reading_with_the_wrong_width(estimator_class, table):
     estimator = quick(estimator_class, **width(estimator_class, 2)).fit(table)
     for method in ("transform", "score_samples", "score", "reconstruct", "partial_fit"):
+        if not hasattr(estimator, method):
+            continue
         with pytest.raises(ValueError, match=r"3 features.*expecting 5 features"):
             getattr(estimator, method)(table[:, :3])
     with pytest.raises(ValueError, match=r"X has 5 columns.*codes of 2 components"):
@@ -168,8 +173,9 @@ def test_reading_with_the_wrong_width(estimator_class, table):
 
 def test_reading_before_fitting(estimator_class, table):
     for method in ("transform", "inverse_transform", "score_samples", "score", "reconstruct"):
-        with pytest.raises(NotFittedError):
-            getattr(quick(estimator_class), method)(table)
+        if hasattr(estimator_class, method):
+            with pytest.raises(NotFittedError):
+                getattr(quick(estimator_class), method)(table)
 
 
 def test_one_column_and_constant_columns(estimator_class):

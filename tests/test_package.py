@@ -30,7 +30,9 @@ def test_import_brings_neither_matplotlib_nor_pandas():
 
 
 # What these do depends on how a family trains.
-MEAN_WHAT_THEY_DO_IN_A_FAMILY = {"n_components", "learning_rate", "batch_size"}
+MEAN_WHAT_THEY_DO_IN_A_FAMILY = {
+    *("n_components", "algorithm", "init", "learning_rate", "batch_size", "n_iter", "n_iter_"),
+}
 
 
 def documented(estimator_class, section):
@@ -181,6 +183,8 @@ def test_wrong_entries_are_found(tmp_path):
         ("plot_ordered_codes.py", 2),
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
+        ("plot_som_wine.py", 2),
+        ("plot_som_chainlink.py", 1),
     ],
 )
 def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):

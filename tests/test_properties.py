@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, minmax_scale
 
-from skae import BernoulliRBM
+from skae import BernoulliRBM, SelfOrganizingMap
 from skae._training._engine import _Net
 from skae.layers import Dense
 
@@ -63,9 +63,9 @@ def test_refit_clone_and_pickle_give_the_same_bits(estimator, table):
     assert_array_equal(estimator.fit(table).transform(table), first)
     assert_array_equal(clone(estimator).fit(table).transform(table), first)
     assert_array_equal(pickle.loads(pickle.dumps(estimator)).transform(table), first)
-    assert not np.array_equal(
-        clone(estimator).set_params(random_state=1).fit_transform(table), first
-    )
+    if getattr(estimator, "init", None) != "pca":  # which draws nothing that matters
+        other = clone(estimator).set_params(random_state=1).fit_transform(table)
+        assert not np.array_equal(other, first)
 
 
 def test_number_of_jobs_does_not_change_the_bits(estimator_class, table):
@@ -559,6 +559,9 @@ def test_loss_turning_non_finite_keeps_the_last_good_weights(network_class, tabl
     ):
         estimator.fit(table)
     assert estimator.n_iter_ == 3
+    if network_class is SelfOrganizingMap:  # whose first sweeps depend on how many follow
+        assert np.isfinite(estimator.transform(table)).all()
+        return
     # The loss of the third epoch vouches for the weights that the second one left.
     parameters |= epochs(network_class, 2)
     expected = quick(network_class, **parameters).fit(table)
@@ -566,8 +569,8 @@ def test_loss_turning_non_finite_keeps_the_last_good_weights(network_class, tabl
 
 
 def test_real_divergence_says_what_to_try(network_class, table):
-    if network_class is BernoulliRBM:
-        pytest.skip("its gradient is bounded: it diverges by no learning rate")
+    if network_class in (BernoulliRBM, SelfOrganizingMap):
+        pytest.skip("its gradient or learning rate is bounded: it diverges by none")
     estimator = quick(network_class, learning_rate=1e12, batch_size=300)
     with pytest.raises(ValueError, match=r"stopped being finite.*learning_rate \(now 1e\+12\)"):
         estimator.fit(table)

@@ -88,7 +88,7 @@ def train(
         epoch with a finite loss.
     """
     generator = torch.Generator(rows.device).manual_seed(seed)
-    batches = Batches(rows, batch_size, generator)
+    batches = Batches(rows, batch_size, generator if module.shuffled else None)
     callbacks: list[Callback] = [_FiniteWeights()]
     stopping = None
     if patience is not None:

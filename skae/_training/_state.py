@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,6 +88,22 @@ def threads_for(work: int) -> Iterator[None]:
         with _threads_lock:
             _borrowers -= 1
             torch.set_num_threads(_lent_threads)
+
+
+def in_threads(
+    function: Callable[[Any], Any], tasks: Sequence[Any], n_threads: int
+) -> Iterator[Any]:
+    """Yield ``function(task)`` of each task in order, from `n_threads` threads.
+
+    To be called where torch uses one thread: each of these does so too. Then the results
+    do not depend on how many there are, and one that another process holds up does not
+    keep the others waiting at the end of each operation.
+    """
+    if min(n_threads, len(tasks)) <= 1:
+        yield from map(function, tasks)
+        return
+    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(function, tasks)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

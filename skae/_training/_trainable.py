@@ -24,6 +24,9 @@ class Trainable(nn.Module):
       estimator and not to what was learned.
     """
 
+    #: Whether the rows are taken in an order drawn anew for each epoch, or in their own.
+    shuffled: bool = True
+
     def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
         """Draw what `loss` consumes for the batch `x`; None if it consumes nothing."""
         return None

@@ -1,0 +1,368 @@
+"""The maths of the self-organising map: winners, distances, and the two learning rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .._training import Trainable, in_threads
+from ._grid import MATRIX_NUMBERS, NEIGHBORHOODS, Grid, spread
+
+# Numbers in the buffer of a winner search: what stays in a processor's cache, and what keeps an
+# accelerator busy.
+_BUFFER_NUMBERS_CPU = 2**18
+_BUFFER_NUMBERS_ACCELERATOR = 2**24
+
+# Parts that threads can take of a batch. A number that does not depend on theirs keeps results
+# from doing so.
+_N_PARTS = 16
+
+# The learning rate of the online rule ends at this part of its start.
+_LAST_RATE = 0.01
+
+# A unit that receives less weight than this keeps its prototype.
+_NO_WEIGHT = 1e-30
+
+# A unit keeps its prototype, too, if less than this part of them is left when their signs differ.
+_LEAST_PART = 0.1
+
+# The batch rule reaches the last radius after this part of its sweeps, and stays there.
+_FALLING = 0.75
+
+# It goes so many times the way to the means, which gets it past poor optima (over-relaxation, as
+# of Lloyd's method by Xiao 2010), but in the last sweeps, after this part of them.
+_RELAXATION, _RELAXED = 1.8, 0.85
+
+# Below this radius no neighbour carries along a unit that wins nothing any more.
+_NARROW = 1.0
+
+# Rows over which the online rule averages the error that makes memberships soft.
+_MEMORY = 1000
+
+
+class MapModule(Trainable):
+    """Prototypes on a map.
+
+    There is no loss with a gradient: `training_step` adds up the rows that each unit wins
+    for `end_epoch` to move the prototypes (batch rule), or moves them row by row (online
+    rule). Missing entries of a row are NaN.
+
+    Parameters
+    ----------
+    neighborhood, decay, metric : str
+        See `SelfOrganizingMap`.
+    """
+
+    codebook: nn.Parameter
+    temperature: Tensor
+    # What a sweep of the batch rule adds up for each unit: the rows that it wins, their weights
+    # and their errors; and the weights of all rows.
+    _sums: Tensor | None
+    _counts: Tensor
+    _errors: Tensor
+    _weights: Tensor
+
+    def __init__(self, *, neighborhood: str, decay: str, metric: str):
+        super().__init__()
+        self.neighborhood, self.decay, self.metric = neighborhood, decay, metric
+        self.learning_rate = 0.0
+        self.online = self.shuffled = False
+        self.n_threads = 1  # that share a batch
+        self._forget_sums()
+
+    def start(self, grid: Grid, radius: tuple[float, float], codebook: Tensor) -> None:
+        """Take a map, its first and last radius, and prototypes of shape (n_units, n_features)."""
+        self.grid, self.radius = grid, radius
+        codebook = F.normalize(codebook) if self.metric == "cosine" else codebook.clone()
+        self.codebook = nn.Parameter(codebook, requires_grad=False)
+        #: The mean error of a row, as `membership` takes it.
+        self.register_buffer("temperature", codebook.new_zeros(()))
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def plan(self, n_steps: int, *, online: bool, shuffled: bool, n_done: float = 0) -> None:
+        """Start a training of so many sweeps or, by the online rule, rows."""
+        self.n_done, self.n_planned = float(n_done), n_steps
+        self.online, self.shuffled = online, shuffled
+
+    def make_optimizers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
+        """Keep the learning rate; there is no gradient for an optimizer to follow."""
+        self.learning_rate = learning_rate
+        return []
+
+    def training_step(
+        self,
+        x: Tensor,
+        noise: Any,
+        weight: Tensor | None,
+        optimizers: Sequence[torch.optim.Optimizer],
+    ) -> Tensor:
+        x = self.prepare(x)
+        distances = self._move_by(x, weight) if self.online else self._add_up(x, weight)
+        return distances.mean() if weight is None else (weight * distances).mean()
+
+    def end_epoch(self) -> None:
+        if self.online or self._sums is None:
+            return
+        sums, counts, errors = self._sums, self._counts, self._errors
+        self.temperature.copy_(errors.sum() / self._weights)
+        self._forget_sums()
+        n_falling = round(_FALLING * self.n_planned)
+        radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))
+        relaxed = radius > 0 and self.n_done < int(_RELAXED * self.n_planned)
+        self.n_done += 1
+        n_features = sums.shape[1]
+        received = spread(self.grid, self.neighborhood, radius, torch.cat([sums, counts], dim=1))
+        total, weight = received[:, :n_features], received[:, n_features:]
+        enough = weight > _NO_WEIGHT
+        if self.neighborhood == "mexican_hat":  # weights of both signs may have no mean
+            size = spread(self.grid, self.neighborhood, radius, counts, absolute=True)
+            enough &= weight > _LEAST_PART * size
+        moved = torch.where(enough, total / weight, self.codebook)
+        if relaxed:
+            moved = self.codebook + _RELAXATION * (moved - self.codebook)
+        if 0 < radius < _NARROW and self.n_done < self.n_planned:
+            self._wake(moved, (counts == 0).all(1), errors)
+        self.codebook.copy_(F.normalize(moved) if self.metric == "cosine" else moved)
+
+    def _wake(self, moved: Tensor, idle: Tensor, errors: Tensor) -> None:
+        """Put units that win nothing where they are of use, among `moved` prototypes.
+
+        Each goes halfway to the adjacent unit with the largest error (where growing neural gas
+        puts new units, Fritzke 1995), and so wins some of its rows in the end.
+        """
+        positions = self.grid.positions(moved)
+        for units in idle.nonzero()[:, 0].split(max(1, MATRIX_NUMBERS // len(moved))):
+            near = torch.where(self.grid.adjacent(positions[units]), errors, 0).max(1)
+            units, nearest = units[near.values > 0], near.indices[near.values > 0]
+            moved[units] = (self.codebook[units] + moved[nearest]) / 2
+
+    def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
+        """Add each row to the sum of its winner; return the distances."""
+        parts = _N_PARTS if x.device.type == "cpu" and len(x) * len(self.codebook) > 2**20 else 1
+        n_rows = -(-len(x) // parts)
+        tasks = [slice(start, start + n_rows) for start in range(0, len(x), n_rows)]
+        found = []
+        for distances, sums, counts, errors in in_threads(
+            lambda rows: self._sums_of(x[rows], None if weight is None else weight[rows]),
+            tasks,
+            self.n_threads,
+        ):
+            found.append(distances)
+            if self._sums is None:
+                self._sums, self._counts, self._errors = sums, counts, errors
+                self._weights = x.new_zeros(())
+            else:
+                self._sums += sums
+                self._errors += errors
+                self._counts = self._counts + counts  # with gaps, they differ by feature
+        self._weights += len(x) if weight is None else weight.sum()
+        return torch.cat(found)
+
+    def _sums_of(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return distances, and by unit the sums of its rows, of their weights and errors."""
+        n_units, n_features = self.codebook.shape
+        gaps = has_gaps(x)
+        distances, sums = x.new_empty(len(x)), x.new_zeros(n_units, n_features)
+        counts = x.new_zeros(n_units, n_features if gaps else 1)
+        errors = x.new_zeros(n_units)
+        for rows, winners in self._search(x):
+            chunk = x[rows]
+            distances[rows] = self._distance(chunk, self.codebook.index_select(0, winners))
+            energy = self._energy(distances[rows])
+            errors.index_add_(0, winners, energy if weight is None else weight[rows] * energy)
+            if gaps or weight is not None:
+                known = (~chunk.isnan()).to(x.dtype) if gaps else x.new_ones(len(chunk), 1)
+                chunk = chunk.nan_to_num() if gaps else chunk
+                if weight is not None:
+                    chunk, known = chunk * weight[rows, None], known * weight[rows, None]
+                counts.index_add_(0, winners, known)
+            else:
+                counts += torch.bincount(winners, minlength=n_units)[:, None]
+            sums.index_add_(0, winners, chunk)
+        return distances, sums, counts, errors
+
+    def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
+        """Move the prototypes towards one row after the other; return the distances."""
+        codebook = self.codebook
+        positions = self.grid.positions(codebook)
+        reach = NEIGHBORHOODS[self.neighborhood]
+        weights = [1.0] * len(x) if weight is None else weight.tolist()
+        found = []
+        for row, times in zip(x.split(1), weights, strict=True):
+            part = min(1.0, self.n_done / max(1, self.n_planned - 1))
+            distances = self.distances(row)[0]
+            winner = distances.argmin()
+            found.append(distances[winner])
+            radius = self._between(*self.radius, part)
+            rate = self._between(self.learning_rate, _LAST_RATE * self.learning_rate, part)
+            squared = self.grid.squared_distances(positions[winner][None])[0]
+            share = rate * (reach(squared, radius) if radius > 0 else (squared < 0.25).to(x.dtype))
+            if times != 1:  # a weight of two: the same step twice
+                share = 1 - (1 - share) ** times
+            step = share[:, None] * (row - codebook)
+            codebook.add_(step.nan_to_num())
+            if self.metric == "cosine":
+                codebook.copy_(F.normalize(codebook))
+            self.n_done += times
+            error = self._energy(found[-1]) - self.temperature
+            self.temperature += error * min(1.0, times / min(self.n_done, _MEMORY))
+        return torch.stack(found)
+
+    def _between(self, start: float, end: float, part: float) -> float:
+        if self.decay == "linear" or start == end:
+            return start + (end - start) * part
+        return start * (end / start) ** part
+
+    def _forget_sums(self) -> None:
+        self._sums = None
+        self._counts = self._errors = self._weights = torch.empty(0)
+
+    def train(self, mode: bool = True) -> MapModule:
+        """Drop, when training ends, what an interrupted sweep has added up."""
+        self._forget_sums()
+        return super().train(mode)
+
+    # -- distances -----------------------------------------------------------------------------
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return rows as they are compared: of unit length, with the cosine metric."""
+        if self.metric != "cosine":
+            return x
+        return x / x.nan_to_num().norm(dim=1, keepdim=True)
+
+    def winners(self, x: Tensor) -> Tensor:
+        """Return the unit nearest to each row, of shape (n,)."""
+        x = self.prepare(x)
+        return torch.cat([winners.clone() for _, winners in self._search(x)])
+
+    def two_winners(self, x: Tensor) -> Tensor:
+        """Return the two units nearest to each row, of shape (n, 2)."""
+        return self.distances(self.prepare(x)).topk(2, dim=1, largest=False).indices
+
+    def distances(self, x: Tensor) -> Tensor:
+        """Return the distances of prepared rows from all prototypes, of shape (n, n_units)."""
+        codebook = self.codebook
+        if has_gaps(x):
+            total, known = x.new_zeros(len(x), len(codebook)), ~x.isnan()
+            if self.metric == "cosine":
+                norms = (known.to(x.dtype) @ codebook.square().T).sqrt()
+                return 1 - x.nan_to_num() @ codebook.T / norms.clamp_min(1e-30)
+            power = 1 if self.metric == "manhattan" else 2
+            for column, prototypes in zip(x.T, codebook.T, strict=True):
+                # Entry by entry, which rounds less than a matrix product.
+                total += (column[:, None] - prototypes).abs_().pow_(power).nan_to_num_()
+            total *= x.shape[1] / known.sum(1, keepdim=True)
+            return total if power == 1 else total.sqrt_()
+        if self.metric == "manhattan":
+            return torch.cdist(x, codebook, p=1)
+        # Exact: a matrix product would make a distance depend on the other rows.
+        found = torch.cdist(x, codebook, compute_mode="donot_use_mm_for_euclid_dist")
+        return found.square_().div_(2) if self.metric == "cosine" else found
+
+    def _distance(self, x: Tensor, prototypes: Tensor) -> Tensor:
+        """Return the distance of each prepared row from one prototype, of shape (n,).
+
+        It writes over the prototypes.
+        """
+        if self.metric == "cosine" and has_gaps(x):
+            norms = torch.where(x.isnan(), 0, prototypes).norm(dim=1)
+            return 1 - (x.nan_to_num() * prototypes).sum(1) / norms.clamp_min(1e-30)
+        difference = prototypes.sub_(x)
+        known = x.new_ones(1)
+        if has_gaps(x):
+            known = (~x.isnan()).to(x.dtype).mean(1)
+            difference = difference.nan_to_num_()
+        if self.metric == "manhattan":
+            return difference.abs_().sum(1) / known
+        found = difference.square_().sum(1) / known
+        return found / 2 if self.metric == "cosine" else found.sqrt_()
+
+    def _search(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Find the winners of prepared rows, some rows at a time in the same memory."""
+        on_cpu = x.device.type == "cpu"
+        numbers = _BUFFER_NUMBERS_CPU if on_cpu else _BUFFER_NUMBERS_ACCELERATOR
+        n_units = len(self.codebook)
+        n_rows = min(len(x), max(1, numbers // n_units))
+        buffer = x.new_empty(n_rows, n_units)
+        best = torch.empty(n_rows, dtype=torch.int64, device=x.device)
+        # The nearest prototype w has the largest x w - w²/2. Less their mean c, v = w - c, it
+        # has the largest x v - (c + v/2) v, which does not cancel where all rows lie far off.
+        centre = self.codebook.mean(0)
+        v = self.codebook - centre
+        minus_half = -(centre + v / 2) * v
+        products, bias = v.T.contiguous(), minus_half.sum(1)
+        gaps = has_gaps(x)
+        for start in range(0, len(x), n_rows):
+            rows = slice(start, min(start + n_rows, len(x)))
+            chunk = x[rows]
+            scores, winners = buffer[: len(chunk)], best[: len(chunk)]
+            if self.metric == "manhattan" or (gaps and self.metric == "cosine"):
+                torch.neg(self.distances(chunk), out=scores)
+            elif gaps:
+                torch.mm(chunk.nan_to_num(), products, out=scores)
+                scores.addmm_((~chunk.isnan()).to(x.dtype), minus_half.T)
+            else:
+                torch.addmm(bias, chunk, products, out=scores)
+            if on_cpu:  # numpy's argmax is vectorised, torch's takes as long as the product
+                np.argmax(scores.numpy(), axis=1, out=winners.numpy())
+            else:
+                torch.argmax(scores, dim=1, out=winners)
+            yield rows, winners
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def log_score(self, x: Tensor) -> Tensor:
+        x = self.prepare(x)
+        found = [
+            self._distance(x[rows], self.codebook.index_select(0, winners))
+            for rows, winners in self._search(x)
+        ]
+        return -torch.cat(found)
+
+    def encode(self, x: Tensor, output: str = "distances") -> Tensor:
+        """Return the code of each row; `output` as in `SelfOrganizingMap`."""
+        if output == "coordinates":
+            return self.grid.positions(x)[self.winners(x)]
+        distances = self.distances(self.prepare(x))
+        if output == "distances":
+            return distances
+        return self._membership(distances)
+
+    def _energy(self, distances: Tensor) -> Tensor:
+        """Return distances as the exponent of a density has them: all but "manhattan" square."""
+        return distances if self.metric != "euclidean" else distances.square() / 2
+
+    def _membership(self, distances: Tensor) -> Tensor:
+        """Return how likely each unit is, were rows spread around the prototypes alike.
+
+        By a Laplace density with the metric "manhattan", else by a Gaussian one, whose
+        width is that of the training rows around their winners.
+        """
+        n_features = self.codebook.shape[1]
+        width = self.temperature * (1 if self.metric == "manhattan" else 2) / n_features
+        energy = self._energy(distances)
+        energy = energy - energy.amin(1, keepdim=True)
+        return torch.softmax(-energy / width.clamp_min(1e-30), dim=1)
+
+    def decode(self, z: Tensor, output: str = "distances") -> Tensor:
+        """Return the row that each code stands for."""
+        if output == "coordinates":
+            return self.grid.interpolation(z) @ self.codebook
+        if output == "membership":
+            return z @ self.codebook
+        return self.codebook[z.argmin(1)]
+
+    def fill_in(self, x: Tensor) -> Tensor:
+        """Return the rows with their missing entries from the winner."""
+        return torch.where(x.isnan(), self.codebook[self.winners(x)], x)
+
+
+def has_gaps(x: Tensor) -> bool:
+    """Whether some entry is missing, that is, NaN."""
+    return bool(x.sum().isnan())

@@ -1,0 +1,721 @@
+"""The self-organising map as an estimator."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import Tags, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+
+from .._training import Rows, Trainable, TrainingResult, read, threads_for, to_dense, train
+from .._validation import validate_codes, validate_rows
+from ..base import BaseTorchEstimator
+from ._grid import NEIGHBORHOODS, Grid
+from ._module import MapModule
+from ._start import automatic_shape, fill_with_means, first_prototypes, principal_plane
+
+# Numbers in a batch: enough to keep the processor busy, few enough to be dense at once.
+_BATCH_NUMBERS = 2**22
+
+# More units than this for each row are warned of.
+_UNITS_PER_ROW = 10
+
+# `partial_fit` has seen enough after this many rows for each unit (Kohonen 2001).
+_ROWS_PER_UNIT = 500
+
+_NO_UNITS = "This %(name)s has no such thing yet; call {} first, after each fit."
+
+
+class SelfOrganizingMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
+    """Self-organising map: prototypes of the rows, laid out so that similar ones are close.
+
+    Each unit of a two-dimensional map has a prototype, a point among the rows. A row is won
+    by the unit with the nearest prototype; that unit and, less so, its neighbours on the map
+    learn from it. The reach of this neighbourhood shrinks during training, until the map
+    is a drawing of the data: a clustering whose clusters have neighbours.
+
+    Parameters
+    ----------
+    shape : tuple of int or "auto", default=(10, 10)
+        Rows and columns of the map. "auto" takes about 5 sqrt(n_samples) units (the sum
+        of the weights, if any, for n_samples) and as many more rows than columns as
+        the data are longer along their first principal component than along the second
+        (Vesanto et al. 2000).
+    topology : {"rectangular", "hexagonal"}, default="rectangular"
+        Whether units lie on a square lattice, or on a hexagonal one where each has six
+        neighbours, all 1 apart.
+    toroidal : bool, default=False
+        Whether the map goes on at the opposite border, and so has none.
+    neighborhood : {"gaussian", "bubble", "mexican_hat", "triangle"}, default="gaussian"
+        How much a unit at distance d on the map learns from a winner, with radius r:
+        exp(-d² / 2r²); 1 up to the radius, 0 beyond; 1.1 exp(-d² / 2r²) - 0.1 exp(-d² / 8r²),
+        which pushes away units beyond some 2.5 radii; or 1 - d / r, 0 beyond the radius.
+    radius : float, tuple of float or None, default=None
+        The radius at the start and at the end, or one for all of the training. With 0 only
+        the winner learns: the batch rule is then Lloyd's k-means. None starts with a
+        third of the longer side of the map, or half of it if the first prototypes are not
+        in order already (`init` is not "pca"), at least 1; it ends with 0.3. An end of 1
+        makes a stiffer map, which is torn less where the rows have much noise in many
+        features.
+    decay : {"exponential", "linear"}, default="exponential"
+        How the radius, and the learning rate of the online rule, go from start to end. By
+        the batch rule the radius is there after three quarters of the sweeps.
+    algorithm : {"batch", "online"}, default="batch"
+        Whether `fit` moves the prototypes once a sweep, to the mean of the rows weighted by
+        the neighbourhood, or after each row. The batch rule is faster by far, and its result
+        does not depend on the order of the rows.
+    learning_rate : float, default=0.5
+        With the online rule, the part of the way towards a row that its winner goes, at the
+        start; it ends with a hundredth of that. At most 1.
+    n_iter : int, default=50
+        Number of sweeps over the rows.
+    init : {"pca", "sample", "random"} or array-like of shape (n_units, n_features), \
+default="pca"
+        The first prototypes: a grid in the plane of the two leading principal components,
+        rows drawn by their weight, uniform numbers between the extremes of each feature,
+        or those given.
+    metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
+        The distance that decides the winner. With "cosine", 1 minus the cosine of the angle,
+        rows and prototypes are compared at unit length, and prototypes have it.
+    output : {"distances", "membership", "coordinates"}, default="distances"
+        What `transform` returns, and `inverse_transform` takes: the distance from each
+        prototype; the probability of each unit, were rows spread around the prototypes
+        as far as the training rows are on average; or the position of the winner on the
+        map. It can be set after `fit`.
+    batch_size : int or "auto", default="auto"
+        Number of rows that are dense at a time. It makes no difference to what is learned,
+        but for rounding. "auto" takes some 4 million numbers.
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    verbose : bool or int, default=False
+        Whether to show a progress bar with the loss.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network, on `device_`.
+    device_ : torch.device
+        Where the network is.
+    codebook_ : ndarray of shape (n_units, n_features)
+        The prototypes, row by row of the map.
+    grid_positions_ : ndarray of shape (n_units, 2)
+        Where each unit lies on the map: x along its columns, y along its rows.
+    shape_ : tuple of int
+        Rows and columns of the map.
+    labels_ : ndarray of shape (n_samples,)
+        The winner of each row of the last call of `fit` or `partial_fit`.
+    quantization_errors_ : list of float
+        The mean distance of the rows from their winners in each sweep, before the batch rule
+        moved them at its end.
+    n_iter_ : int
+        Number of sweeps.
+    unit_clusters_ : ndarray of shape (n_units,)
+        The cluster of each unit, after `cluster_units`.
+    unit_labels_ : ndarray of shape (n_units,)
+        The label of each unit, after `label_units`.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    sklearn.cluster.KMeans : Prototypes without an order.
+    skae.som.topographic_error : How often a map tears rows from their neighbours.
+
+    Notes
+    -----
+    The batch rule differs from the textbook's in two ways, both to leave poor optima, both
+    off with a radius of 0. But for the last 15 % of the sweeps, a prototype goes 1.8 times
+    the way to the mean of its rows (Xiao 2010). Once the radius is below 1, a unit that
+    wins no row goes halfway to the adjacent unit whose rows have the largest error, until
+    it wins some of them (so does growing neural gas place units, Fritzke 1995).
+
+    Missing entries, NaN, are left out of distances, which grow as if the others stood for
+    them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
+    them in.
+
+    `partial_fit` learns by the online rule, in the order of the rows, whatever `algorithm`
+    is; how the rows are cut into chunks makes no difference, but for the first chunk,
+    which gives the first prototypes. The radius and the learning rate reach their ends
+    after 500 rows for each unit. After `fit` they are there from the start.
+
+    With the metric "manhattan" prototypes are means all the same, rather than medians.
+
+    References
+    ----------
+    T. Kohonen, Self-Organizing Maps, 3rd edition, Springer 2001.
+
+    J. Vesanto, J. Himberg, E. Alhoniemi and J. Parhankangas, SOM Toolbox for Matlab 5,
+    Helsinki University of Technology 2000.
+
+    X. Xiao, Over-relaxation Lloyd method for computing centroidal Voronoi tessellations,
+    University of South Carolina 2010.
+
+    B. Fritzke, A growing neural gas network learns topologies, NIPS 1995.
+
+    T. Heskes, Self-organizing maps, vector quantization, and mixture modeling, IEEE
+    Transactions on Neural Networks 12 (2001): memberships.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import SelfOrganizingMap
+    >>> from skae.som import quantization_error
+    >>> X, y = load_iris(return_X_y=True)
+    >>> som = SelfOrganizingMap((8, 5), random_state=0).fit(X)
+    >>> som.codebook_.shape
+    (40, 4)
+    >>> quantization_error(som, X) < 0.4
+    True
+    >>> som.label_units(X, y).predict_label(X[:3])
+    array([0, 0, 0])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTorchEstimator._parameter_constraints,
+        "shape": [tuple, list, StrOptions({"auto"})],
+        "topology": [StrOptions({"rectangular", "hexagonal"})],
+        "toroidal": ["boolean"],
+        "neighborhood": [StrOptions(set(NEIGHBORHOODS))],
+        "radius": [None, tuple, list, Interval(Real, 0, None, closed="left")],
+        "decay": [StrOptions({"exponential", "linear"})],
+        "algorithm": [StrOptions({"batch", "online"})],
+        "learning_rate": [Interval(Real, 0, 1, closed="right")],
+        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"pca", "sample", "random"}), "array-like"],
+        "metric": [StrOptions({"euclidean", "cosine", "manhattan"})],
+        "output": [StrOptions({"distances", "membership", "coordinates"})],
+    }
+
+    module_: MapModule
+
+    def __init__(
+        self,
+        shape: tuple[int, int] | str = (10, 10),
+        *,
+        topology: str = "rectangular",
+        toroidal: bool = False,
+        neighborhood: str = "gaussian",
+        radius: float | tuple[float, float] | None = None,
+        decay: str = "exponential",
+        algorithm: str = "batch",
+        learning_rate: float = 0.5,
+        n_iter: int = 50,
+        init: Any = "pca",
+        metric: str = "euclidean",
+        output: str = "distances",
+        batch_size: int | str = "auto",
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = False,
+    ):
+        self.shape = shape
+        self.topology = topology
+        self.toroidal = toroidal
+        self.neighborhood = neighborhood
+        self.radius = radius
+        self.decay = decay
+        self.algorithm = algorithm
+        self.learning_rate = learning_rate
+        self.n_iter = n_iter
+        self.init = init
+        self.metric = metric
+        self.output = output
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- fitting ---------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Lay the map out over the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. NaN stands for a missing entry.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, relative to the others: a row of weight 2 counts as two.
+
+        Returns
+        -------
+        self : object
+            The fitted map.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid (nothing changes then).
+
+        Warns
+        -----
+        UserWarning
+            If there are more than ten units for each distinct row.
+        """
+        self._fit(X, sample_weight)
+        self.labels_ = self.predict(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from the rows of `X` one by one, going on from where the map is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A chunk of any number of rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row: a row of weight 2 counts as the row twice in succession.
+
+        Returns
+        -------
+        self : object
+            The map, fitted to one more chunk.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid; the map is then as it was.
+        """
+        self._partial_fit(X, sample_weight)
+        self.labels_ = self.predict(X)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Lay the map out over the rows, and return their winners.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The number of a unit for each row.
+        """
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def _make_module(self, n_features: int) -> MapModule:
+        self._chosen_shape()
+        self._radii((1, 1))
+        return MapModule(neighborhood=self.neighborhood, decay=self.decay, metric=self.metric)
+
+    def _chosen_shape(self) -> tuple[int, int] | None:
+        """Return the shape of the map, None for "auto"; refuse what is none."""
+        if isinstance(self.shape, str):
+            return None
+        sides = tuple(self.shape)
+        whole = all(isinstance(side, Integral) and side > 0 for side in sides)
+        if len(sides) != 2 or not whole:
+            raise ValueError(
+                f"shape must be two positive integers, the rows and the columns of the map, or "
+                f"'auto'; got {self.shape!r}."
+            )
+        return int(sides[0]), int(sides[1])
+
+    def _radii(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Return the first and the last radius; refuse what is none."""
+        if self.radius is None:
+            ordered = isinstance(self.init, str) and self.init == "pca"
+            return max(1.0, max(shape) / (3 if ordered else 2)), 0.3
+        radius: Any = self.radius
+        both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
+        if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
+            raise ValueError(
+                "radius must be a number of at least 0, or two, for the start and the end of the "
+                f"training; got {self.radius!r}."
+            )
+        if self.decay == "exponential" and 0 in both and both != (0, 0):
+            raise ValueError(
+                f"radius={self.radius!r} cannot decay exponentially, which never reaches 0; set "
+                "decay='linear', or an end such as 0.1."
+            )
+        return float(both[0]), float(both[1])
+
+    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        """Refuse rows without a distance from anything."""
+        entries = X.data if sparse.issparse(X) else X
+        if not np.isnan(entries).any() and self.metric != "cosine":
+            return
+        for chunk in _chunks(X):
+            block = to_dense(X[chunk])
+            missing = np.isnan(block)
+            if (empty := missing.all(axis=1)).any():
+                row = chunk.start + int(empty.argmax())
+                raise ValueError(
+                    f"Row {row} of X has no value, all its entries are NaN; leave such rows out."
+                )
+            if self.metric == "cosine":
+                zero = ~np.nan_to_num(block).any(axis=1)
+                if zero.any():
+                    row = chunk.start + int(zero.argmax())
+                    raise ValueError(
+                        f"Row {row} of X is all zeros and has no direction, so that metric="
+                        "'cosine' has no distance for it; leave such rows out, or take another "
+                        "metric."
+                    )
+
+    def _initialise(
+        self,
+        module: MapModule,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        self._initialise_from_chunk(module, X, weight, random_state)
+        n_units = module.grid.n_units
+        if n_units > _UNITS_PER_ROW * X.shape[0]:
+            warnings.warn(
+                f"The map has {n_units} units for {X.shape[0]} distinct rows; most of them will "
+                "stand for no row. Make shape smaller, or set it to 'auto'.",
+                stacklevel=5,
+            )
+
+    def _initialise_from_chunk(
+        self,
+        module: MapModule,
+        X: np.ndarray | sparse.csr_matrix,
+        weight: np.ndarray | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        weight = np.ones(X.shape[0]) if weight is None else weight
+        shape, plane = self._chosen_shape(), None
+        if isinstance(self.init, str) or shape is None:
+            X = fill_with_means(X, weight)
+        hexagonal = self.topology == "hexagonal"
+        if shape is None:
+            plane = principal_plane(X, weight, random_state)
+            shape = automatic_shape(weight.sum(), plane[2], hexagonal)
+        grid = Grid(shape, hexagonal, bool(self.toroidal))
+        if isinstance(self.init, str):
+            codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
+        else:
+            given = check_array(self.init, dtype=np.float32, input_name="init", copy=True)
+            if given.shape != (grid.n_units, X.shape[1]):
+                raise ValueError(
+                    f"init has shape {given.shape}, but the map has {grid.n_units} units and X "
+                    f"has {X.shape[1]} features."
+                )
+            codebook = torch.from_numpy(given)
+        module.start(grid, self._radii(shape), codebook)
+
+    def _train(
+        self, module: MapModule, rows: Rows, validation: Rows | None, **settings: Any
+    ) -> TrainingResult:
+        streaming = "max_iter" in settings  # `partial_fit` goes through a chunk once
+        if not streaming:
+            online = self.algorithm == "online"
+            n_steps = self.n_iter * (rows.n_rows if online else 1)
+            module.plan(n_steps, online=online, shuffled=online)
+        elif not module.online or module.shuffled:
+            n_steps = _ROWS_PER_UNIT * module.grid.n_units
+            n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
+            module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
+        module.n_threads = torch.get_num_threads()
+        before, result = module.n_done, None
+        try:
+            with torch.no_grad(), threads_for(0):
+                result = train(
+                    module,
+                    rows,
+                    **{"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings,
+                )
+        finally:
+            if result is None or result.ending == "diverged":
+                module.n_done = before  # the prototypes are as they were, too
+        return result
+
+    def _batch_size(self, X: Any) -> int:
+        if self.batch_size == "auto":
+            return min(max(1, _BATCH_NUMBERS // X.shape[1]), X.shape[0])
+        return super()._batch_size(X)
+
+    def _store(self, module: Trainable, result: TrainingResult) -> None:
+        super()._store(module, result)
+        before = getattr(self, "quantization_errors_", [])
+        self.quantization_errors_ = [*before, *result.loss_curve]
+        self.n_iter_ = len(self.quantization_errors_)
+        for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
+            if hasattr(self, name):
+                delattr(self, name)
+
+    # -- reading ---------------------------------------------------------------------
+
+    @property
+    def codebook_(self) -> np.ndarray:
+        """The prototypes, of shape (n_units, n_features)."""
+        return self.module_.codebook.numpy(force=True)
+
+    @property
+    def grid_positions_(self) -> np.ndarray:
+        """Where each unit lies on the map, (x, y), of shape (n_units, 2)."""
+        return self.module_.grid.positions(torch.empty(0, dtype=torch.float64)).numpy()
+
+    @property
+    def shape_(self) -> tuple[int, int]:
+        """Rows and columns of the map."""
+        return self.module_.grid.shape
+
+    @property
+    def _n_features_out(self) -> int:
+        return 2 if self.output == "coordinates" else self.module_.grid.n_units
+
+    def _read(self, X: Any, method: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        self._check_values(X)
+        return read(self.module_, method, X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the winner of each row: the unit with the nearest prototype.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The number of a unit for each row. Units are numbered row by row of the map.
+        """
+        return self._read(X, lambda module, x: module.winners(x)).astype(np.int32)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return where each row lies on the map, in the form that `output` names.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units), or (n_samples, 2) for coordinates
+            In the dtype of `X` if that is float32 or float64, else float64.
+        """
+        self._validate_params()  # `output` may have been set since
+        return self._read(X, lambda module, x: module.encode(x, self.output))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return the row that each code stands for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_units), or (n_samples, 2) for coordinates
+            What `transform` returns: distances, of which the smallest names the prototype;
+            memberships, by which the prototypes are mixed; or coordinates, between which
+            the prototypes are interpolated linearly.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        codes = validate_codes(self, X, self._n_features_out)
+        return read(self.module_, lambda module, z: module.decode(z, self.output), codes)
+
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries from the prototype of the winner.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense; the entries that are not missing are as they were.
+        """
+        return self._read(X, lambda module, x: module.fill_in(x))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: minus its distance from the winner.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal. The score of a row does not depend on the other rows.
+        """
+        return super().score_samples(X)
+
+    # -- the map -----------------------------------------------------------------------
+
+    def u_matrix(self) -> np.ndarray:
+        """Return the mean distance of each prototype from those of the adjacent units.
+
+        Ridges of large values part the map into clusters.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_columns)
+        """
+        check_is_fitted(self)
+        positions = torch.from_numpy(self.grid_positions_)
+        adjacent = self.module_.grid.adjacent(positions).numpy()
+        distances = read(
+            self.module_, lambda module, x: module.distances(x), self.codebook_.astype(np.float64)
+        )
+        n_adjacent = np.maximum(adjacent.sum(axis=1), 1)
+        return ((distances * adjacent).sum(axis=1) / n_adjacent).reshape(self.shape_)
+
+    def hit_map(self, X: Any) -> np.ndarray:
+        """Return how many rows each unit wins.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_columns)
+        """
+        winners = self.predict(X)
+        return np.bincount(winners, minlength=self.module_.grid.n_units).reshape(self.shape_)
+
+    def component_planes(self) -> np.ndarray:
+        """Return the prototypes as one picture of the map for each feature.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_rows, n_columns)
+        """
+        check_is_fitted(self)
+        return self.codebook_.T.reshape(-1, *self.shape_)
+
+    # -- clusters and classes of units -----------------------------------------------------
+
+    def cluster_units(self, clusterer: BaseEstimator) -> Self:
+        """Cluster the prototypes, and by that the rows: see `predict_cluster`.
+
+        Those of the units that win no row of the last call of `fit` or `partial_fit` lie
+        between clusters, and would join them. Such a unit is in the cluster of the nearest
+        prototype that wins some.
+
+        Parameters
+        ----------
+        clusterer : estimator
+            Any clusterer of scikit-learn's kind. A copy of it is fitted.
+
+        Returns
+        -------
+        self : object
+            The map, with `unit_clusters_`.
+        """
+        check_is_fitted(self)
+        winning = np.unique(self.labels_)
+        clusters = np.asarray(clone(clusterer).fit_predict(self.codebook_[winning]))
+        self.unit_clusters_ = clusters[np.searchsorted(winning, self._nearest_unit(winning))]
+        return self
+
+    def predict_cluster(self, X: Any) -> np.ndarray:
+        """Return the cluster of the winner of each row, as `cluster_units` found it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self, "unit_clusters_", msg=_NO_UNITS.format("cluster_units(clusterer)"))
+        return self.unit_clusters_[self.predict(X)]
+
+    def label_units(self, X: Any, y: Any) -> Self:
+        """Give each unit the label that most of the rows it wins have: see `predict_label`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Their labels. Of labels that are equally frequent, the first in order counts.
+
+        Returns
+        -------
+        self : object
+            The map, with `unit_labels_`. A unit that wins no row has the label of the one
+            with the nearest prototype that does.
+        """
+        winners = self.predict(X)
+        y = column_or_1d(y)
+        if len(y) != len(winners):
+            raise ValueError(f"y has {len(y)} labels, but X has {len(winners)} rows.")
+        classes, label = np.unique(y, return_inverse=True)
+        votes = np.zeros((self.module_.grid.n_units, len(classes)), dtype=int)
+        np.add.at(votes, (winners, label), 1)
+        nearest = self._nearest_unit(np.flatnonzero(votes.any(axis=1)))
+        self.unit_labels_ = classes[votes.argmax(axis=1)[nearest]]
+        return self
+
+    def _nearest_unit(self, among: np.ndarray) -> np.ndarray:
+        """Return, for each unit, which of some units has the nearest prototype."""
+        distances = read(self.module_, lambda module, x: module.distances(x), self.codebook_)
+        nearest = among[distances[:, among].argmin(axis=1)]
+        nearest[among] = among  # also where two prototypes are the same
+        return nearest
+
+    def predict_label(self, X: Any) -> np.ndarray:
+        """Return the label of the winner of each row, as `label_units` gave it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self, "unit_labels_", msg=_NO_UNITS.format("label_units(X, y)"))
+        return self.unit_labels_[self.predict(X)]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _chunks(X: np.ndarray | sparse.csr_matrix) -> Any:
+    return gen_batches(X.shape[0], max(1, _BATCH_NUMBERS // X.shape[1]))

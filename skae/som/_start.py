@@ -1,0 +1,155 @@
+"""The size of a map, and its first prototypes, from the training rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from .._training import to_dense
+from ._grid import Grid
+
+# Enough for the two leading directions of any data whose eigenvalues are not close to each
+# other; where they are, any mixture of their directions is as good a start.
+_SPARE_DIRECTIONS = 8
+_N_POWERS = 8
+
+
+def fill_with_means(X: Any, weight: np.ndarray) -> Any:
+    """Return `X` with the mean of its column in place of each missing entry.
+
+    Raises
+    ------
+    ValueError
+        If all entries of a column are missing.
+    """
+    if sparse.issparse(X):
+        missing = np.isnan(X.data)
+        if not missing.any():
+            return X
+        X, weight_of_entry = X.copy(), np.repeat(weight, np.diff(X.indptr))
+        known = weight_of_entry * ~missing
+        gaps = np.bincount(X.indices, weight_of_entry * missing, X.shape[1])
+        sums = np.bincount(X.indices, known * np.where(missing, 0, X.data), X.shape[1])
+        # The entries that are not stored are known to be 0.
+        X.data[missing] = _means(sums, weight.sum() - gaps)[X.indices[missing]]
+        return X
+    missing = np.isnan(X)
+    if not missing.any():
+        return X
+    sums = weight @ np.nan_to_num(X)
+    return np.where(missing, _means(sums, weight @ ~missing), X).astype(X.dtype)
+
+
+def _means(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    if not weights.all():
+        raise ValueError(
+            f"Column {int(weights.argmin())} of X has no value, all its entries are NaN; leave "
+            "such columns out, or give the first prototypes as init."
+        )
+    return sums / weights
+
+
+def principal_plane(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray, random_state: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean of weighted rows and their two leading directions.
+
+    By orthogonal iteration with implicit centring: scikit-learn's PCA takes no weights.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,)
+    directions : ndarray of shape (2, n_features)
+        Of unit length, their largest entry positive. The second one is 0 for one feature.
+    deviations : ndarray of shape (2,)
+        The standard deviation of the rows along each.
+    """
+    n_features = X.shape[1]
+    weight = (weight / weight.sum()).astype(X.dtype)
+    mean = np.asarray(X.T @ weight).ravel()
+
+    def covariance_times(Q: np.ndarray) -> np.ndarray:
+        projected = np.asarray(X @ Q) - mean @ Q
+        weighted = weight[:, None] * projected
+        return np.asarray(X.T @ weighted) - np.outer(mean, weighted.sum(axis=0))
+
+    size = min(n_features, 2 + _SPARE_DIRECTIONS)
+    Q = random_state.normal(size=(n_features, size)).astype(X.dtype)
+    with threadpool_limits(1, user_api="blas"):  # more threads could round differently
+        for _ in range(_N_POWERS):
+            Q, _ = np.linalg.qr(covariance_times(Q))
+        variances, rotation = np.linalg.eigh(Q.T @ covariance_times(Q))
+    leading = slice(None, -3, -1)
+    directions, deviations = np.zeros((2, n_features)), np.zeros(2)
+    found = (Q @ rotation[:, leading]).T
+    largest = np.abs(found).argmax(axis=1)
+    found *= np.sign(found[np.arange(len(found)), largest])[:, None]
+    directions[: len(found)] = found
+    deviations[: len(found)] = np.sqrt(variances[leading].clip(0))
+    return mean, directions, deviations
+
+
+def automatic_shape(n_rows: float, deviations: np.ndarray, hexagonal: bool) -> tuple[int, int]:
+    """Return a map of about 5 sqrt(n) units, as oblong as the data (Vesanto et al. 2000)."""
+    n_units = 5 * math.sqrt(n_rows)
+    aspect = deviations[0] / deviations[1] if deviations[1] > 0 else n_units
+    aspect /= math.sqrt(3) / 2 if hexagonal else 1  # in units: hexagonal rows lie closer
+    short = min(n_units, max(1.0, math.sqrt(n_units / aspect)))
+    n_columns = max(1, round(short))
+    return max(1, round(n_units / n_columns)), n_columns
+
+
+def first_prototypes(
+    init: str,
+    grid: Grid,
+    X: np.ndarray | sparse.csr_matrix,
+    weight: np.ndarray,
+    random_state: np.random.RandomState,
+    plane: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> Tensor:
+    """Return prototypes of shape (n_units, n_features) in float32.
+
+    Parameters
+    ----------
+    init : {"pca", "sample", "random"}
+        See `SelfOrganizingMap`.
+    grid : Grid
+        The map.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Training rows without missing entries.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+    random_state : RandomState
+        The source of what is drawn.
+    plane : tuple of ndarray, optional
+        The `principal_plane` of the rows, if it is known.
+    """
+    if init == "sample":
+        few = X.shape[0] < grid.n_units
+        chosen = random_state.choice(X.shape[0], grid.n_units, replace=few, p=weight / weight.sum())
+        rows = X[chosen]
+        prototypes = to_dense(rows)
+    elif init == "random":
+        low, high = (
+            extreme.toarray().ravel() if sparse.issparse(extreme) else extreme
+            for extreme in (X.min(axis=0), X.max(axis=0))
+        )
+        prototypes = random_state.uniform(low, high, size=(grid.n_units, X.shape[1]))
+    else:
+        mean, directions, deviations = plane or principal_plane(X, weight, random_state)
+        # The longer side of the map along the first direction, from one standard deviation
+        # below the mean to one above it; the other side in proportion to the second one.
+        positions = grid.positions(torch.empty(0, dtype=torch.float64)).numpy()
+        extent = np.ptp(positions, axis=0)
+        centred = (positions - positions.min(axis=0)) / np.where(extent > 0, extent, 1) * 2 - 1
+        centred[:, extent == 0] = 0
+        if extent[1] > extent[0]:
+            centred = centred[:, ::-1]
+        prototypes = mean + (centred * deviations) @ directions
+    return torch.from_numpy(np.ascontiguousarray(prototypes, dtype=np.float32))

@@ -1,0 +1,747 @@
+"""The self-organising map: k-means, formulas and maps small enough to do by hand."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.datasets import load_iris, make_blobs
+from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.pairwise import cosine_distances, nan_euclidean_distances
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import SelfOrganizingMap
+from skae.som import (
+    neighborhood_preservation,
+    quantization_error,
+    topographic_error,
+    topographic_product,
+    trustworthiness,
+)
+from skae.som._grid import NEIGHBORHOODS, Grid, spread
+
+GRIDS = [
+    Grid((4, 5)),
+    Grid((4, 5), toroidal=True),
+    Grid((4, 5), hexagonal=True),
+    Grid((4, 5), hexagonal=True, toroidal=True),
+    Grid((5, 3), hexagonal=True, toroidal=True),
+    Grid((1, 6)),
+    Grid((1, 1)),
+]
+METRICS = ["euclidean", "cosine", "manhattan"]
+
+
+def quick(shape=(4, 3), **parameters):
+    return SelfOrganizingMap(
+        shape, **{"n_iter": 10, "random_state": 0, "device": "cpu", **parameters}
+    )
+
+
+def positions(grid):
+    return grid.positions(torch.empty(0, dtype=torch.float64))
+
+
+def map_distances(grid):
+    return grid.squared_distances(positions(grid)).sqrt().numpy()
+
+
+def with_gaps(X, part=0.2):
+    X = X.copy()
+    gaps = np.random.default_rng(0).random(X.shape) < part
+    gaps[:, 0] &= ~gaps.all(axis=1)
+    X[gaps] = np.nan
+    return X
+
+
+# -- scikit-learn's checks -----------------------------------------------------------------
+
+
+@parametrize_with_checks(
+    [
+        SelfOrganizingMap(algorithm="online", n_iter=5, shape=(4, 3)),
+        SelfOrganizingMap("auto", topology="hexagonal", toroidal=True, output="coordinates"),
+        SelfOrganizingMap(output="membership", init="sample", neighborhood="mexican_hat"),
+        SelfOrganizingMap(metric="manhattan", init="random", neighborhood="triangle"),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# -- maps ------------------------------------------------------------------------------------
+
+
+def test_hexagonal_neighbours_by_hand():
+    #  0   1   2
+    #    3   4   5
+    #  6   7   8
+    by_hand = {
+        0: {1, 3},
+        1: {0, 2, 3, 4},
+        2: {1, 4, 5},
+        3: {0, 1, 4, 6, 7},
+        4: {1, 2, 3, 5, 7, 8},
+        5: {2, 4, 8},
+        6: {3, 7},
+        7: {3, 4, 6, 8},
+        8: {4, 5, 7},
+    }
+    grid = Grid((3, 3), hexagonal=True)
+    adjacent = grid.adjacent(positions(grid)).numpy()
+    assert {unit: set(np.flatnonzero(row)) for unit, row in enumerate(adjacent)} == by_hand
+    distances = map_distances(grid)
+    for unit, neighbours in by_hand.items():
+        assert_allclose(distances[unit, list(neighbours)], 1)
+
+
+def test_rectangular_neighbours_by_hand():
+    grid = Grid((3, 3))
+    adjacent = grid.adjacent(positions(grid)).numpy()
+    assert set(np.flatnonzero(adjacent[0])) == {1, 3, 4}
+    assert set(np.flatnonzero(adjacent[4])) == {0, 1, 2, 3, 5, 6, 7, 8}
+    closed = Grid((4, 4), toroidal=True)
+    adjacent = closed.adjacent(positions(closed)).numpy()
+    assert set(np.flatnonzero(adjacent[0])) == {1, 3, 4, 5, 7, 12, 13, 15}
+
+
+@pytest.mark.parametrize("grid", [grid for grid in GRIDS if grid.toroidal], ids=str)
+def test_toroidal_distances_by_brute_force(grid):
+    # The shortest of the ways to all copies of the map around it.
+    places = positions(grid).numpy()
+    gap = np.sqrt(3) / 2 if grid.hexagonal else 1
+    shift = 0.5 if grid.hexagonal and grid.shape[0] % 2 else 0
+    copies = [
+        places + np.array([across * grid.shape[1] + down * shift, down * grid.shape[0] * gap])
+        for across in range(-3, 4)
+        for down in range(-3, 4)
+    ]
+    expected = np.min([cdist(places, copy) for copy in copies], axis=0)
+    assert_allclose(map_distances(grid), expected, atol=1e-12)
+
+
+def test_all_units_of_a_toroidal_map_have_as_many_neighbours():
+    for hexagonal, n_neighbours in ((False, 8), (True, 6)):
+        for n_rows in (4, 5):
+            grid = Grid((n_rows, 6), hexagonal, toroidal=True)
+            assert (grid.adjacent(positions(grid)).sum(1) == n_neighbours).all()
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+@pytest.mark.parametrize("neighborhood", NEIGHBORHOODS)
+def test_spread_is_the_product_with_the_neighbourhood_matrix(grid, neighborhood, monkeypatch):
+    monkeypatch.setattr("skae.som._grid.MATRIX_NUMBERS", 3 * grid.n_units)  # three rows at a time
+    radius, d = 1.5, map_distances(grid)
+    matrix = {
+        "gaussian": np.exp(-(d**2) / (2 * radius**2)),
+        "bubble": (d <= radius).astype(float),
+        "triangle": np.maximum(0, 1 - d / radius),
+        "mexican_hat": 1.1 * np.exp(-(d**2) / (2 * radius**2))
+        - 0.1 * np.exp(-(d**2) / (8 * radius**2)),
+    }[neighborhood]
+    sums = np.random.default_rng(0).normal(size=(grid.n_units, 3))
+    received = spread(grid, neighborhood, radius, torch.from_numpy(sums))
+    assert_allclose(received, matrix @ sums, atol=1e-12)
+    nothing = spread(grid, neighborhood, 0.0, torch.from_numpy(sums))
+    assert_array_equal(nothing, sums)
+
+
+@pytest.mark.parametrize("grid", [*GRIDS, Grid((6, 1), hexagonal=True)], ids=str)
+def test_interpolation_is_linear_and_exact_at_the_units(grid):
+    places = positions(grid)
+    assert_allclose(grid.interpolation(places), np.eye(grid.n_units), atol=1e-12)
+    rng = np.random.default_rng(0)
+    inside = places + torch.from_numpy(rng.uniform(-0.4, 0.4, size=places.shape))
+    weights = grid.interpolation(inside)
+    assert (weights >= 0).all()
+    assert_allclose(weights.sum(1), 1)
+    far = grid.interpolation(torch.full((1, 2), 1000.0, dtype=torch.float64))
+    assert_allclose(far.sum(), 1)
+
+
+@pytest.mark.parametrize("hexagonal", [False, True])
+def test_interpolation_keeps_planes(hexagonal):
+    grid = Grid((6, 7), hexagonal)
+    places = positions(grid)
+    rng = np.random.default_rng(0)
+    inside = torch.from_numpy(rng.uniform([1, 1], [5, 3.5], size=(50, 2)))
+    assert_allclose(grid.interpolation(inside) @ places, inside, atol=1e-12)
+
+
+def test_layout_of_a_torus_keeps_neighbourhoods():
+    for grid in (Grid((8, 9), toroidal=True), Grid((9, 8), hexagonal=True, toroidal=True)):
+        layout = grid.layout(torch.empty(0, dtype=torch.float64)).numpy()
+        distances, near = map_distances(grid), map_distances(grid) < 1.2
+        assert_allclose(cdist(layout, layout)[near], distances[near], rtol=0.1)
+
+
+# -- the batch rule --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("neighborhood", NEIGHBORHOODS)
+def test_radius_of_0_is_lloyds_k_means(table, neighborhood, weighted):
+    weight = np.random.default_rng(0).uniform(0.5, 2, 300) if weighted else None
+    start = table[:12]
+    som = quick(init=start, radius=0, neighborhood=neighborhood, n_iter=100)
+    som.fit(table, sample_weight=weight)
+    kmeans = KMeans(12, init=start, n_init=1, max_iter=100, tol=0, algorithm="lloyd")
+    kmeans.fit(table, sample_weight=weight)
+    assert_allclose(som.codebook_, kmeans.cluster_centers_, atol=1e-5)
+    assert_array_equal(som.labels_, kmeans.labels_)
+    assert_allclose(som.transform(table), kmeans.transform(table), atol=1e-5)
+
+
+@pytest.mark.parametrize("neighborhood", ["gaussian", "bubble", "triangle"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_one_sweep_of_the_batch_rule_is_the_formula(table, neighborhood, metric, gaps):
+    X = with_gaps(table) if gaps else table
+    som = quick(
+        topology="hexagonal",
+        neighborhood=neighborhood,
+        metric=metric,
+        init=table[:12],
+        radius=1.5,
+        n_iter=1,
+    ).fit(X)
+    start = table[:12]
+    if metric == "cosine":
+        X = X / np.sqrt(np.nansum(X**2, axis=1, keepdims=True))
+        start = start / np.linalg.norm(start, axis=1, keepdims=True)
+    error = np.array([distances_to(row, start, metric) for row in X])
+    d = map_distances(Grid((4, 3), hexagonal=True))
+    h = {
+        "gaussian": np.exp(-(d**2) / (2 * 1.5**2)),
+        "bubble": (d <= 1.5) * 1.0,
+        "triangle": np.maximum(0, 1 - d / 1.5),
+    }[neighborhood][error.argmin(axis=1)]
+    expected = (h.T @ np.nan_to_num(X)) / (h.T @ ~np.isnan(X))
+    if metric == "cosine":
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert_allclose(som.codebook_, expected, atol=1e-5)
+    assert_allclose(som.quantization_errors_, [error.min(axis=1).mean()], rtol=1e-5)
+
+
+def distances_to(row, prototypes, metric):
+    """Return the distances by their definitions, over the entries that are there."""
+    known = ~np.isnan(row)
+    row, prototypes = row[known], prototypes[:, known]
+    if metric == "cosine":
+        return cosine_distances(row[None], prototypes)[0]
+    if metric == "manhattan":
+        return np.abs(prototypes - row).sum(axis=1) / known.mean()
+    return np.sqrt(((prototypes - row) ** 2).sum(axis=1) / known.mean())
+
+
+def test_all_but_the_last_sweeps_go_beyond_the_means(table):
+    som = quick(init=table[:12], radius=1.5, n_iter=2).fit(table)
+    h = np.exp(-(map_distances(Grid((4, 3))) ** 2) / (2 * 1.5**2))
+
+    def means(prototypes):
+        shares = h[cdist(table, prototypes).argmin(axis=1)]
+        return (shares.T @ table) / shares.sum(axis=0)[:, None]
+
+    start = table[:12]
+    assert_allclose(som.codebook_, means(start + 1.8 * (means(start) - start)), atol=1e-5)
+
+
+def test_idle_units_move_to_the_largest_error():
+    # Of two clusters the wide one has the larger error, the narrow one more rows.
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 0.01, 60), rng.normal(10, 1, 40)])[:, None]
+    idle = quick((1, 3), init=[[0], [4.9], [10]], radius=0).fit(X)
+    assert_array_equal(idle.hit_map(X), [[60, 0, 40]])
+    som = quick((1, 3), init=[[0], [4.9], [10]], radius=0.35, n_iter=20).fit(X)
+    hits = som.hit_map(X)[0]
+    assert hits[0] == 60
+    assert hits[1] > 0
+    assert hits[2] > 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100, "auto"])
+def test_batch_size_does_not_change_the_map(table, batch_size):
+    expected = quick(batch_size=300).fit(table)
+    som = quick(batch_size=batch_size).fit(table)
+    assert_allclose(som.codebook_, expected.codebook_, atol=1e-4)
+    assert_allclose(som.quantization_errors_, expected.quantization_errors_, rtol=1e-4)
+
+
+def test_order_of_the_rows_does_not_change_the_map(table):
+    order = np.random.default_rng(0).permutation(300)
+    som, other = quick().fit(table), quick().fit(table[order])
+    assert_array_equal(som.codebook_, other.codebook_)
+    assert_array_equal(som.labels_[order], other.labels_)
+
+
+def test_rows_far_from_zero_have_the_same_map(table):
+    # In float32 these rows keep three digits of their deviations from the mean.
+    som = quick(n_iter=30).fit(table)
+    far = quick(n_iter=30).fit(table + 1000)
+    assert_allclose(
+        quantization_error(far, table + 1000), quantization_error(som, table), rtol=0.02
+    )
+    nearest = cdist(table, far.codebook_.astype(float) - 1000)
+    worse = nearest[np.arange(300), far.labels_] - nearest.min(axis=1)
+    assert worse.max() < 1e-2
+
+
+@pytest.mark.parametrize("decay", ["exponential", "linear"])
+def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
+    radii = []
+
+    def note(grid, neighborhood, radius, sums, **options):
+        radii.append(radius)
+        return spread(grid, neighborhood, radius, sums, **options)
+
+    monkeypatch.setattr("skae.som._module.spread", note)
+    quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
+    expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
+    assert_allclose(radii, [*expected, 0.5, 0.5])
+    for init, start in (("pca", 2), ("sample", 3)):
+        radii.clear()
+        quick((6, 3), init=init).fit(table)
+        assert radii[0] == start
+        assert radii[-1] < 1
+
+
+def test_units_without_rows_nearby_keep_their_prototypes(table):
+    start = np.vstack([table[:11], np.full(5, 1000.0)])
+    som = quick(init=start, radius=0).fit(table)
+    assert_allclose(som.codebook_[11], 1000)
+
+
+# -- the online rule ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_one_online_step_is_the_formula(table, metric, gaps):
+    row = table[20].copy()
+    if gaps:
+        row[2] = np.nan
+    start = table[:12]
+    som = quick(init=start, metric=metric, radius=1.5, learning_rate=0.3)
+    som.partial_fit(row[None])
+    if metric == "cosine":
+        row = row / np.sqrt(np.nansum(row**2))
+        start = start / np.linalg.norm(start, axis=1, keepdims=True)
+    winner = distances_to(row, start, metric).argmin()
+    h = np.exp(-(map_distances(Grid((4, 3)))[winner] ** 2) / (2 * 1.5**2))
+    expected = start + 0.3 * h[:, None] * np.where(np.isnan(row), 0, row - start)
+    if metric == "cosine":
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert_allclose(som.codebook_, expected, atol=1e-6)
+    error = distances_to(row, start, metric)[winner]
+    assert_allclose(som.quantization_errors_, [error], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_repetitions_of_a_row_in_succession(table):
+    weight = np.random.default_rng(0).integers(1, 4, 50)
+    for n_rows in (1, 50):
+        X, w = table[:n_rows], weight[-n_rows:]
+        weighted = quick(init=table[:12], radius=1).partial_fit(X, sample_weight=w)
+        repeated = quick(init=table[:12], radius=1).partial_fit(np.repeat(X, w, axis=0))
+        # The learning rate falls between repetitions, and the winner may change in rare cases.
+        assert_allclose(weighted.codebook_, repeated.codebook_, atol=0.01)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 250])
+def test_cuts_of_a_stream_do_not_matter(table, chunk):
+    straight, cut = (quick().partial_fit(table[:50]) for _ in range(2))
+    straight.partial_fit(table[50:])
+    for start in range(50, 300, chunk):
+        cut.partial_fit(table[start : start + chunk])
+    assert_array_equal(straight.codebook_, cut.codebook_)
+    assert_allclose(straight.transform(table), cut.transform(table))
+
+
+def test_online_learning_nears_the_batch_rule(table):
+    batch = quick((6, 6), n_iter=20).fit(table)
+    online = quick((6, 6), n_iter=20, algorithm="online").fit(table)
+    stream = quick((6, 6))
+    for _ in range(60):  # 500 rows for each unit
+        stream.partial_fit(table)
+    for som in (online, stream):
+        assert quantization_error(som, table) < 1.15 * quantization_error(batch, table)
+        assert topographic_error(som, table) < 0.15
+
+
+def test_partial_fit_after_fit_changes_little(table):
+    som = quick(n_iter=30).fit(table)
+    before = som.codebook_.copy()
+    som.partial_fit(table)
+    change = np.abs(som.codebook_ - before).mean()
+    assert 0 < change < 0.1 * before.std()
+
+
+# -- starts ------------------------------------------------------------------------------------
+
+
+def untrained(X, **parameters):
+    """Return a map as it starts: the online rule hardly moves it."""
+    som = quick(algorithm="online", learning_rate=1e-30, n_iter=1, **parameters)
+    return som.fit(X)
+
+
+def test_pca_start_is_a_grid_in_the_principal_plane(table):
+    start = untrained(table, shape=(6, 4)).codebook_
+    pca = PCA(2).fit(table)
+    along = pca.transform(start)
+    assert_allclose(pca.inverse_transform(along), start, atol=1e-4)
+    long, short = np.sqrt(pca.explained_variance_ * 299 / 300)
+    along = along.reshape(6, 4, 2)
+    assert_allclose(np.abs(along[[0, -1], :, 0]), long, rtol=1e-3)  # the long side
+    assert_allclose(np.abs(along[:, [0, -1], 1]), short, rtol=1e-3)
+
+
+def test_pca_start_counts_weights(table):
+    weight = np.random.default_rng(0).integers(0, 4, 300)
+    weighted = quick("auto", n_iter=1).fit(table, sample_weight=weight)
+    repeated = quick("auto", n_iter=1).fit(np.repeat(table, weight, axis=0))
+    assert weighted.shape_ == repeated.shape_
+    assert_array_equal(weighted.codebook_, repeated.codebook_)
+
+
+def test_sample_start_is_rows_and_random_start_fills_their_box(table):
+    X = table.astype(np.float32)
+    start = untrained(X, init="sample").codebook_
+    assert (cdist(start, X).min(axis=1) == 0).all()
+    assert len(np.unique(start, axis=0)) == 12
+    start = untrained(X, init="random", shape=(10, 10)).codebook_
+    assert (start >= X.min(axis=0)).all()
+    assert (start <= X.max(axis=0)).all()
+    assert (np.ptp(start, axis=0) > 0.9 * np.ptp(X, axis=0)).all()
+    few = untrained(X[:3], init="sample").codebook_
+    assert (cdist(few, X[:3]).min(axis=1) == 0).all()
+
+
+def test_given_start_is_not_changed(table):
+    start = table[:12].copy()
+    quick(init=start).fit(table)
+    assert_array_equal(start, table[:12])
+    with pytest.raises(ValueError, match=r"init has shape \(5, 5\), but the map has 12 units"):
+        quick(init=start[:5]).fit(table)
+
+
+@pytest.mark.parametrize("topology", ["rectangular", "hexagonal"])
+def test_automatic_shape_follows_the_data(topology):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 6)) * [9, 3, 0.1, 0.1, 0.1, 0.1]
+    n_rows, n_columns = quick("auto", topology=topology, n_iter=1).fit(X).shape_
+    assert n_rows * n_columns == pytest.approx(5 * np.sqrt(1000), rel=0.1)
+    gap = np.sqrt(3) / 2 if topology == "hexagonal" else 1
+    assert n_rows * gap / n_columns == pytest.approx(3, rel=0.25)
+    assert quick("auto", n_iter=1).fit(X[:, :1]).shape_[1] == 1  # on a line, a line
+    assert quick("auto", n_iter=1).fit(X[:1]).shape_[1] == 1
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_distances_winners_and_scores(table, metric, gaps, dtype):
+    X = (with_gaps(table) if gaps else table).astype(dtype)
+    som = quick(metric=metric).fit(X)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-7  # prototypes of float32, of unit length
+    expected = np.array([distances_to(row, som.codebook_.astype(float), metric) for row in X])
+    assert_allclose(som.transform(X), expected, atol=tolerance)
+    assert_allclose(som.score_samples(X), -expected.min(axis=1), atol=tolerance)
+    near = np.sort(expected, axis=1)
+    clear = near[:, 1] - near[:, 0] > tolerance
+    assert_array_equal(som.predict(X)[clear], expected.argmin(axis=1)[clear])
+    assert quantization_error(som, X) == pytest.approx(expected.min(axis=1).mean(), abs=tolerance)
+
+
+def test_distances_with_gaps_are_those_of_scikit_learn(table):
+    X = with_gaps(table)
+    som = quick().fit(X)
+    assert_allclose(som.transform(X), nan_euclidean_distances(X, som.codebook_.astype(float)))
+
+
+def test_inverse_of_each_output(table):
+    som = quick().fit(table)
+    prototypes = som.codebook_[som.labels_]
+    for output in ("distances", "coordinates"):
+        som.set_params(output=output)
+        assert_allclose(som.inverse_transform(som.transform(table)), prototypes, atol=1e-6)
+    assert som.transform(table).shape == (300, 2)
+    assert_array_equal(som.transform(table), som.grid_positions_[som.labels_])
+    assert_allclose(
+        som.inverse_transform([[0.25, 0.5]]),
+        [[0.375, 0.125, 0.375, 0.125] @ som.codebook_[[0, 1, 3, 4]]],
+        rtol=1e-6,
+    )
+    som.set_params(output="membership")
+    membership = som.transform(table)
+    assert_allclose(membership.sum(axis=1), 1)
+    assert_array_equal(membership.argmax(axis=1), som.labels_)
+    assert_allclose(som.inverse_transform(membership), membership @ som.codebook_.astype(float))
+    with pytest.raises(ValueError, match=r"X has 2 columns.*12"):
+        som.inverse_transform(np.ones((3, 2)))
+
+
+def test_membership_is_the_posterior_of_equal_gaussians(table):
+    som = quick(radius=0, output="membership", n_iter=50).fit(table)
+    distances = cdist(table, som.codebook_.astype(float))
+    variance = (distances.min(axis=1) ** 2).mean() / 5  # of a feature
+    density = np.exp(-(distances**2) / (2 * variance))
+    expected = density / density.sum(axis=1, keepdims=True)
+    assert_allclose(som.transform(table), expected, rtol=1e-3, atol=1e-6)
+    on_prototypes = quick((2, 2), radius=0, output="membership").fit(table[:4])
+    assert_allclose(on_prototypes.transform(table[:4]).max(axis=1), 1)
+
+
+def test_output_can_be_set_after_fit(table):
+    som = quick().fit(table)
+    assert len(som.get_feature_names_out()) == 12
+    som.set_params(output="coordinates")
+    assert len(som.get_feature_names_out()) == 2
+    assert list(som.set_output(transform="pandas").transform(table).columns) == [
+        "selforganizingmap0",
+        "selforganizingmap1",
+    ]
+    with pytest.raises(ValueError, match="'output'"):
+        som.set_params(output="position").transform(table)
+
+
+# -- missing entries -----------------------------------------------------------------------------
+
+
+def test_impute_takes_the_prototype_of_the_winner(table):
+    X = with_gaps(table)
+    som = quick((6, 6), n_iter=20).fit(X)
+    filled = som.impute(X)
+    known = ~np.isnan(X)
+    assert_array_equal(filled[known], X[known])
+    assert_array_equal(filled[~known], som.codebook_[som.predict(X)][~known])
+    error = np.abs(filled - table)[~known].mean()
+    by_means = np.abs(np.nanmean(X, axis=0) - table)[~known].mean()
+    assert error < 0.6 * by_means
+    assert_array_equal(som.impute(sparse.csr_matrix(X)), filled)
+
+
+def test_gaps_do_not_matter_where_the_map_does_not_look(table):
+    # Rows seen in part equal rows seen whole, if what is hidden is constant.
+    X = np.column_stack([table, np.full(300, 7.0)])
+    hidden = X.copy()
+    hidden[::2, 5] = np.nan
+    whole, part = quick().fit(X), quick().fit(hidden)
+    assert_allclose(part.codebook_, whole.codebook_, atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["batch", "online"])
+@pytest.mark.parametrize("init", ["pca", "sample", "random"])
+def test_csr_with_gaps_equals_dense(table, algorithm, init):
+    X = with_gaps(np.where(table > 0, table, 0))
+    dense = quick(algorithm=algorithm, init=init, n_iter=3).fit(X)
+    csr = quick(algorithm=algorithm, init=init, n_iter=3).fit(sparse.csr_matrix(X))
+    assert_allclose(csr.codebook_, dense.codebook_, atol=1e-5)
+    assert_array_equal(csr.labels_, dense.labels_)
+
+
+# -- measures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topology", ["rectangular", "hexagonal"])
+@pytest.mark.parametrize("toroidal", [False, True])
+def test_topographic_error_by_brute_force(table, topology, toroidal):
+    som = quick((5, 4), topology=topology, toroidal=toroidal, radius=0.4).fit(table)
+    nearest = np.argsort(cdist(table, som.codebook_.astype(float)), axis=1)[:, :2]
+    apart = map_distances(som.module_.grid)[nearest[:, 0], nearest[:, 1]]
+    limit = 1.01 if topology == "hexagonal" else 1.42
+    assert 0 < topographic_error(som, table) == pytest.approx((apart > limit).mean())
+
+
+def test_a_good_map_keeps_neighbourhoods_and_a_shuffled_one_does_not(table):
+    good = quick((8, 8), radius=(4, 0.8), n_iter=30).fit(table)
+    shuffled = pickle.loads(pickle.dumps(good))
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    shuffled.module_.codebook.copy_(good.module_.codebook[order])
+    assert quantization_error(good, table) == pytest.approx(quantization_error(shuffled, table))
+    assert topographic_error(good, table) < 0.1 < 0.5 < topographic_error(shuffled, table)
+    for measure in (trustworthiness, neighborhood_preservation):
+        assert 0.9 < measure(good, table) <= 1
+        assert measure(shuffled, table) < measure(good, table)
+    assert abs(topographic_product(good)) < 0.5 * abs(topographic_product(shuffled))
+
+
+def test_topographic_product_tells_the_dimension():
+    # Bauer and Pawelzik: negative where the map has too few dimensions.
+    rng = np.random.default_rng(0)
+    line, square = rng.uniform(size=(500, 1)), rng.uniform(size=(500, 2))
+    chain, sheet = quick((25, 1), n_iter=30), quick((5, 5), n_iter=30)
+    assert abs(topographic_product(chain.fit(line))) < 0.01
+    assert topographic_product(chain.fit(square)) < -0.02
+    assert abs(topographic_product(sheet.fit(square))) < 0.02
+
+
+def test_topographic_product_is_0_for_a_map_as_it_is(table):
+    som = quick((4, 5), n_iter=1).fit(table)
+    som.module_.codebook = torch.nn.Parameter(
+        3 * som.module_.grid.positions(som.module_.codebook), requires_grad=False
+    )
+    assert topographic_product(som) == pytest.approx(0, abs=1e-6)
+
+
+def test_one_unit_has_no_neighbourhoods(table):
+    som = quick((1, 1)).fit(table)
+    assert_allclose(som.codebook_[0], table.mean(axis=0), atol=1e-5)
+    for call in (lambda: topographic_error(som, table), lambda: topographic_product(som)):
+        with pytest.raises(ValueError, match="A map of one unit has no neighbourhoods"):
+            call()
+
+
+@pytest.mark.parametrize("topology", ["rectangular", "hexagonal"])
+def test_u_matrix_hit_map_and_component_planes(table, topology):
+    som = quick(topology=topology).fit(table)
+    between = cdist(som.codebook_.astype(float), som.codebook_)
+    d = map_distances(som.module_.grid)
+    near = (d > 0) & (d < (1.2 if topology == "hexagonal" else 1.5))
+    expected = [row[which].mean() for row, which in zip(between, near, strict=True)]
+    assert_allclose(som.u_matrix(), np.reshape(expected, (4, 3)), rtol=1e-5)
+    hits = som.hit_map(table)
+    assert hits.shape == (4, 3)
+    assert_array_equal(hits.ravel(), [(som.labels_ == unit).sum() for unit in range(12)])
+    planes = som.component_planes()
+    assert planes.shape == (5, 4, 3)
+    assert_array_equal(planes[2, 3, 1], som.codebook_[3 * 3 + 1, 2])
+
+
+# -- clusters and classes of units ------------------------------------------------------------
+
+
+def test_clusters_of_units_are_clusters_of_rows():
+    X, y = make_blobs(300, 3, centers=[[0, 0, 0], [9, 0, 0], [0, 9, 9]], random_state=0)
+    som = quick((6, 6), radius=(3, 0.1)).fit(X).cluster_units(AgglomerativeClustering(3))
+    clusters = som.predict_cluster(X)
+    assert all(len(np.unique(clusters[y == one])) == 1 for one in range(3))
+    assert len(np.unique(clusters)) == 3
+    assert_array_equal(som.unit_clusters_[som.labels_], clusters)
+
+
+def test_idle_units_do_not_join_clusters():
+    # Two linked rings: only units that win no row lie between them.
+    rng = np.random.default_rng(0)
+    angle, ring = rng.uniform(0, 2 * np.pi, 1000), np.repeat([0, 1], 500)
+    cosine, sine, nothing = np.cos(angle), np.sin(angle), np.zeros(1000)
+    first = np.column_stack([cosine, sine, nothing])
+    second = np.column_stack([cosine + 1, nothing, sine])
+    X = np.where(ring[:, None] == 0, first, second)
+    som = quick((12, 12), n_iter=50).fit(X)
+    assert (som.hit_map(X) == 0).any()
+    clusters = som.cluster_units(AgglomerativeClustering(2, linkage="single")).predict_cluster(X)
+    assert adjusted_rand_score(ring, clusters) == 1
+    won = np.unique(som.labels_)
+    nearest = won[cdist(som.codebook_, som.codebook_[won]).argmin(axis=1)]
+    assert_array_equal(som.unit_clusters_, som.unit_clusters_[nearest])
+
+
+def test_labels_of_units_are_those_of_most_rows():
+    X, y = load_iris(return_X_y=True)
+    names = load_iris().target_names[y]
+    som = quick((9, 9)).fit(X).label_units(X, names)
+    assert (som.predict_label(X) == names).mean() > 0.95
+    for unit in range(81):
+        won = names[som.labels_ == unit]
+        if len(won):
+            values, counts = np.unique(won, return_counts=True)
+            assert som.unit_labels_[unit] == values[counts.argmax()]
+    empty = np.flatnonzero(som.hit_map(X).ravel() == 0)
+    full = np.flatnonzero(som.hit_map(X).ravel())
+    assert len(empty)
+    near = cdist(som.codebook_[empty], som.codebook_[full]).argmin(axis=1)
+    assert_array_equal(som.unit_labels_[empty], som.unit_labels_[full[near]])
+    with pytest.raises(ValueError, match="y has 3 labels, but X has 150 rows"):
+        som.label_units(X, y[:3])
+
+
+def test_clusters_and_labels_are_gone_after_another_fit(table):
+    som = quick().fit(table).cluster_units(KMeans(2)).label_units(table, np.arange(300) % 2)
+    for method in ("fit", "partial_fit"):
+        again = getattr(pickle.loads(pickle.dumps(som)), method)(table)
+        with pytest.raises(AttributeError, match=r"cluster_units\(clusterer\)"):
+            again.predict_cluster(table)
+        with pytest.raises(AttributeError, match=r"label_units\(X, y\)"):
+            again.predict_label(table)
+
+
+# -- attributes and bad input --------------------------------------------------------------------
+
+
+def test_attributes(table):
+    som = quick((4, 3)).fit(table)
+    assert som.codebook_.shape == (12, 5)
+    assert som.codebook_.dtype == np.float32
+    assert som.grid_positions_.shape == (12, 2)
+    assert_array_equal(som.grid_positions_[:4], [[0, 0], [1, 0], [2, 0], [0, 1]])
+    assert som.shape_ == (4, 3)
+    assert som.n_iter_ == len(som.quantization_errors_) == 10
+    assert som.quantization_errors_[-1] < som.quantization_errors_[0]
+    assert_array_equal(som.labels_, som.predict(table))
+    assert som.labels_.dtype == np.int32
+    assert_array_equal(clone(som).fit_predict(table), som.labels_)
+    assert not hasattr(SelfOrganizingMap(), "codebook_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"shape": 0}, "'shape'"),
+        ({"shape": (0, 5)}, r"shape must be two positive integers.*got \(0, 5\)"),
+        ({"shape": (5,)}, "shape must be two positive integers"),
+        ({"shape": (5, 2.5)}, "shape must be two positive integers"),
+        ({"radius": -1}, r"'radius'"),
+        ({"radius": (3, -1)}, r"radius must be a number of at least 0, or two.*got \(3, -1\)"),
+        ({"radius": (3, 2, 1)}, "radius must be a number of at least 0"),
+        ({"radius": (3, 0)}, r"radius=\(3, 0\) cannot decay exponentially.*decay='linear'"),
+        ({"topology": "square"}, "'topology'.*'hexagonal'"),
+        ({"neighborhood": "box"}, "'neighborhood'.*'bubble'"),
+        ({"decay": "cosine"}, "'decay'"),
+        ({"algorithm": "minibatch"}, "'algorithm'"),
+        ({"learning_rate": 2}, r"'learning_rate'.*\(0.0, 1.0\]"),
+        ({"n_iter": 0}, "'n_iter'"),
+        ({"init": "kmeans"}, "'init'"),
+        ({"metric": "chebyshev"}, "'metric'"),
+        ({"output": "winner"}, "'output'"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_parameters(table, parameters, message, method):
+    with pytest.raises(ValueError, match=message):
+        getattr(quick(**parameters), method)(table)
+
+
+def test_bad_rows(table):
+    empty, column, zero = table.copy(), table.copy(), table.copy()
+    empty[7], column[:, 2], zero[5] = np.nan, np.nan, 0
+    for kind in (np.asarray, sparse.csr_matrix):
+        with pytest.raises(ValueError, match="Row 7 of X has no value, all its entries are NaN"):
+            quick().fit(kind(empty))
+        with pytest.raises(ValueError, match="Column 2 of X has no value"):
+            quick().fit(kind(column))
+        with pytest.raises(ValueError, match=r"Row 5 of X is all zeros.*metric='cosine'"):
+            quick(metric="cosine").fit(kind(zero))
+        fitted = quick(metric="cosine").fit(table)
+        with pytest.raises(ValueError, match="Row 5 of X is all zeros"):
+            fitted.predict(kind(zero))
+        with pytest.raises(ValueError, match="Row 7 of X has no value"):
+            quick().fit(table).score_samples(kind(empty))
+
+
+def test_far_more_units_than_rows_are_warned_of(table):
+    with pytest.warns(UserWarning, match="400 units for 30 distinct rows"):
+        quick((20, 20), n_iter=1).fit(table[:30])
+    with warnings.catch_warnings(action="error"):
+        quick((20, 20), n_iter=1).fit(table[:60])
+        quick((20, 20)).partial_fit(table[:1])
