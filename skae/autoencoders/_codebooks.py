@@ -16,6 +16,10 @@ from torch import Tensor
 from .._training import drop_weightless, new_random_state, to_dense
 from .._validation import all_or_nothing, validate_rows, validate_weight
 
+# Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
+# small codebook varies more, so there are more of these.
+_CODEBOOKS = ((16, 24), (32, 16), (64, 12), (128, 8), (256, 6), (512, 4), (1024, 3))
+
 # Distances that are held at a time: what stays in a processor's cache.
 _CHUNK_NUMBERS = 2**18
 
@@ -35,9 +39,10 @@ class CodebookEnsemble(BaseEstimator):
 
     Parameters
     ----------
-    codebooks : sequence of (int, int), default=((16, 48), (64, 24), (256, 12), (1024, 6))
+    codebooks : sequence of (int, int), default=((16, 24), (32, 16), ..., (1024, 3))
         Number of entries of a codebook and number of such codebooks, for each size. All
-        sizes count alike. Where there are fewer rows, an entry is every row.
+        sizes count alike; the default doubles them from 16 to 1024. Where there are
+        fewer rows, every row is an entry.
     random_state : int, RandomState instance or None, default=None
         Source of the entries. None takes fresh entropy.
 
@@ -89,7 +94,7 @@ class CodebookEnsemble(BaseEstimator):
 
     def __init__(
         self,
-        codebooks: Sequence[tuple[int, int]] = ((16, 48), (64, 24), (256, 12), (1024, 6)),
+        codebooks: Sequence[tuple[int, int]] = _CODEBOOKS,
         *,
         random_state: int | np.random.RandomState | None = None,
     ):
