@@ -59,7 +59,8 @@ def pyod_ecod(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
 def pyod_pca(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
     from pyod.models.pca import PCA
 
-    return PCA(random_state=seed).fit(train).decision_function(test)
+    strangeness = PCA(random_state=seed).fit(train).decision_function(test)
+    return np.nan_to_num(strangeness)  # it divides by eigenvalues, which may be 0
 
 
 def pyod_autoencoder(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
