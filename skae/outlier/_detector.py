@@ -24,17 +24,12 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._training import MAX_SEED, drop_weightless, new_random_state, to_dense
 from .._validation import all_or_nothing, shape_of, validate_rows, validate_weight
-from ..autoencoders import DenoisingAutoencoder
+from ..autoencoders import CodebookEnsemble
 from ._contributions import Rows, by_chunks, errors_add_up, replace_features, split_error
 from ._thresholds import median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
-
-
-def _default_learner(n_samples: int, n_features: int) -> BaseEstimator:
-    """Return the learner that stands for ``estimator=None``."""
-    return DenoisingAutoencoder(noise_level=0.5, tol=1e-3)
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
@@ -49,8 +44,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : object, default=None
-        The learner, which is cloned. None is a `DenoisingAutoencoder`, for features of
-        mean 0 and variance 1: put a `StandardScaler` before the detector in a `Pipeline`.
+        The learner, which is cloned. None is a `skae.autoencoders.CodebookEnsemble`,
+        for features of one scale: put a `StandardScaler` before the detector in a
+        `Pipeline`.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:
@@ -103,7 +99,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     See Also
     --------
-    DenoisingAutoencoder : The default learner.
+    skae.autoencoders.CodebookEnsemble : The default learner.
+    DenoisingAutoencoder : A learner for images and signals.
     sklearn.ensemble.IsolationForest : Outliers by random trees.
 
     Notes
@@ -284,7 +281,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
         features = _draw(self.max_features, X.shape[1], "max_features", random_state)
         learner = self.estimator
-        member = clone(_default_learner(len(rows), len(features)) if learner is None else learner)
+        member = CodebookEnsemble() if learner is None else clone(learner)
         for name, value in sorted(member.get_params(deep=True).items()):
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
@@ -528,7 +525,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """
         learner = self.estimator
         if learner is None:
-            learner = _default_learner(1, 1)
+            learner = CodebookEnsemble()
             if _routing_enabled():
                 learner.set_fit_request(sample_weight=True)
         mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -536,7 +533,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        learner = _default_learner(1, 1) if self.estimator is None else self.estimator
+        learner = CodebookEnsemble() if self.estimator is None else self.estimator
         # PCA learns from sparse rows but does not score them.
         tags.input_tags.sparse = get_tags(learner).input_tags.sparse and not isinstance(
             learner, PCA
