@@ -9,7 +9,8 @@
   centred machine: -84.9 and -96.6. Measured: -67.4 (log Z with an error of 0.33) and
   -66.9 (0.22). Twenty minutes.
 - ``features``: 784-1024 units, code -> multinomial logistic regression, with the regularisation
-  chosen on 10,000 of the training images. Published: 98.17 %. Half an hour.
+  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.18 %. A quarter
+  of an hour.
 
 Times are those of two cores; an accelerator is used where there is one.
 
@@ -58,10 +59,10 @@ def large() -> None:
 
 def features() -> None:
     (X, y), (X_test, y_test) = images("train"), images("test")
-    machine = BernoulliRBM(1024, n_iter=50, verbose=1, **SETTINGS).fit(X)
+    machine = BernoulliRBM(1024, centered=False, n_iter=40, verbose=1, **SETTINGS).fit(X)
     search = GridSearchCV(
         LogisticRegression(max_iter=300),
-        {"C": [0.01, 0.1, 1.0]},
+        {"C": [0.5, 1.0, 2.0]},
         cv=ShuffleSplit(1, test_size=10_000, random_state=0),
     ).fit(machine.transform(X), y)
     accuracy = search.score(machine.transform(X_test), y_test)
