@@ -49,7 +49,7 @@ def make_detector():
     autoencoder = DenoisingAutoencoder(
         32,
         noise="swap",
-        noise_level=0.2,
+        noise_level=0.3,
         batch_size=256,
         max_iter=60,
         tol=0,

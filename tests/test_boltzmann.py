@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
+from skae._training import Generator
 from skae.boltzmann._module import RBMModule
 from skae.boltzmann._units import BinaryUnits, RectifiedUnits
 
@@ -75,7 +76,7 @@ def test_step_equals_that_of_scikit_learn_given_the_same_samples(prototypes):
     for name in ("components_", "intercept_hidden_", "intercept_visible_", "h_samples_"):
         setattr(theirs, name, getattr(ours, name).copy())
     rows = torch.from_numpy(x)
-    noise = module.sample_noise(rows, torch.Generator().manual_seed(0))
+    noise = module.sample_noise(rows, Generator(0))
     samples = module.advance(rows, noise).numpy()
     theirs._sample_visibles = lambda h, rng: samples
     theirs._fit(x, np.random.RandomState(0))
@@ -131,7 +132,7 @@ def test_step_follows_the_gradient_of_the_free_energy(
     machine = quick(kind, **parameters, n_gibbs_steps=2, centered=False, batch_size=50).fit(X)
     module = machine.module_
     x = torch.from_numpy(X[:20].astype(np.float32))
-    noise = module.sample_noise(x, torch.Generator().manual_seed(0))
+    noise = module.sample_noise(x, Generator(0))
     if algorithm == "pt":  # of all temperatures, the model's own is the first
         advance = type(module).advance
         module.advance = lambda *arguments: advance(module, *arguments)[: module.n_chains]
@@ -163,9 +164,7 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     for module in (plain, mirror):
         module.set_pace(learning_rate=0.1)
     for seed in range(5):
-        start, [(visible, hidden)], uniforms = plain.sample_noise(
-            x, torch.Generator().manual_seed(seed)
-        )
+        start, [(visible, hidden)], uniforms = plain.sample_noise(x, Generator(seed))
         plain.training_step(x, (start, [(visible, hidden)], uniforms), None, [])
         mirror.training_step(1 - x, (start, [(1 - visible, hidden)], uniforms), None, [])
     assert_allclose(mirror.weight, -plain.weight, atol=1e-5)
@@ -414,7 +413,7 @@ def test_tempered_chains_keep_the_distribution_where_plain_ones_are_stuck():
         module.visible_bias.fill_(-4.0)
         module.hidden_bias.fill_(-32.0)
         module.chains.zero_()
-        generator = torch.Generator().manual_seed(0)
+        generator = Generator(0)
         x = torch.zeros(200, 8)
         for _ in range(200):
             module.training_step(x, module.sample_noise(x, generator), None, [])
@@ -440,7 +439,7 @@ def test_states_of_rectified_units_are_the_dilogarithm():
 @pytest.mark.parametrize("units", [BinaryUnits, RectifiedUnits])
 def test_draws_have_their_mean(units):
     activation = torch.tensor([-2.0, 0.0, 3.0, 8.0]).expand(100_000, 4)
-    noise = units.draw_noise(activation.shape, generator=torch.Generator().manual_seed(0))
+    noise = units.draw_noise(Generator(0), activation.shape)
     mean = units.mean(activation)
     draws = units.sample(activation, mean, noise)
     # Rectified draws are Nair and Hinton's approximation, worst around 0.

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from skae import DenoisingAutoencoder
+from skae._training import Generator
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_each_row_draws_its_level_uniformly_up_to_noise_level():
 def test_the_loss_is_a_pure_function_of_the_levels_drawn(X, noise, schedule):
     denoiser = quick(DenoisingAutoencoder, noise=noise, noise_schedule=schedule).fit(X[:50])
     module, x = denoiser.module_, torch.from_numpy(X[:50])
-    draws = module.sample_noise(x, torch.Generator().manual_seed(0))
+    draws = module.sample_noise(x, Generator(0))
     with torch.no_grad():
         first = module.loss(x, draws)
         assert torch.equal(module.loss(x, draws), first)
@@ -175,8 +176,8 @@ def test_score_is_the_mean_over_levels_and_draws(table, noise, schedule, levels,
         noise_schedule=schedule,
         score_draws=3,
     ).fit(X)
-    draw = {"gaussian": torch.randn, "masking": torch.rand}[noise]
-    draws = draw((len(levels), 5), generator=torch.Generator().manual_seed(0)).numpy()
+    draw = {"gaussian": Generator.normal, "masking": Generator.uniform}[noise]
+    draws = draw(Generator(0), (len(levels), 5)).numpy()
     pairs = list(zip(levels, draws, strict=True))
     if noise == "gaussian":
         copies = [X + level * normal for level, normal in pairs]

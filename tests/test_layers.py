@@ -11,6 +11,7 @@ from sklearn.base import clone
 from torch import nn
 
 from skae import Autoencoder
+from skae._training import Generator
 from skae.layers import BatchNorm, Dense, Dropout
 
 
@@ -52,7 +53,7 @@ def test_dropout_is_a_function_of_its_noise():
 def test_dropout_masks_are_drawn_from_the_given_generator():
     encoder = Dense((50, 20), dropout=0.5).make_encoder(10, 3)
     x = torch.rand(6, 10)
-    masks = encoder.sample_noise(x, torch.Generator().manual_seed(0))
+    masks = encoder.sample_noise(x, Generator(0))
     assert [mask.shape for mask in masks] == [(6, 50), (6, 20)]
     assert torch.equal(encoder(x, masks), encoder(x, masks))
     assert not torch.equal(encoder(x, masks), encoder(x))

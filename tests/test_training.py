@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from scipy import sparse
+from scipy import sparse, stats
 
-from skae._training import as_rows, merge_equal_rows, resolve_device, seeded_initialisation
+from skae._training import (
+    Generator,
+    as_rows,
+    merge_equal_rows,
+    resolve_device,
+    seeded_initialisation,
+)
 from skae._training._data import Batches
 from skae._training._state import _SINGLE_THREAD_WORK, threads_for
 
@@ -124,3 +130,27 @@ def test_devices():
     for unavailable in ("cuda:99", "xpu", "nonsense"):
         with pytest.raises(ValueError, match=f"device='{unavailable}' is not available.*'auto'"):
             resolve_device(unavailable)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (100, 50), (300, 200)])  # within a block, and beyond
+def test_uniform_numbers_are_uniform_and_never_come_twice(shape):
+    generator = Generator(0)
+    drawn = torch.stack([generator.uniform(shape) for _ in range(200_000 // np.prod(shape) + 1)])
+    assert drawn.dtype == torch.float32
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
+    values = drawn.double().numpy().ravel()
+    assert stats.kstest(values, "uniform").pvalue > 1e-3
+    assert abs(stats.pearsonr(values[1:], values[:-1])[0]) < 5 / np.sqrt(len(values))
+    # Of n draws from 2**24 values, n**2 / 2**25 pairs are equal by chance.
+    by_chance = len(values) ** 2 / 2**25
+    assert len(values) - len(np.unique(values)) < by_chance + 5 * np.sqrt(by_chance)
+
+
+def test_random_numbers_are_told_by_the_seed():
+    one, same, other = (Generator(seed) for seed in (0, 0, 1))
+    for draw in (Generator.uniform, Generator.normal):
+        first = draw(one, (3, 4), torch.float64)
+        assert first.dtype == torch.float64
+        assert torch.equal(first, draw(same, (3, 4), torch.float64))
+        assert not torch.equal(first, draw(other, (3, 4), torch.float64))

@@ -2,12 +2,13 @@
 
 from ._data import Rows, as_rows, drop_weightless, hold_out, merge_equal_rows, to_dense
 from ._engine import TrainingResult, train
+from ._generator import Generator
 from ._reading import read
 from ._state import (
     MAX_SEED,
     given_back_on_failure,
     gradients_enabled,
-    in_threads,
+    map_in_threads,
     new_random_state,
     resolve_device,
     seeded_initialisation,
@@ -18,6 +19,7 @@ from ._trainable import Trainable, load_weights
 
 __all__ = [
     "MAX_SEED",
+    "Generator",
     "Rows",
     "Trainable",
     "TrainingResult",
@@ -26,8 +28,8 @@ __all__ = [
     "given_back_on_failure",
     "gradients_enabled",
     "hold_out",
-    "in_threads",
     "load_weights",
+    "map_in_threads",
     "merge_equal_rows",
     "new_random_state",
     "read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 
@@ -58,9 +59,13 @@ class Rows:
         """Return the rows at `index`, dense; the next call overwrites them."""
         raise NotImplementedError
 
+    def between(self, start: int, stop: int) -> Tensor:
+        """Return consecutive rows, dense; they are to be read alone."""
+        return self.take(torch.arange(start, stop, device=self.device))
+
     def all(self) -> Tensor:
-        """Return all rows, dense."""
-        raise NotImplementedError
+        """Return all rows, dense; they are to be read alone."""
+        return self.between(0, self.n_rows)
 
     def _batch(self, n_rows: int, like: Tensor, *shape: int) -> Tensor:
         """Return memory for a batch, the same each time: fresh memory costs a few percent."""
@@ -83,8 +88,8 @@ class DenseRows(Rows):
         batch = self._batch(len(index), table, *table.shape[1:])
         return torch.index_select(table, 0, index.to(table.device), out=batch).to(self.device)
 
-    def all(self) -> Tensor:
-        return self._table.to(self.device)
+    def between(self, start: int, stop: int) -> Tensor:
+        return self._table[start:stop].to(self.device)
 
 
 class SparseRows(Rows):
@@ -110,9 +115,6 @@ class SparseRows(Rows):
         batch = self._batch(len(index), self._data, self._n_columns).zero_()
         batch.view(-1)[row * self._n_columns + self._indices[entry]] = self._data[entry]
         return batch
-
-    def all(self) -> Tensor:
-        return self.take(torch.arange(self.n_rows, device=self.device))
 
 
 class Batches:
@@ -144,16 +146,16 @@ class Batches:
         return self.n_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        rows = self.rows
-        if self.n_batches == 1:
-            yield rows.all(), rows.weight
+        rows, weight = self.rows, self.rows.weight
+        if self.n_batches == 1 or self.generator is None:
+            start = 0
+            for stop in itertools.accumulate(self.sizes):
+                yield rows.between(start, stop), None if weight is None else weight[start:stop]
+                start = stop
             return
-        if self.generator is None:
-            order = torch.arange(rows.n_rows, device=rows.device)
-        else:
-            order = torch.randperm(rows.n_rows, generator=self.generator, device=rows.device)
+        order = torch.randperm(rows.n_rows, generator=self.generator, device=rows.device)
         for index in order.split(self.sizes):
-            yield rows.take(index), None if rows.weight is None else rows.weight[index]
+            yield rows.take(index), None if weight is None else weight[index]
 
 
 def merge_equal_rows(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ._data import Batches, Rows
+from ._generator import Generator
 from ._state import threads_for
 from ._trainable import Trainable
 
@@ -87,7 +88,7 @@ def train(
         With ending "diverged" the module holds the weights from the start of the last
         epoch with a finite loss.
     """
-    generator = torch.Generator(rows.device).manual_seed(seed)
+    generator = Generator(seed, rows.device)
     batches = Batches(rows, batch_size, generator if module.shuffled else None)
     callbacks: list[Callback] = [_FiniteWeights()]
     stopping = None
@@ -151,7 +152,7 @@ class _Net(NeuralNet):
         learning_rate: float,
         optimizer_states: list[dict[str, Any]] | None,
         validation: Batches | None,
-        generator: torch.Generator,
+        generator: Generator,
         progress: tqdm,
         **settings: Any,
     ):
@@ -189,7 +190,7 @@ class _Net(NeuralNet):
         if self.module_.training != training:
             self.module_.train(training)
         # The same noise each time, so that epochs differ by their weights alone.
-        generator = self.generator if training else torch.Generator(self.device).manual_seed(0)
+        generator = self.generator if training else Generator(0, self.device)
         losses = []
         for x, weight in iterator:
             noise = self.module_.sample_noise(x, generator)

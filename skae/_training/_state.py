@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -90,20 +90,19 @@ def threads_for(work: int) -> Iterator[None]:
             torch.set_num_threads(_lent_threads)
 
 
-def in_threads(
-    function: Callable[[Any], Any], tasks: Sequence[Any], n_threads: int
-) -> Iterator[Any]:
-    """Yield ``function(task)`` of each task in order, from `n_threads` threads.
+@contextmanager
+def map_in_threads(n_threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Lend a `map` whose calls run in `n_threads` threads, in each of which torch uses one.
 
-    To be called where torch uses one thread: each of these does so too. Then the results
-    do not depend on how many there are, and one that another process holds up does not
-    keep the others waiting at the end of each operation.
+    To be used where torch uses one thread as well: then the results do not depend on how
+    many there are, and one that another process holds up does not keep the others waiting
+    at the end of each operation. Threads last, since torch's memory for products does.
     """
-    if min(n_threads, len(tasks)) <= 1:
-        yield from map(function, tasks)
+    if n_threads <= 1:
+        yield map
         return
     with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(function, tasks)
+        yield pool.map
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._generator import Generator
+
 
 class Trainable(nn.Module):
     """A module that can take one batch.
@@ -27,7 +29,7 @@ class Trainable(nn.Module):
     #: Whether the rows are taken in an order drawn anew for each epoch, or in their own.
     shuffled: bool = True
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
         """Draw what `loss` consumes for the batch `x`; None if it consumes nothing."""
         return None
 

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from .._inheritance import inherit_parameters
+from .._training import Generator
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
 
@@ -50,7 +51,7 @@ class ContractiveModule(AutoencoderModule):
         """Whether the encoder is one linear layer under an activation of `DERIVATIVES`."""
         return self._linear() is not None and self.activation_name in DERIVATIVES
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
         probes = None
         if self.penalty == "estimate":
             shape = self.n_probes, len(x), self.n_components

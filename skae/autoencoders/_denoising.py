@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .._inheritance import inherit_parameters
-from .._training import MAX_SEED, as_rows, new_random_state
+from .._training import MAX_SEED, Generator, as_rows, new_random_state
 from .._validation import shape_of, validate_rows
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
@@ -22,19 +22,19 @@ from ._module import AutoencoderModule
 class Noise(NamedTuple):
     """A kind of corruption: what it draws for a batch, and what it makes of it."""
 
-    draw: Callable[[Tensor, torch.Generator], Any]
+    draw: Callable[[Tensor, Generator], Any]
     corrupt: Callable[[Tensor, Any, Tensor], Tensor]
 
 
-def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+def _uniform(x: Tensor, generator: Generator) -> Tensor:
+    return generator.uniform(tuple(x.shape), x.dtype)
 
 
-def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+def _normal(x: Tensor, generator: Generator) -> Tensor:
+    return generator.normal(tuple(x.shape), x.dtype)
 
 
-def _uniform_and_other_row(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _uniform_and_other_row(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     n_others = max(len(x) - 1, 1)
     step = torch.randint(1, n_others + 1, x.shape, generator=generator, device=x.device)
     own = torch.arange(len(x), device=x.device).view(-1, *[1] * (x.ndim - 1))
@@ -108,14 +108,14 @@ class DenoisingModule(AutoencoderModule):
             score_levels = level.repeat(n_draws)
         like = torch.empty(len(score_levels), n_features, dtype=torch.float32)
         # The seed is always the same, so that the scores of several fits compare.
-        score_draws = self.noise.draw(like, torch.Generator().manual_seed(0)) if n_draws else None
+        score_draws = self.noise.draw(like, Generator(0)).clone() if n_draws else None
         self.register_buffer("score_levels", score_levels, persistent=False)
         self.register_buffer("score_draws", score_draws, persistent=False)
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
         return self.sample_corruption(x, generator), super().sample_noise(x, generator)
 
-    def sample_corruption(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_corruption(self, x: Tensor, generator: Generator) -> Any:
         """Draw what `corrupt` consumes: for each entry, and for the level of each row."""
         draws = self.noise.draw(x, generator)
         shape = (len(x), *[1] * (x.ndim - 1))
@@ -316,6 +316,6 @@ class DenoisingAutoencoder(Autoencoder):
         check_is_fitted(self)
         x = as_rows(validate_rows(self, X, reset=False, training=True), None, self.device_).all()
         seed = new_random_state(random_state).randint(MAX_SEED)
-        generator = torch.Generator(self.device_).manual_seed(seed)
+        generator = Generator(seed, self.device_)
         corrupted = self.module_.corrupt(x, self.module_.sample_corruption(x, generator))
         return corrupted.cpu().numpy().reshape(shape_of(X))

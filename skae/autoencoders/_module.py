@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Trainable
+from .._training import Generator, Trainable
 from ..layers import ACTIVATIONS, run, sample_noise
 from ..losses import ERRORS, absolute_weights, mean_per_sample, squared_weights
 
@@ -45,12 +45,12 @@ class AutoencoderModule(Trainable):
         self.n_components = self.n_kept = n_components
         self.ordered = ordered
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
         if not self._draws:
             return None
         n_kept = None
         if self.ordered:
-            uniform = torch.rand(len(x), 1, generator=generator, device=x.device, dtype=x.dtype)
+            uniform = generator.uniform((len(x), 1), x.dtype)
             n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
         return *(sample_noise(part, x, generator) for part in parts), n_kept

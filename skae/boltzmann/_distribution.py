@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import MAX_SEED, new_random_state, read
+from .._training import MAX_SEED, Generator, new_random_state, read
 from .._validation import validate_rows
 from ..base import BaseTorchEstimator
 from ._likelihood import MAX_ENUMERATED, LogPartition, annealed, enumerable, exact
@@ -91,7 +91,7 @@ class Distribution(BaseTorchEstimator):
         return self._sample(n_samples, n_gibbs_steps, generator).numpy(force=True)
 
     @torch.no_grad()
-    def _sample(self, n_rows: int, n_steps: int, generator: torch.Generator) -> torch.Tensor:
+    def _sample(self, n_rows: int, n_steps: int, generator: Generator) -> torch.Tensor:
         module = self.module_
         start = torch.arange(n_rows, device=self.device_) % module.n_chains
         h = module.chains[start]
@@ -99,8 +99,8 @@ class Distribution(BaseTorchEstimator):
             v, h = module.gibbs_step(h, generator)
         return v
 
-    def _generator(self, random_state: np.random.RandomState) -> torch.Generator:
-        return torch.Generator(self.device_).manual_seed(random_state.randint(MAX_SEED))
+    def _generator(self, random_state: np.random.RandomState) -> Generator:
+        return Generator(random_state.randint(MAX_SEED), self.device_)
 
     # -- likelihood ----------------------------------------------------------------------
 

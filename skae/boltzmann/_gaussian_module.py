@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._training import Generator
 from ._module import RBMModule
 
 # Of the largest variance of a feature, what a constant one has; it starts with variance 1.
@@ -39,7 +40,7 @@ class GaussianRBMModule(RBMModule):
 
     lowest_log_variance: Tensor
 
-    draw_visible_noise = staticmethod(torch.randn)
+    draw_visible_noise = staticmethod(Generator.normal)
 
     def __init__(self, n_features: int, *arguments: Any, variance: float | str, **parameters: Any):
         super().__init__(n_features, *arguments, **parameters)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._training import Generator
 from ._module import RBMModule
 
 #: Units of the smaller layer up to which all its states are counted.
@@ -64,7 +65,7 @@ def annealed(
     *,
     n_runs: int,
     n_betas: int,
-    generator: torch.Generator,
+    generator: Generator,
     start: Tensor | None = None,
 ) -> LogPartition:
     """Estimate log Z by annealed importance sampling (Salakhutdinov and Murray 2008).
@@ -79,7 +80,7 @@ def annealed(
         With binary hidden units.
     n_runs, n_betas : int
         Number of independent chains, and of distributions on the path.
-    generator : torch.Generator
+    generator : Generator
         Source of all draws.
     start : Tensor of shape (n_runs, n_features), optional
         Samples of the machine itself. If given, the path is walked back from them (Burda,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .._training import Trainable
+from .._training import Generator, Trainable
 from ._units import UNITS, BinaryUnits, RectifiedUnits
 
 # Rate of the running means over the steps of the hidden units, for their offset and sparsity.
@@ -132,7 +133,7 @@ class RBMModule(Trainable):
 
     # -- visible units -------------------------------------------------------------------
 
-    draw_visible_noise = staticmethod(torch.rand)
+    draw_visible_noise = staticmethod(Generator.uniform)
 
     def _start(self, variance: Tensor, n_rows: float) -> None:
         """Set the biases by the first rows."""
@@ -148,7 +149,8 @@ class RBMModule(Trainable):
 
     def sample_visible(self, activation: Tensor, noise: Tensor) -> Tensor:
         """Draw the visible units."""
-        return torch.lt(noise, torch.sigmoid(activation), out=torch.empty_like(noise))
+        mean = torch.sigmoid(activation)
+        return torch.lt(noise, mean, out=mean)
 
     def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
         """Return the energy of each row without hidden units."""
@@ -243,24 +245,20 @@ class RBMModule(Trainable):
 
     # -- Gibbs sampling ------------------------------------------------------------------
 
-    def draw_noise(self, n_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw_noise(self, n_rows: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw what one Gibbs step of `n_rows` chains consumes: for v, and for h."""
         n_components, n_features = self.weight.shape
-        like: dict[str, Any] = {
-            "generator": generator,
-            "device": self.weight.device,
-            "dtype": self.weight.dtype,
-        }
+        dtype = self.weight.dtype
         return (
-            self.draw_visible_noise((n_rows, n_features), **like),
-            self.hidden.draw_noise((n_rows, n_components), **like),
+            self.draw_visible_noise(generator, (n_rows, n_features), dtype),
+            self.hidden.draw_noise(generator, (n_rows, n_components), dtype),
         )
 
     def sample_hidden(self, activation: Tensor, noise: Tensor) -> Tensor:
         """Draw the hidden units."""
         return self.hidden.sample(activation, self.hidden.mean(activation), noise)
 
-    def gibbs_step(self, h: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def gibbs_step(self, h: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw v given h, then h given v; return both."""
         visible_noise, hidden_noise = self.draw_noise(len(h), generator)
         v = self.sample_visible(self.visible_activation(h), visible_noise)
@@ -272,15 +270,11 @@ class RBMModule(Trainable):
         """No optimizer: the step below changes the parameters in one pass over them."""
         return []
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> Any:
+    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
         n_chains = len(x) if self.algorithm == "cd" else len(self.chains)
         steps = [self.draw_noise(n_chains, generator) for _ in range(self.n_gibbs_steps)]
         start = self.draw_noise(n_chains, generator)[1] if self.algorithm == "cd" else None
-        uniforms = (
-            torch.rand(n_chains, generator=generator, device=x.device, dtype=x.dtype)
-            if self.algorithm == "pt"
-            else None
-        )
+        uniforms = generator.uniform((n_chains,)) if self.algorithm == "pt" else None
         return start, steps, uniforms
 
     def advance(self, x: Tensor, noise: Any) -> Tensor:
@@ -327,57 +321,62 @@ class RBMModule(Trainable):
         batch and those of the chains go through the products together. The result is the
         squared length of the gradient of the visible biases.
         """
-        n_rows, last_noise = len(x), noise[1][-1][1]
-        v = torch.cat([x, self.advance(x, noise)])
+        n_rows, last_noise = x.shape[0], noise[1][-1][1]
+        v = torch.cat((x, self.advance(x, noise)))
         activation = self.hidden_activation(v)
         mean = self.hidden.mean(activation)
         if self.algorithm == "pcd":
-            self.chains.copy_(self.hidden.sample(activation[n_rows:], mean[n_rows:], last_noise))
+            self.hidden.sample(activation[n_rows:], mean[n_rows:], last_noise, out=self.chains)
         elif self.algorithm == "pt":
             tempered = self.beta * activation[n_rows:]
             self.chains.copy_(self.sample_hidden(tempered, last_noise))
         n_model = n_rows if self.algorithm == "cd" else self.n_chains
-        used = slice(n_rows + n_model)  # of all temperatures, the first is that of the model
-        share = x.new_full((n_rows + n_model,), -1 / n_model)
-        share[:n_rows] = 1 / n_rows if weight is None else weight / weight.sum()
-        return self._ascend(v[used], mean[used], share, n_rows)
+        share = _signed_shares(n_rows, n_model, x.device)
+        if weight is not None:
+            share = torch.cat([weight / weight.sum(), share[n_rows:]])
+        if self.algorithm == "pt":  # of all temperatures, the first is that of the model
+            v, mean = v[: n_rows + n_model], mean[: n_rows + n_model]
+        return self._ascend(v, mean, share, n_rows)
 
     def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
         """Change the parameters by what the rows say, each with its signed share.
 
         A centred machine has ``v - m`` and ``h - l`` for v and h. In terms of the plain one
         its gradients are ``dW`` of the centred units, ``db - l.dW`` and ``dc - dW.m``
-        (Melchior, Fischer and Wiskott 2016); without centring, m and l are 0.
+        (Melchior, Fischer and Wiskott 2016); without centring, m and l are 0. This writes
+        over `v` and `mean`, since new memory costs more than what is done in it.
         """
         part = min(1.0, n_rows / self.full_batch)
-        rate = self.learning_rate * part
-        data_mean = share[:n_rows] @ mean[:n_rows]
-        h = (mean - self.hidden_offset) * share[:, None]
+        rate, running_rate = self.learning_rate * part, _RUNNING_RATE * part
+        weight, offset = self.weight, self.hidden_offset
         if self.sparsity_cost:
-            self.running_mean.lerp_(data_mean, _RUNNING_RATE * part)
-            h[:n_rows] += (
-                share[:n_rows, None]
-                * self.sparsity_cost
-                * (self.sparsity_target - self.running_mean)
-            )
+            self.running_mean.lerp_(share[:n_rows] @ mean[:n_rows], running_rate)
+        h = mean
         if self.centered:
-            v = v - self.visible_mean
-            visible = (share - h @ self.hidden_offset) @ v
-            hidden = torch.rsub(v @ self.scaled(self.visible_mean), 1) @ h
-            self.hidden_offset.lerp_(data_mean, _RUNNING_RATE * part)
+            v -= self.visible_mean
+            h -= offset
+        h *= share[:, None]
+        data = h[:n_rows].sum(0)
+        if self.sparsity_cost:
+            push = self.sparsity_cost * (self.sparsity_target - self.running_mean)
+            h[:n_rows] += torch.outer(share[:n_rows], push)
+        if self.centered:
+            visible = torch.mv(v.T, torch.addmv(share, h, offset, alpha=-1))
+            hidden = torch.mv(h.T, 1 - torch.mv(v, self.scaled(self.visible_mean)))
+            offset.add_(data, alpha=running_rate)
         else:
-            visible, hidden = share @ v, h.sum(0)
+            visible, hidden = torch.mv(v.T, share), h.sum(0)
         kept = 1 - rate * self.weight_decay
         if self.momentum:
             velocity = self.weight_velocity.addmm_(h.T, v, beta=self.momentum)
-            self.weight.mul_(kept).add_(velocity, alpha=rate)
+            weight.mul_(kept).add_(velocity, alpha=rate)
             visible = self.visible_bias_velocity.mul_(self.momentum).add_(visible)
             hidden = self.hidden_bias_velocity.mul_(self.momentum).add_(hidden)
         else:
-            self.weight.addmm_(h.T, v, beta=kept, alpha=rate)
+            weight.addmm_(h.T, v, beta=kept, alpha=rate)
         self.visible_bias.add_(visible, alpha=rate)
         self.hidden_bias.add_(hidden, alpha=rate)
-        return visible @ visible
+        return torch.dot(visible, visible)
 
     def end_epoch(self) -> None:
         self.learning_rate -= self.decrement
@@ -388,3 +387,11 @@ class RBMModule(Trainable):
 def _constant(start: Tensor) -> nn.Parameter:
     """Return a parameter of which autograd knows nothing."""
     return nn.Parameter(start, requires_grad=False)
+
+
+@lru_cache
+def _signed_shares(n_rows: int, n_model: int, device: torch.device) -> Tensor:
+    """Return what each row counts in a mean over the data less one over the model."""
+    share = torch.full((n_rows + n_model,), -1 / n_model, device=device)
+    share[:n_rows] = 1 / n_rows
+    return share

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .._training import Generator
+
 # -Li2(1 - e^u) as a power series in u: Bernoulli numbers over factorials.
 _SERIES = (1.0, 1 / 4, 1 / 36, 0.0, -1 / 3600, 0.0, 1 / 211680, 0.0, -1 / 10886400)
 
@@ -14,7 +16,7 @@ class BinaryUnits:
     """Units that are 0 or 1."""
 
     highest = 1.0
-    draw_noise = staticmethod(torch.rand)
+    draw_noise = staticmethod(Generator.uniform)
 
     @staticmethod
     def mean(activation: Tensor) -> Tensor:
@@ -22,9 +24,11 @@ class BinaryUnits:
         return torch.sigmoid(activation)
 
     @staticmethod
-    def sample(activation: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+    def sample(
+        activation: Tensor, mean: Tensor, noise: Tensor, out: Tensor | None = None
+    ) -> Tensor:
         """Return 1 where the uniform `noise` lies below the mean, else 0."""
-        return torch.lt(noise, mean, out=torch.empty_like(noise))
+        return torch.lt(noise, mean, out=torch.empty_like(noise) if out is None else out)
 
     @staticmethod
     def log_states(activation: Tensor) -> Tensor:
@@ -45,7 +49,7 @@ class RectifiedUnits:
     """
 
     highest = torch.inf
-    draw_noise = staticmethod(torch.randn)
+    draw_noise = staticmethod(Generator.normal)
 
     @staticmethod
     def mean(activation: Tensor) -> Tensor:
@@ -53,9 +57,11 @@ class RectifiedUnits:
         return F.softplus(activation)
 
     @staticmethod
-    def sample(activation: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+    def sample(
+        activation: Tensor, mean: Tensor, noise: Tensor, out: Tensor | None = None
+    ) -> Tensor:
         """Return the rectified activation with normal noise of the variance of the sum."""
-        return torch.relu(activation + torch.sigmoid(activation).sqrt() * noise)
+        return torch.clamp(activation + torch.sigmoid(activation).sqrt() * noise, min=0, out=out)
 
     @staticmethod
     def log_states(activation: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._training import Generator
+
 #: Activations by name.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
@@ -24,7 +26,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def sample_noise(layers: nn.Module, x: Tensor, generator: torch.Generator) -> Any:
+def sample_noise(layers: nn.Module, x: Tensor, generator: Generator) -> Any:
     """Draw what one training pass of `layers` over the batch `x` consumes, or None."""
     sampler: Any = getattr(layers, "sample_noise", None)
     return None if sampler is None or not layers.training else sampler(x, generator)
@@ -38,10 +40,10 @@ def run(layers: nn.Module, x: Tensor, noise: Any = None) -> Tensor:
 class DropoutStack(nn.Sequential):
     """Layers in a row, some of them dropout, whose masks are drawn beforehand."""
 
-    def sample_noise(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
+    def sample_noise(self, x: Tensor, generator: Generator) -> list[Tensor]:
         """Draw one tensor of uniform numbers per dropout layer."""
         return [
-            torch.rand(len(x), *layer.shape, generator=generator, device=x.device, dtype=x.dtype)
+            generator.uniform((len(x), *layer.shape), x.dtype)
             for layer in self
             if isinstance(layer, Dropout)
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Trainable, in_threads
+from .._training import Trainable
 from ._grid import MATRIX_NUMBERS, NEIGHBORHOODS, Grid, spread
 
 # Numbers in the buffer of a winner search: what stays in a processor's cache, and what keeps an
 # accelerator busy.
-_BUFFER_NUMBERS_CPU = 2**18
+_BUFFER_NUMBERS_CPU = 2**17
 _BUFFER_NUMBERS_ACCELERATOR = 2**24
 
-# Parts that threads can take of a batch. A number that does not depend on theirs keeps results
-# from doing so.
+# Parts of a batch for threads to take.
 _N_PARTS = 16
 
 # The learning rate of the online rule ends at this part of its start.
@@ -72,7 +71,7 @@ class MapModule(Trainable):
         self.neighborhood, self.decay, self.metric = neighborhood, decay, metric
         self.learning_rate = 0.0
         self.online = self.shuffled = False
-        self.n_threads = 1  # that share a batch
+        self.map: Callable[..., Iterable[Any]] = map  # in training, that of a pool of threads
         self._forget_sums()
 
     def start(self, grid: Grid, radius: tuple[float, float], codebook: Tensor) -> None:
@@ -144,48 +143,29 @@ class MapModule(Trainable):
 
     def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Add each row to the sum of its winner; return the distances."""
-        parts = _N_PARTS if x.device.type == "cpu" and len(x) * len(self.codebook) > 2**20 else 1
-        n_rows = -(-len(x) // parts)
-        tasks = [slice(start, start + n_rows) for start in range(0, len(x), n_rows)]
-        found = []
-        for distances, sums, counts, errors in in_threads(
-            lambda rows: self._sums_of(x[rows], None if weight is None else weight[rows]),
-            tasks,
-            self.n_threads,
-        ):
-            found.append(distances)
-            if self._sums is None:
-                self._sums, self._counts, self._errors = sums, counts, errors
-                self._weights = x.new_zeros(())
-            else:
-                self._sums += sums
-                self._errors += errors
-                self._counts = self._counts + counts  # with gaps, they differ by feature
+        n_units, gaps = len(self.codebook), has_gaps(x)
+        winners, distances = self._search(x, gaps)
+        if self._sums is None:
+            self._sums = torch.zeros_like(self.codebook)
+            self._counts, self._errors = x.new_zeros(n_units, 1), x.new_zeros(n_units)
+            self._weights = x.new_zeros(())
+        energy = self._energy(distances)
+        if gaps:  # the weights differ by feature
+            known = (~x.isnan()).to(x.dtype)
+            x = x.nan_to_num()
+        if weight is not None:
+            energy = weight * energy
+            x = weight[:, None] * x
+        if gaps:
+            known = known if weight is None else weight[:, None] * known
+            counts = torch.zeros_like(self.codebook).index_add_(0, winners, known)
+        else:
+            counts = torch.bincount(winners, weight, minlength=n_units)[:, None]
+        self._counts = self._counts + counts
+        self._sums.index_add_(0, winners, x)
+        self._errors.index_add_(0, winners, energy)
         self._weights += len(x) if weight is None else weight.sum()
-        return torch.cat(found)
-
-    def _sums_of(self, x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return distances, and by unit the sums of its rows, of their weights and errors."""
-        n_units, n_features = self.codebook.shape
-        gaps = has_gaps(x)
-        distances, sums = x.new_empty(len(x)), x.new_zeros(n_units, n_features)
-        counts = x.new_zeros(n_units, n_features if gaps else 1)
-        errors = x.new_zeros(n_units)
-        for rows, winners in self._search(x):
-            chunk = x[rows]
-            distances[rows] = self._distance(chunk, self.codebook.index_select(0, winners))
-            energy = self._energy(distances[rows])
-            errors.index_add_(0, winners, energy if weight is None else weight[rows] * energy)
-            if gaps or weight is not None:
-                known = (~chunk.isnan()).to(x.dtype) if gaps else x.new_ones(len(chunk), 1)
-                chunk = chunk.nan_to_num() if gaps else chunk
-                if weight is not None:
-                    chunk, known = chunk * weight[rows, None], known * weight[rows, None]
-                counts.index_add_(0, winners, known)
-            else:
-                counts += torch.bincount(winners, minlength=n_units)[:, None]
-            sums.index_add_(0, winners, chunk)
-        return distances, sums, counts, errors
+        return distances
 
     def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Move the prototypes towards one row after the other; return the distances."""
@@ -239,7 +219,7 @@ class MapModule(Trainable):
     def winners(self, x: Tensor) -> Tensor:
         """Return the unit nearest to each row, of shape (n,)."""
         x = self.prepare(x)
-        return torch.cat([winners.clone() for _, winners in self._search(x)])
+        return self._search(x, has_gaps(x))[0]
 
     def two_winners(self, x: Tensor) -> Tensor:
         """Return the two units nearest to each row, of shape (n, 2)."""
@@ -265,17 +245,17 @@ class MapModule(Trainable):
         found = torch.cdist(x, codebook, compute_mode="donot_use_mm_for_euclid_dist")
         return found.square_().div_(2) if self.metric == "cosine" else found
 
-    def _distance(self, x: Tensor, prototypes: Tensor) -> Tensor:
+    def _distance(self, x: Tensor, prototypes: Tensor, gaps: bool) -> Tensor:
         """Return the distance of each prepared row from one prototype, of shape (n,).
 
         It writes over the prototypes.
         """
-        if self.metric == "cosine" and has_gaps(x):
+        if self.metric == "cosine" and gaps:
             norms = torch.where(x.isnan(), 0, prototypes).norm(dim=1)
             return 1 - (x.nan_to_num() * prototypes).sum(1) / norms.clamp_min(1e-30)
         difference = prototypes.sub_(x)
         known = x.new_ones(1)
-        if has_gaps(x):
+        if gaps:
             known = (~x.isnan()).to(x.dtype).mean(1)
             difference = difference.nan_to_num_()
         if self.metric == "manhattan":
@@ -283,47 +263,55 @@ class MapModule(Trainable):
         found = difference.square_().sum(1) / known
         return found / 2 if self.metric == "cosine" else found.sqrt_()
 
-    def _search(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Find the winners of prepared rows, some rows at a time in the same memory."""
+    def _search(self, x: Tensor, gaps: bool) -> tuple[Tensor, Tensor]:
+        """Return the nearest unit of prepared rows and its distance, each of shape (n,).
+
+        The rows are shared out to threads, which take some at a time in the same memory.
+        """
         on_cpu = x.device.type == "cpu"
-        numbers = _BUFFER_NUMBERS_CPU if on_cpu else _BUFFER_NUMBERS_ACCELERATOR
         n_units = len(self.codebook)
-        n_rows = min(len(x), max(1, numbers // n_units))
-        buffer = x.new_empty(n_rows, n_units)
-        best = torch.empty(n_rows, dtype=torch.int64, device=x.device)
+        numbers = _BUFFER_NUMBERS_CPU if on_cpu else _BUFFER_NUMBERS_ACCELERATOR
+        n_rows = max(1, numbers // n_units)  # at a time
+        winners = torch.empty(len(x), dtype=torch.int64, device=x.device)
+        distances = x.new_empty(len(x))
         # The nearest prototype w has the largest x w - w²/2. Less their mean c, v = w - c, it
         # has the largest x v - (c + v/2) v, which does not cancel where all rows lie far off.
         centre = self.codebook.mean(0)
         v = self.codebook - centre
         minus_half = -(centre + v / 2) * v
         products, bias = v.T.contiguous(), minus_half.sum(1)
-        gaps = has_gaps(x)
-        for start in range(0, len(x), n_rows):
-            rows = slice(start, min(start + n_rows, len(x)))
-            chunk = x[rows]
-            scores, winners = buffer[: len(chunk)], best[: len(chunk)]
-            if self.metric == "manhattan" or (gaps and self.metric == "cosine"):
-                torch.neg(self.distances(chunk), out=scores)
-            elif gaps:
-                torch.mm(chunk.nan_to_num(), products, out=scores)
-                scores.addmm_((~chunk.isnan()).to(x.dtype), minus_half.T)
-            else:
-                torch.addmm(bias, chunk, products, out=scores)
-            if on_cpu:  # numpy's argmax is vectorised, torch's takes as long as the product
-                np.argmax(scores.numpy(), axis=1, out=winners.numpy())
-            else:
-                torch.argmax(scores, dim=1, out=winners)
-            yield rows, winners
+
+        def search(part: slice) -> None:
+            buffer = x.new_empty(min(n_rows, part.stop - part.start), n_units)
+            for start in range(part.start, part.stop, n_rows):
+                rows = slice(start, min(start + n_rows, part.stop))
+                chunk = x[rows]
+                scores, best = buffer[: len(chunk)], winners[rows]
+                if self.metric == "manhattan" or (gaps and self.metric == "cosine"):
+                    torch.neg(self.distances(chunk), out=scores)
+                elif gaps:
+                    torch.mm(chunk.nan_to_num(), products, out=scores)
+                    scores.addmm_((~chunk.isnan()).to(x.dtype), minus_half.T)
+                else:
+                    torch.addmm(bias, chunk, products, out=scores)
+                if on_cpu:  # numpy's argmax is vectorised, torch's takes as long as the product
+                    np.argmax(scores.numpy(), axis=1, out=best.numpy())
+                else:
+                    torch.argmax(scores, dim=1, out=best)
+            prototypes = self.codebook.index_select(0, winners[part])
+            distances[part] = self._distance(x[part], prototypes, gaps)
+
+        n_parts = _N_PARTS if on_cpu and len(x) * n_units > 2**20 else 1
+        in_part = max(1, -(-len(x) // n_parts))
+        parts = [slice(i, min(i + in_part, len(x))) for i in range(0, len(x), in_part)]
+        list(self.map(search, parts))
+        return winners, distances
 
     # -- reading -------------------------------------------------------------------------------
 
     def log_score(self, x: Tensor) -> Tensor:
         x = self.prepare(x)
-        found = [
-            self._distance(x[rows], self.codebook.index_select(0, winners))
-            for rows, winners in self._search(x)
-        ]
-        return -torch.cat(found)
+        return -self._search(x, has_gaps(x))[1]
 
     def encode(self, x: Tensor, output: str = "distances") -> Tensor:
         """Return the code of each row; `output` as in `SelfOrganizingMap`."""

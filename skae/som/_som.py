@@ -20,7 +20,16 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from .._training import Rows, Trainable, TrainingResult, read, threads_for, to_dense, train
+from .._training import (
+    Rows,
+    Trainable,
+    TrainingResult,
+    map_in_threads,
+    read,
+    threads_for,
+    to_dense,
+    train,
+)
 from .._validation import validate_codes, validate_rows
 from ..base import BaseTorchEstimator
 from ._grid import NEIGHBORHOODS, Grid
@@ -441,16 +450,13 @@ default="pca"
             n_steps = _ROWS_PER_UNIT * module.grid.n_units
             n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
             module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
-        module.n_threads = torch.get_num_threads()
-        before, result = module.n_done, None
+        before, result, n_threads = module.n_done, None, torch.get_num_threads()
+        settings = {"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings
         try:
-            with torch.no_grad(), threads_for(0):
-                result = train(
-                    module,
-                    rows,
-                    **{"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings,
-                )
+            with torch.no_grad(), threads_for(0), map_in_threads(n_threads) as module.map:
+                result = train(module, rows, **settings)
         finally:
+            module.map = map
             if result is None or result.ending == "diverged":
                 module.n_done = before  # the prototypes are as they were, too
         return result
