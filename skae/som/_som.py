@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
-    clone,
 )
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._training import (
     Rows,
@@ -35,6 +33,7 @@ from ..base import BaseTorchEstimator
 from ._grid import NEIGHBORHOODS, Grid
 from ._module import MapModule
 from ._start import automatic_shape, fill_with_means, first_prototypes, principal_plane
+from ._units import Units
 
 # Numbers in a batch: enough to keep the processor busy, few enough to be dense at once.
 _BATCH_NUMBERS = 2**22
@@ -45,10 +44,10 @@ _UNITS_PER_ROW = 10
 # `partial_fit` has seen enough after this many rows for each unit (Kohonen 2001).
 _ROWS_PER_UNIT = 500
 
-_NO_UNITS = "This %(name)s has no such thing yet; call {} first, after each fit."
 
-
-class SelfOrganizingMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
+class SelfOrganizingMap(
+    Units, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator
+):
     """Self-organising map: prototypes of the rows, laid out so that similar ones are close.
 
     Each unit of a two-dimensional map has a prototype, a point among the rows. A row is won
@@ -478,21 +477,6 @@ default="pca"
     # -- reading ---------------------------------------------------------------------
 
     @property
-    def codebook_(self) -> np.ndarray:
-        """The prototypes, of shape (n_units, n_features)."""
-        return self.module_.codebook.numpy(force=True)
-
-    @property
-    def grid_positions_(self) -> np.ndarray:
-        """Where each unit lies on the map, (x, y), of shape (n_units, 2)."""
-        return self.module_.grid.positions(torch.empty(0, dtype=torch.float64)).numpy()
-
-    @property
-    def shape_(self) -> tuple[int, int]:
-        """Rows and columns of the map."""
-        return self.module_.grid.shape
-
-    @property
     def _n_features_out(self) -> int:
         return 2 if self.output == "coordinates" else self.module_.grid.n_units
 
@@ -581,140 +565,6 @@ default="pca"
             Higher is more normal. The score of a row does not depend on the other rows.
         """
         return super().score_samples(X)
-
-    # -- the map -----------------------------------------------------------------------
-
-    def u_matrix(self) -> np.ndarray:
-        """Return the mean distance of each prototype from those of the adjacent units.
-
-        Ridges of large values part the map into clusters.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_columns)
-        """
-        check_is_fitted(self)
-        positions = torch.from_numpy(self.grid_positions_)
-        adjacent = self.module_.grid.adjacent(positions).numpy()
-        distances = read(
-            self.module_, lambda module, x: module.distances(x), self.codebook_.astype(np.float64)
-        )
-        n_adjacent = np.maximum(adjacent.sum(axis=1), 1)
-        return ((distances * adjacent).sum(axis=1) / n_adjacent).reshape(self.shape_)
-
-    def hit_map(self, X: Any) -> np.ndarray:
-        """Return how many rows each unit wins.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_columns)
-        """
-        winners = self.predict(X)
-        return np.bincount(winners, minlength=self.module_.grid.n_units).reshape(self.shape_)
-
-    def component_planes(self) -> np.ndarray:
-        """Return the prototypes as one picture of the map for each feature.
-
-        Returns
-        -------
-        ndarray of shape (n_features, n_rows, n_columns)
-        """
-        check_is_fitted(self)
-        return self.codebook_.T.reshape(-1, *self.shape_)
-
-    # -- clusters and classes of units -----------------------------------------------------
-
-    def cluster_units(self, clusterer: BaseEstimator) -> Self:
-        """Cluster the prototypes, and by that the rows: see `predict_cluster`.
-
-        Those of the units that win no row of the last call of `fit` or `partial_fit` lie
-        between clusters, and would join them. Such a unit is in the cluster of the nearest
-        prototype that wins some.
-
-        Parameters
-        ----------
-        clusterer : estimator
-            Any clusterer of scikit-learn's kind. A copy of it is fitted.
-
-        Returns
-        -------
-        self : object
-            The map, with `unit_clusters_`.
-        """
-        check_is_fitted(self)
-        winning = np.unique(self.labels_)
-        clusters = np.asarray(clone(clusterer).fit_predict(self.codebook_[winning]))
-        self.unit_clusters_ = clusters[np.searchsorted(winning, self._nearest_unit(winning))]
-        return self
-
-    def predict_cluster(self, X: Any) -> np.ndarray:
-        """Return the cluster of the winner of each row, as `cluster_units` found it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self, "unit_clusters_", msg=_NO_UNITS.format("cluster_units(clusterer)"))
-        return self.unit_clusters_[self.predict(X)]
-
-    def label_units(self, X: Any, y: Any) -> Self:
-        """Give each unit the label that most of the rows it wins have: see `predict_label`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Their labels. Of labels that are equally frequent, the first in order counts.
-
-        Returns
-        -------
-        self : object
-            The map, with `unit_labels_`. A unit that wins no row has the label of the one
-            with the nearest prototype that does.
-        """
-        winners = self.predict(X)
-        y = column_or_1d(y)
-        if len(y) != len(winners):
-            raise ValueError(f"y has {len(y)} labels, but X has {len(winners)} rows.")
-        classes, label = np.unique(y, return_inverse=True)
-        votes = np.zeros((self.module_.grid.n_units, len(classes)), dtype=int)
-        np.add.at(votes, (winners, label), 1)
-        nearest = self._nearest_unit(np.flatnonzero(votes.any(axis=1)))
-        self.unit_labels_ = classes[votes.argmax(axis=1)[nearest]]
-        return self
-
-    def _nearest_unit(self, among: np.ndarray) -> np.ndarray:
-        """Return, for each unit, which of some units has the nearest prototype."""
-        distances = read(self.module_, lambda module, x: module.distances(x), self.codebook_)
-        nearest = among[distances[:, among].argmin(axis=1)]
-        nearest[among] = among  # also where two prototypes are the same
-        return nearest
-
-    def predict_label(self, X: Any) -> np.ndarray:
-        """Return the label of the winner of each row, as `label_units` gave it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self, "unit_labels_", msg=_NO_UNITS.format("label_units(X, y)"))
-        return self.unit_labels_[self.predict(X)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
