@@ -11,12 +11,14 @@ from torch import Tensor
 # Uniform numbers that are drawn at a time: small batches share what a call costs.
 _BLOCK_NUMBERS = 2**16
 
+_HALF = torch.tensor(0.5, dtype=torch.float32)
+
 
 class Generator(torch.Generator):
     """Torch's generator, with quicker uniform numbers on a CPU.
 
-    Those come from numpy's PCG64DXSM, in half the time of torch's Mersenne twister
-    (`benchmarks/bench_rbm.py` spends a fifth of its steps on them).
+    Those come from numpy's PCG64DXSM, in half the time of torch's Mersenne twister, which was
+    a fifth of the time of `benchmarks/bench_rbm.py`.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class Generator(torch.Generator):
         self.manual_seed(seed)
         self._on_cpu = self.device.type == "cpu"
         self._bits = np.random.PCG64DXSM(seed)
-        self._block, self._used = torch.empty(0), 0
+        self._block, self._used = torch.empty(0, dtype=torch.float32), 0
 
     def uniform(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
         """Return numbers that are uniform in [0, 1), in steps of 2**-24 on a CPU."""
@@ -50,7 +52,7 @@ class Generator(torch.Generator):
     def _draw(self, n: int) -> Tensor:
         bits = self._bits.random_raw((n + 1) // 2).view(np.int32)[:n]
         bits >>= 8  # what a float32 can hold
-        return torch.add(torch.tensor(0.5), torch.from_numpy(bits), alpha=2.0**-24)
+        return torch.add(_HALF, torch.from_numpy(bits), alpha=2.0**-24)
 
     def normal(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
         """Return standard normal numbers."""

@@ -392,6 +392,6 @@ def _constant(start: Tensor) -> nn.Parameter:
 @lru_cache
 def _signed_shares(n_rows: int, n_model: int, device: torch.device) -> Tensor:
     """Return what each row counts in a mean over the data less one over the model."""
-    share = torch.full((n_rows + n_model,), -1 / n_model, device=device)
+    share = torch.full((n_rows + n_model,), -1 / n_model, dtype=torch.float32, device=device)
     share[:n_rows] = 1 / n_rows
     return share
