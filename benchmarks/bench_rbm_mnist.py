@@ -59,10 +59,11 @@ def large() -> None:
 
 def features() -> None:
     (X, y), (X_test, y_test) = images("train"), images("test")
-    machine = BernoulliRBM(1024, centered=False, n_iter=40, verbose=1, **SETTINGS).fit(X)
+    # Chosen on 10,000 of the training images, as C is: 98.21 % there, 98.08 % without sparsity.
+    machine = BernoulliRBM(1024, sparsity_cost=0.1, n_iter=40, verbose=1, **SETTINGS).fit(X)
     search = GridSearchCV(
         LogisticRegression(max_iter=300),
-        {"C": [0.5, 1.0, 2.0]},
+        {"C": [0.3, 1.0, 3.0]},
         cv=ShuffleSplit(1, test_size=10_000, random_state=0),
     ).fit(machine.transform(X), y)
     accuracy = search.score(machine.transform(X_test), y_test)

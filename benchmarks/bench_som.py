@@ -10,7 +10,7 @@ measured by the same code, from its prototypes.
 - blobs: 16,000 x 300, a 25 x 15 map with a PCA start, 100 sweeps, the radius ending at 1: with
   the default end the error of quantisation is lower, but the map is torn;
 - fcps: the ten sets of the Fundamental Clustering Problems Suite (Ultsch 2005), default
-  parameters (chosen on these sets: neighbouring ones lose a set or two), where the
+  parameters (whose radii were chosen on these sets), where the
   environment variable SKAE_DATA names a folder with ``fcps/*.npz``;
 - growth: a sweep over more and more rows, features and units; the picture goes to
   ``benchmarks/output/som_growth.png`` if matplotlib is installed.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .._training import Trainable
 from ._grid import MATRIX_NUMBERS, NEIGHBORHOODS, Grid, spread
+from ._untangling import untangled
 
 # Numbers in the buffer of a winner search: what stays in a processor's cache, and what keeps an
 # accelerator busy.
@@ -37,8 +38,12 @@ _FALLING = 0.75
 # of Lloyd's method by Xiao 2010), but in the last sweeps, after this part of them.
 _RELAXATION, _RELAXED = 1.8, 0.85
 
-# Below this radius no neighbour carries along a unit that wins nothing any more.
+# Below this radius no neighbour carries along a unit that wins nothing any more, or keeps it in
+# its place.
 _NARROW = 1.0
+
+# Maps with more units are not untangled: it takes matrices of units by units.
+_MOST_UNTANGLED = 2**11
 
 # Rows over which the online rule averages the error that makes memberships soft.
 _MEMORY = 1000
@@ -65,6 +70,8 @@ class MapModule(Trainable):
     _counts: Tensor
     _errors: Tensor
     _weights: Tensor
+    # In the last sweep, by pair of units, the weight of the rows that have them nearest.
+    _pairs: Tensor | None
 
     def __init__(self, *, neighborhood: str, decay: str, metric: str):
         super().__init__()
@@ -108,9 +115,13 @@ class MapModule(Trainable):
     def end_epoch(self) -> None:
         if self.online or self._sums is None:
             return
-        sums, counts, errors = self._sums, self._counts, self._errors
+        sums, counts, errors, pairs = self._sums, self._counts, self._errors, self._pairs
         self.temperature.copy_(errors.sum() / self._weights)
         self._forget_sums()
+        if pairs is not None:
+            self.n_done += 1
+            self.codebook.copy_(self.codebook[untangled(self.grid, pairs)])
+            return
         n_falling = round(_FALLING * self.n_planned)
         radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))
         relaxed = radius > 0 and self.n_done < int(_RELAXED * self.n_planned)
@@ -144,11 +155,19 @@ class MapModule(Trainable):
     def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Add each row to the sum of its winner; return the distances."""
         n_units, gaps = len(self.codebook), has_gaps(x)
-        winners, distances = self._search(x, gaps)
         if self._sums is None:
             self._sums = torch.zeros_like(self.codebook)
             self._counts, self._errors = x.new_zeros(n_units, 1), x.new_zeros(n_units)
             self._weights = x.new_zeros(())
+            if self._untangles():
+                self._pairs = x.new_zeros(n_units, n_units)
+        if self._pairs is None:
+            winners, distances = self._search(x, gaps)
+        else:
+            seconds = x.new_empty(len(x), dtype=torch.int64)
+            winners, distances = self._search(x, gaps, seconds)
+            both = torch.bincount(winners * n_units + seconds, weight, minlength=n_units**2)
+            self._pairs += both.view(n_units, n_units)
         energy = self._energy(distances)
         if gaps:  # the weights differ by feature
             known = (~x.isnan()).to(x.dtype)
@@ -166,6 +185,11 @@ class MapModule(Trainable):
         self._errors.index_add_(0, winners, energy)
         self._weights += len(x) if weight is None else weight.sum()
         return distances
+
+    def _untangles(self) -> bool:
+        """Whether prototypes change places in this sweep rather than move."""
+        last = self.n_done == self.n_planned - 1 > 0
+        return last and 0 < self.radius[1] < _NARROW and 2 < len(self.codebook) <= _MOST_UNTANGLED
 
     def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
         """Move the prototypes towards one row after the other; return the distances."""
@@ -200,7 +224,7 @@ class MapModule(Trainable):
         return start * (end / start) ** part
 
     def _forget_sums(self) -> None:
-        self._sums = None
+        self._sums = self._pairs = None
         self._counts = self._errors = self._weights = torch.empty(0)
 
     def train(self, mode: bool = True) -> MapModule:
@@ -263,12 +287,22 @@ class MapModule(Trainable):
         found = difference.square_().sum(1) / known
         return found / 2 if self.metric == "cosine" else found.sqrt_()
 
-    def _search(self, x: Tensor, gaps: bool) -> tuple[Tensor, Tensor]:
+    def _search(
+        self, x: Tensor, gaps: bool, seconds: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the nearest unit of prepared rows and its distance, each of shape (n,).
 
         The rows are shared out to threads, which take some at a time in the same memory.
+        `seconds`, if given, is filled with the units that come second.
         """
         on_cpu = x.device.type == "cpu"
+
+        def find_best(scores: Tensor, best: Tensor) -> None:
+            if on_cpu:  # numpy's argmax is vectorised, torch's takes as long as the product
+                np.argmax(scores.numpy(), axis=1, out=best.numpy())
+            else:
+                torch.argmax(scores, dim=1, out=best)
+
         n_units = len(self.codebook)
         numbers = _BUFFER_NUMBERS_CPU if on_cpu else _BUFFER_NUMBERS_ACCELERATOR
         n_rows = max(1, numbers // n_units)  # at a time
@@ -294,10 +328,10 @@ class MapModule(Trainable):
                     scores.addmm_((~chunk.isnan()).to(x.dtype), minus_half.T)
                 else:
                     torch.addmm(bias, chunk, products, out=scores)
-                if on_cpu:  # numpy's argmax is vectorised, torch's takes as long as the product
-                    np.argmax(scores.numpy(), axis=1, out=best.numpy())
-                else:
-                    torch.argmax(scores, dim=1, out=best)
+                find_best(scores, best)
+                if seconds is not None:
+                    scores.scatter_(1, best[:, None], -torch.inf)
+                    find_best(scores, seconds[rows])
             prototypes = self.codebook.index_select(0, winners[part])
             distances[part] = self._distance(x[part], prototypes, gaps)
 

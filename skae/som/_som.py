@@ -73,11 +73,10 @@ class SelfOrganizingMap(
         which pushes away units beyond some 2.5 radii; or 1 - d / r, 0 beyond the radius.
     radius : float, tuple of float or None, default=None
         The radius at the start and at the end, or one for all of the training. With 0 only
-        the winner learns: the batch rule is then Lloyd's k-means. None starts with a
-        third of the longer side of the map, or half of it if the first prototypes are not
-        in order already (`init` is not "pca"), at least 1; it ends with 0.3. An end of 1
-        makes a stiffer map, which is torn less where the rows have much noise in many
-        features.
+        the winner learns: the batch rule is then Lloyd's k-means. None starts with
+        0.4 times the longer side of the map, or 0.5 times if the first prototypes are not in
+        order already (`init` is not "pca"), at least 1; it ends with 0.25. An end of 1 makes a
+        stiffer map, which is torn less where the rows have much noise in many features.
     decay : {"exponential", "linear"}, default="exponential"
         How the radius, and the learning rate of the online rule, go from start to end. By
         the batch rule the radius is there after three quarters of the sweeps.
@@ -151,11 +150,15 @@ default="pca"
 
     Notes
     -----
-    The batch rule differs from the textbook's in two ways, both to leave poor optima, both
-    off with a radius of 0. But for the last 15 % of the sweeps, a prototype goes 1.8 times
-    the way to the mean of its rows (Xiao 2010). Once the radius is below 1, a unit that
+    The batch rule differs from the textbook's in three ways, all off with a radius of 0. But
+    for the last 15 % of the sweeps, a prototype goes 1.8 times the way to the mean of its
+    rows (Xiao 2010). Once the radius is below 1, a unit that
     wins no row goes halfway to the adjacent unit whose rows have the largest error, until
-    it wins some of them (so does growing neural gas place units, Fritzke 1995).
+    it wins some of them (so does growing neural gas place units, Fritzke 1995). Both leave poor
+    optima. And if the last radius is below 1, the last of several sweeps moves no prototype;
+    instead adjacent ones change places, two at a time, as long as that leaves fewer rows
+    whose two nearest prototypes are not adjacent (`skae.som.topographic_error`). Maps of more
+    than 2,048 units are left as they are.
 
     Missing entries, NaN, are left out of distances, which grow as if the others stood for
     them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
@@ -355,7 +358,7 @@ default="pca"
         """Return the first and the last radius; refuse what is none."""
         if self.radius is None:
             ordered = isinstance(self.init, str) and self.init == "pca"
-            return max(1.0, max(shape) / (3 if ordered else 2)), 0.3
+            return max(1.0, max(shape) / (2.5 if ordered else 2)), 0.25
         radius: Any = self.radius
         both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
         if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
@@ -422,7 +425,7 @@ default="pca"
             X = fill_with_means(X, weight)
         hexagonal = self.topology == "hexagonal"
         if shape is None:
-            plane = principal_plane(X, weight, random_state)
+            plane = principal_plane(X, weight)
             shape = automatic_shape(weight.sum(), plane[2], hexagonal)
         grid = Grid(shape, hexagonal, bool(self.toroidal))
         if isinstance(self.init, str):

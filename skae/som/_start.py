@@ -56,7 +56,7 @@ def _means(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def principal_plane(
-    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray, random_state: np.random.RandomState
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean of weighted rows and their two leading directions.
 
@@ -80,7 +80,8 @@ def principal_plane(
         return np.asarray(X.T @ weighted) - np.outer(mean, weighted.sum(axis=0))
 
     size = min(n_features, 2 + _SPARE_DIRECTIONS)
-    Q = random_state.normal(size=(n_features, size)).astype(X.dtype)
+    # Always the same numbers: what they are makes no difference to the plane.
+    Q = np.random.RandomState(0).normal(size=(n_features, size)).astype(X.dtype)
     with threadpool_limits(1, user_api="blas"):  # more threads could round differently
         for _ in range(_N_POWERS):
             Q, _ = np.linalg.qr(covariance_times(Q))
@@ -142,7 +143,7 @@ def first_prototypes(
         )
         prototypes = random_state.uniform(low, high, size=(grid.n_units, X.shape[1]))
     else:
-        mean, directions, deviations = plane or principal_plane(X, weight, random_state)
+        mean, directions, deviations = plane or principal_plane(X, weight)
         # The longer side of the map along the first direction, from one standard deviation
         # below the mean to one above it; the other side in proportion to the second one.
         positions = grid.positions(torch.empty(0, dtype=torch.float64)).numpy()
