@@ -120,7 +120,7 @@ class MapModule(Trainable):
         self._forget_sums()
         if pairs is not None:
             self.n_done += 1
-            self.codebook.copy_(self.codebook[untangled(self.grid, pairs)])
+            self.codebook.copy_(self.codebook[untangled(self.grid, pairs, self.codebook)])
             return
         n_falling = round(_FALLING * self.n_planned)
         radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))

@@ -156,9 +156,9 @@ default="pca"
     wins no row goes halfway to the adjacent unit whose rows have the largest error, until
     it wins some of them (so does growing neural gas place units, Fritzke 1995). Both leave poor
     optima. And if the last radius is below 1, the last of several sweeps moves no prototype;
-    instead adjacent ones change places, two at a time, as long as that leaves fewer rows
-    whose two nearest prototypes are not adjacent (`skae.som.topographic_error`). Maps of more
-    than 2,048 units are left as they are.
+    instead they change places, two at a time, as long as that leaves fewer rows whose two
+    nearest prototypes are not adjacent (`skae.som.topographic_error`) and lengthens the links
+    of the two by a tenth at most. Maps of more than 2,048 units are left as they are.
 
     Missing entries, NaN, are left out of distances, which grow as if the others stood for
     them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
