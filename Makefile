@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/plot_digits_pipeline.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto  # waiting threads leave the cores to others
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

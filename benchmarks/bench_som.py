@@ -154,7 +154,7 @@ def bench_speed(rounds: int) -> None:
     X = np.random.default_rng(0).normal(size=(20_000, 50)).astype(np.float32)
     rows, prototypes = torch.from_numpy(X), torch.randn(50, 400)
     candidates: dict[str, Callable[[], Any]] = {
-        "skae": lambda: seconds_a_sweep(train_skae, X, shape, 20),
+        "skae": lambda: seconds_a_sweep(train_skae, X, shape, 50),
         "matrix product alone": lambda: rows @ prototypes,
     }
     sweeps = {"MiniSom": 1, "susi": 1}

@@ -120,7 +120,9 @@ class MapModule(Trainable):
         self._forget_sums()
         if pairs is not None:
             self.n_done += 1
-            self.codebook.copy_(self.codebook[untangled(self.grid, pairs, self.codebook)])
+            adjacent = self.grid.adjacent(self.grid.positions(pairs))
+            order = untangled(*(t.numpy(force=True) for t in (adjacent, pairs, self.codebook)))
+            self.codebook.copy_(self.codebook[torch.from_numpy(order).to(pairs.device)])
             return
         n_falling = round(_FALLING * self.n_planned)
         radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from ._grid import Grid
+import numpy as np
+from scipy import sparse
+from scipy.spatial.distance import cdist
 
 # Part of all rows that a change of places has to mend.
 _LEAST_GAIN = 1e-5
@@ -14,75 +13,75 @@ _LEAST_GAIN = 1e-5
 # mended; with no bound, prototypes leave those that they resemble, and trustworthiness suffers.
 _STRETCH = 0.1
 
+# So many times at most is each prototype tried: noise in many features has no end of changes.
+_N_PASSES = 2
 
-def untangled(grid: Grid, pairs: Tensor, prototypes: Tensor) -> Tensor:
+
+def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Return which unit's prototype each unit is to take over.
 
-    A row is torn if its two nearest prototypes do not lie on adjacent units. Two prototypes
-    at a time change places, those that mend the most rows, until no two of them mend any
-    without lengthening the links between adjacent prototypes.
+    A row is torn if its two nearest prototypes do not lie on adjacent units. One prototype
+    after the other, those of the most torn rows first, changes places with the one with which
+    that mends the most rows, unless it mends none or lengthens the links between adjacent
+    prototypes much.
 
     Parameters
     ----------
-    grid : Grid
-        The map.
-    pairs : Tensor of shape (n_units, n_units)
+    adjacent : ndarray of bool of shape (n_units, n_units)
+        Which units are neighbours on the map.
+    pairs : ndarray of shape (n_units, n_units)
         For each unit, the weight of the rows that it wins by the unit that comes second.
-    prototypes : Tensor of shape (n_units, n_features)
+    prototypes : ndarray of shape (n_units, n_features)
         The prototype of each unit.
 
     Returns
     -------
-    Tensor of shape (n_units,)
+    ndarray of shape (n_units,)
         A permutation.
     """
-    adjacent = grid.adjacent(grid.positions(pairs))
-    tears = _Assignment(pairs + pairs.T, (~adjacent).to(pairs.dtype).fill_diagonal_(0))
-    links = _Assignment(torch.cdist(prototypes, prototypes), adjacent.to(pairs.dtype))
-    least = _LEAST_GAIN * float(tears.between.sum())
-    place = torch.arange(grid.n_units, device=pairs.device)  # of each prototype
-    for _ in range(grid.n_units):
-        worst = tears.cost.diagonal().nonzero()[:, 0]
-        if not len(worst):
-            break
-        mended = tears.saved_by_exchange(worst)
-        length = links.cost.diagonal()
-        mended[-links.saved_by_exchange(worst) > _STRETCH * (length[worst, None] + length)] = 0
-        best = int(mended.argmax())
-        if mended.view(-1)[best] <= least:
-            break
-        i, j = int(worst[best // grid.n_units]), best % grid.n_units
-        for one in (tears, links):
-            one.exchange(i, j)
+    n_units = len(pairs)
+    place = np.arange(n_units)  # of each prototype
+    near = adjacent.astype(np.float32)  # whether the places of two prototypes are adjacent
+    ties = (pairs + pairs.T).astype(np.float32)
+    distances = cdist(prototypes, prototypes).astype(np.float32)
+    # What prototype i would have to do with its neighbours at the place of prototype j, at
+    # [i, j]: the weight of rows that are not torn, and the length of links.
+    links = sparse.csr_array(near)  # unlike a dense product, rounds alike with any threads
+    whole, length = np.ascontiguousarray(ties @ links), np.ascontiguousarray(distances @ links)
+    weight = ties.sum(axis=1)
+
+    def gains(i: int, sums: np.ndarray, between: np.ndarray) -> np.ndarray:
+        """Return how much more two prototypes have if i and another one change places."""
+        own = sums.diagonal()
+        return sums[i] + sums[:, i] - own[i] - own + 2 * between[i] * near[i]
+
+    def best_partner(i: int) -> int | None:
+        own, mended = length.diagonal(), gains(i, whole, ties)
+        mended[gains(i, length, distances) > _STRETCH * (own[i] + own)] = 0
+        j = int(mended.argmax())
+        return j if mended[j] > _LEAST_GAIN * weight.sum() else None
+
+    def change_places(i: int, j: int) -> None:
+        change, joined = near[j] - near[i], near[i, j]
+        change[[i, j]] = 0
+        others = np.flatnonzero(change)
+        for sums, between in ((whole, ties), (length, distances)):
+            of_either = between[:, i] - between[:, j]
+            sums[:, others] += of_either[:, None] * change[others]
+            at_i, at_j = sums[:, i].copy(), sums[:, j].copy()
+            sums[:, i], sums[:, j] = at_j - of_either * joined, at_i + of_either * joined
+        near[[i, j]] = near[[j, i]]
+        near[:, [i, j]] = near[:, [j, i]]
         place[[i, j]] = place[[j, i]]
+
+    for _ in range(_N_PASSES):
+        torn = weight - whole.diagonal()
+        changed = False
+        for i in np.argsort(-torn, kind="stable")[: np.count_nonzero(torn > 0)].tolist():
+            j = best_partner(i)
+            if j is not None:
+                change_places(i, j)
+                changed = True
+        if not changed:
+            break
     return place.argsort()
-
-
-class _Assignment:
-    """A sum over pairs of prototypes, of what is between them where their places are related.
-
-    Parameters
-    ----------
-    between, related : Tensor of shape (n_units, n_units)
-        Symmetric: of prototypes, and (0 or 1, not to themselves) of the places they have now.
-    """
-
-    def __init__(self, between: Tensor, related: Tensor):
-        self.between, self.related = between, related
-        #: What prototype i would cost at the place of prototype j, at [i, j].
-        self.cost = between @ related
-
-    def saved_by_exchange(self, rows: Tensor) -> Tensor:
-        """Return what is saved where a prototype of `rows` and another one change places."""
-        own = self.cost.diagonal()
-        saved = own[rows, None] + own - self.cost[rows] - self.cost[:, rows].T
-        return saved - 2 * self.between[rows] * self.related[rows]  # they stay as related
-
-    def exchange(self, i: int, j: int) -> None:
-        """Let two prototypes change places."""
-        related, there, back = self.related, [i, j], [j, i]
-        of_either = self.between[:, i] - self.between[:, j]
-        self.cost += torch.outer(of_either, related[j] - related[i])
-        related[there] = related[back]
-        related[:, there] = related[:, back]
-        self.cost[:, there] = self.between @ related[:, there]
