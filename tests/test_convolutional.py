@@ -246,7 +246,9 @@ def test_flat_rows_go_through_a_pipeline(digits):
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8)])
-@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, np.ndarray.tolist], ids=str)
+@pytest.mark.parametrize(
+    "kind", [np.asarray, torch.tensor, np.ndarray.tolist], ids=["array", "tensor", "list"]
+)
 def test_images_and_flat_rows_give_the_same_bits(digits, shape, kind):
     flat, X = digits[:60], kind(digits[:60].reshape(-1, *shape))
     estimator = quick(DenoisingAutoencoder, n_components=4, hidden_layers=SMALL, batch_size=25)

@@ -62,7 +62,7 @@ def strange(table):
         OutlierDetector(PCA(1)),
         OutlierDetector(GaussianMixture()),
         OutlierDetector(PCA(1), n_estimators=3, max_samples=0.8),
-        OutlierDetector(LEARNERS["Autoencoder"], n_estimators=2, contamination=mean_threshold),
+        OutlierDetector(LEARNERS["Autoencoder"], n_estimators=2, contamination=0.1),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -482,7 +482,7 @@ def test_frames_in_a_pipeline_under_a_grid_search(table):
         ({"store_scores": "yes"}, "'store_scores'"),
         ({"random_state": "seed"}, "'random_state'"),
     ],
-    ids=str,
+    ids=lambda value: str(value).split(" at 0x")[0],
 )
 def test_bad_parameters(table, parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):

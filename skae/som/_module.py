@@ -45,6 +45,9 @@ _NARROW = 1.0
 # Maps with more units are not untangled: it takes matrices of units by units.
 _MOST_UNTANGLED = 2**11
 
+# Rounding errors of the search, at most, in multiples of that of a squared length.
+_ROUNDING = 100
+
 # Rows over which the online rule averages the error that makes memberships soft.
 _MEMORY = 1000
 
@@ -244,8 +247,24 @@ class MapModule(Trainable):
 
     def winners(self, x: Tensor) -> Tensor:
         """Return the unit nearest to each row, of shape (n,)."""
+        return self._nearest(x)[0]
+
+    def _nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the nearest unit of each row and its distance, whatever the other rows are."""
         x = self.prepare(x)
-        return self._search(x, has_gaps(x))[0]
+        gaps = has_gaps(x)
+        if self.metric == "manhattan" or len(self.codebook) == 1:
+            return self._search(x, gaps)
+        seconds = x.new_empty(len(x), dtype=torch.int64)
+        winners, distances = self._search(x, gaps, seconds)
+        second = self._distance(x, self.codebook.index_select(0, seconds), gaps)
+        # The search goes by a matrix product, which rounds otherwise for other rows.
+        scale = x.nan_to_num().square().sum(1) + self.codebook.square().sum(1).max()
+        rounding = _ROUNDING * torch.finfo(x.dtype).eps * scale
+        unclear = self._energy(second) - self._energy(distances) <= rounding
+        if unclear.any():
+            distances[unclear], winners[unclear] = self.distances(x[unclear]).min(1)
+        return winners, distances
 
     def two_winners(self, x: Tensor) -> Tensor:
         """Return the two units nearest to each row, of shape (n, 2)."""
@@ -346,8 +365,7 @@ class MapModule(Trainable):
     # -- reading -------------------------------------------------------------------------------
 
     def log_score(self, x: Tensor) -> Tensor:
-        x = self.prepare(x)
-        return -self._search(x, has_gaps(x))[1]
+        return -self._nearest(x)[1]
 
     def encode(self, x: Tensor, output: str = "distances") -> Tensor:
         """Return the code of each row; `output` as in `SelfOrganizingMap`."""
