@@ -244,7 +244,7 @@ def bench_growth(rounds: int) -> None:
             shape = 20, now["units"] // 20
             X = X.astype(np.float32)
             seconds[what].append(
-                median(seconds_a_sweep(train_skae, X, shape, 10) for _ in range(rounds))
+                median(seconds_a_sweep(train_skae, X, shape, 40) for _ in range(rounds))
             )
     print_table(
         "Growth of a sweep from 20,000 x 50, 400 units",
