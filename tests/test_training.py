@@ -123,6 +123,30 @@ def test_threads_come_back_from_concurrent_borrowers():
         torch.set_num_threads(before)
 
 
+def test_a_borrower_keeps_its_one_thread_when_another_gives_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    inside, given_back = threading.Event(), threading.Event()
+    seen = []
+
+    def borrow():
+        with threads_for(1):
+            inside.set()
+            given_back.wait(10)
+            seen.append(torch.get_num_threads())
+
+    try:
+        with threads_for(1):
+            other = threading.Thread(target=borrow)
+            other.start()
+            inside.wait(10)
+        given_back.set()
+        other.join()
+        assert seen == [1]
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_devices():
     assert resolve_device("cpu") == CPU
     assert resolve_device(CPU) == CPU

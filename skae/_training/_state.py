@@ -81,13 +81,19 @@ def threads_for(work: int) -> Iterator[None]:
         _borrowers += 1
     _this_thread.borrows = True
     try:
-        torch.set_num_threads(1)
+        _use_one_thread()
         yield
     finally:
         _this_thread.borrows = False
         with _threads_lock:
             _borrowers -= 1
             torch.set_num_threads(_lent_threads)
+
+
+def _use_one_thread() -> None:
+    # A thread that has never asked takes over, when it first needs it, what another one set last.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 @contextmanager
@@ -101,7 +107,7 @@ def map_in_threads(n_threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
     if n_threads <= 1:
         yield map
         return
-    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=_use_one_thread) as pool:
         yield pool.map
 
 
