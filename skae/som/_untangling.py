@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist
 # Part of all rows that a change of places has to mend.
 _LEAST_GAIN = 1e-5
 
-# Part by which it may lengthen the links of the two prototypes. With none, half as many rows are
-# mended; with no bound, prototypes leave those that they resemble, and trustworthiness suffers.
+# Part by which it may lengthen the links of the two prototypes. With none, fewer rows are mended;
+# with no bound, prototypes leave those that they resemble, and trustworthiness suffers.
 _STRETCH = 0.1
 
 # So many times at most is each prototype tried: noise in many features has no end of changes.
