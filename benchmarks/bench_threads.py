@@ -1,7 +1,7 @@
 """Where a second thread begins to pay: the bare torch loop with one thread and with all.
 
 Time of a training step for nets and batches of all sizes, ordered by the multiply-adds of
-one pass over a batch (rows times weights). It backs the constant `_SINGLE_THREAD_WORK` in
+one pass over a batch (rows times weights). It backs the constant `SINGLE_THREAD_WORK` in
 ``skae/_training/_state.py``, below which skae takes one thread.
 
 Command: ``python benchmarks/bench_threads.py [--rounds 7]``
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from _common import arguments, bare_loop, interleave, print_table, ratio, threads
 
-from skae._training._state import _SINGLE_THREAD_WORK
+from skae._training._state import SINGLE_THREAD_WORK
 
 NETS = [(64, 32, 64), (64, 128, 32, 128, 64), (784, 32, 784), (784, 128, 32, 128, 784)]
 BATCH_SIZES = [32, 128, 512, 2048]
@@ -66,12 +66,12 @@ def main() -> None:
                 f"{work:,}",
                 *(f"{1e6 * median(seconds) / steps:.0f}" for seconds in times.values()),
                 f"{ratio(times, 'one', 'all'):.2f}",
-                "one" if work < _SINGLE_THREAD_WORK else "all",
+                "one" if work < SINGLE_THREAD_WORK else "all",
             ]
         )
     print_table(
         f"Threads: bare torch loop, one thread and {n_threads} "
-        f"(skae takes one below {_SINGLE_THREAD_WORK:,} multiply-adds)",
+        f"(skae takes one below {SINGLE_THREAD_WORK:,} multiply-adds)",
         [
             "net",
             "batch",

@@ -10,12 +10,14 @@ import torch
 from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, special, stats
+from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from skae._training import Generator
+from skae.boltzmann._halves import Halves
 from skae.boltzmann._module import RBMModule
 from skae.boltzmann._units import BinaryUnits, RectifiedUnits
 
@@ -170,6 +172,37 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     assert_allclose(mirror.weight, -plain.weight, atol=1e-5)
     assert_allclose(mirror.visible_bias, -plain.visible_bias, atol=1e-5)
     assert_allclose(mirror.hidden_bias, plain.hidden_bias + plain.weight.sum(1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        BernoulliRBM(256),
+        BernoulliRBM(256, centered=False, momentum=0.5, sparsity_cost=0.1),
+        BernoulliRBM(256, algorithm="cd", n_gibbs_steps=2),
+        BernoulliRBM(256, algorithm="pt", n_temperatures=2),
+        GaussianRBM(256, learning_rate=1e-3),
+    ],
+    ids=lambda machine: "-".join(map(str, [type(machine).__name__, machine.algorithm])),
+)
+def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
+    X = (np.random.default_rng(0).random((63, 784)) < 0.2).astype(np.float32)
+    machine.set_params(batch_size=7, n_iter=2, random_state=0, device="cpu")
+    assert Halves.pay(torch.empty(256, 784), 7)
+    seen, before = [], torch.get_num_threads()
+    try:
+        for n_threads in (1, 2, 4):
+            torch.set_num_threads(n_threads)
+            fitted = clone(machine).fit(X)
+            seen.append([*fitted.module_.parameters(), *fitted.module_.buffers(), fitted.history_])
+    finally:
+        torch.set_num_threads(before)
+    for one, two, four in zip(*seen, strict=True):
+        assert_array_equal(one, two)
+        assert_array_equal(one, four)
+    assert fitted.module_.threads_in_a_step() == 1  # the views do not outlive the training
+    monkeypatch.setattr(Halves, "pay", lambda *_: False)
+    assert_allclose(clone(machine).fit(X).components_, seen[0][0], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

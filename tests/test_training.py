@@ -16,7 +16,7 @@ from skae._training import (
     seeded_initialisation,
 )
 from skae._training._data import Batches
-from skae._training._state import _SINGLE_THREAD_WORK, threads_for
+from skae._training._state import SINGLE_THREAD_WORK, threads_for
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_threads_come_back_from_concurrent_borrowers():
         second.join()
         assert seen == {"first": 1, "second": 1, ("first", "after"): 2, ("second", "after"): 2}
         assert torch.get_num_threads() == 2
-        with threads_for(_SINGLE_THREAD_WORK):
+        with threads_for(SINGLE_THREAD_WORK):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -6,6 +6,7 @@ from ._generator import Generator
 from ._reading import read
 from ._state import (
     MAX_SEED,
+    SINGLE_THREAD_WORK,
     given_back_on_failure,
     gradients_enabled,
     map_in_threads,
@@ -19,6 +20,7 @@ from ._trainable import Trainable, load_weights
 
 __all__ = [
     "MAX_SEED",
+    "SINGLE_THREAD_WORK",
     "Generator",
     "Rows",
     "Trainable",

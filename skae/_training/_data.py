@@ -69,9 +69,9 @@ class Rows:
 
     def _batch(self, n_rows: int, like: Tensor, *shape: int) -> Tensor:
         """Return memory for a batch, the same each time: fresh memory costs a few percent."""
-        if len(self._buffer) < n_rows:
+        if self._buffer.shape[0] < n_rows:
             self._buffer = like.new_empty((n_rows, *shape))
-        return self._buffer if len(self._buffer) == n_rows else self._buffer[:n_rows]
+        return self._buffer if self._buffer.shape[0] == n_rows else self._buffer[:n_rows]
 
 
 class DenseRows(Rows):

@@ -116,7 +116,7 @@ def train(
     )
     diverged = False
     n_weights = sum(parameter.numel() for parameter in module.parameters())
-    with threads_for(batches.sizes[0] * n_weights):
+    with threads_for(batches.sizes[0] * n_weights, module.threads_in_a_step()):
         try:
             net.partial_fit(batches)
         except _DivergedError:

@@ -19,7 +19,7 @@ MAX_SEED = np.iinfo(np.int32).max
 # Below this many multiply-adds in one pass over a batch, more threads cost time or bring
 # little (`benchmarks/bench_threads.py`). One thread makes the bits of the result independent of
 # how many threads the caller, or a joblib worker, has.
-_SINGLE_THREAD_WORK = 2**24
+SINGLE_THREAD_WORK = 2**24
 
 _generator_lock = threading.Lock()
 _threads_lock = threading.Lock()
@@ -64,15 +64,15 @@ def gradients_enabled() -> Iterator[None]:
 
 
 @contextmanager
-def threads_for(work: int) -> Iterator[None]:
-    """Use one thread while `work` multiply-adds at a time are too few to share.
+def threads_for(work: int, at_most: int = 1) -> Iterator[None]:
+    """Use `at_most` threads while `work` multiply-adds at a time are too few to share.
 
     Torch keeps this number partly per thread and partly per process, where a new thread
     finds what another one set: only the first of several concurrent borrowers knows
     what to give back.
     """
     global _borrowers, _lent_threads
-    if work >= _SINGLE_THREAD_WORK or getattr(_this_thread, "borrows", False):
+    if work >= SINGLE_THREAD_WORK or getattr(_this_thread, "borrows", False):
         yield
         return
     with _threads_lock:
@@ -81,7 +81,7 @@ def threads_for(work: int) -> Iterator[None]:
         _borrowers += 1
     _this_thread.borrows = True
     try:
-        _use_one_thread()
+        _use_threads(min(at_most, _lent_threads))
         yield
     finally:
         _this_thread.borrows = False
@@ -90,10 +90,10 @@ def threads_for(work: int) -> Iterator[None]:
             torch.set_num_threads(_lent_threads)
 
 
-def _use_one_thread() -> None:
+def _use_threads(n_threads: int) -> None:
     # A thread that has never asked takes over, when it first needs it, what another one set last.
     torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n_threads)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def map_in_threads(n_threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
     if n_threads <= 1:
         yield map
         return
-    with ThreadPoolExecutor(n_threads, initializer=_use_one_thread) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=_use_threads, initargs=(1,)) as pool:
         yield pool.map
 
 

@@ -60,6 +60,10 @@ class Trainable(nn.Module):
             optimizer.step()
         return loss.detach()
 
+    def threads_in_a_step(self) -> int:
+        """Return how many threads a small step may use without a change in any bit."""
+        return 1
+
     def parameter_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters of each optimizer, one list per optimizer."""
         return [list(self.parameters())]

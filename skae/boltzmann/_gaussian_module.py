@@ -114,8 +114,10 @@ class GaussianRBMModule(RBMModule):
         # times the variances: their steps are then as large as the features are, whatever the
         # variances have become.
         if self.learns_variance:
-            energy = 0.5 * (v - self.visible_bias).square() - v * (mean @ self.weight)
-            step = self.learning_rate * min(1.0, n_rows / self.full_batch) * (share @ energy)
+            energy = 0.5 * (v - self.visible_bias).square() - v * (
+                self.visible_activation(mean) - self.visible_bias
+            )
+            step = self.learning_rate * self._part(n_rows) * (share @ energy)
             step = (step * torch.exp(-self.log_variance)).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
             changed = torch.maximum(self.log_variance + step, self.lowest_log_variance)
         loss = super()._ascend(v, mean, share, n_rows)

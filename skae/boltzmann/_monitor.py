@@ -38,7 +38,8 @@ class Monitor:
     def __call__(self, module: RBMModule) -> None:
         """Note how `module` does."""
         x = self.rows
-        error = (module.decode(module.encode(x)) - x).square().mean()
+        # A sum over everything would depend on the number of threads.
+        error = (module.decode(module.encode(x)) - x).square().mean(1).mean()
         self.history["reconstruction_error"].append(float(error))
         conditionals = module.log_conditionals(
             x.gather(1, self._features), module.hidden_activation(x)[:, None], self._features
