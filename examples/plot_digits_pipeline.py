@@ -75,7 +75,7 @@ def search_each(X_train, y_train, cache):
             memory=cache,  # a learner is fitted once for all C
         )
         grid = {f"learner__{key}": values for key, values in grid.items()}
-        search = GridSearchCV(pipeline, grid | {"svm__C": [0.1, 0.3, 1, 3]}, n_jobs=2)
+        search = GridSearchCV(pipeline, grid | {"svm__C": [0.1, 0.3, 1, 3]}, cv=3, n_jobs=2)
         searches[name] = search.fit(X_train, y_train)
     return searches
 
