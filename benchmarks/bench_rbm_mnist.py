@@ -10,9 +10,9 @@
   partition function by annealed importance sampling, and by the reverse estimate. Published for a
   centred machine: -84.9 and -96.6. Measured: -67.4 (log Z with an error of 0.33) and
   -66.9 (0.22). Twenty minutes.
-- ``features``: 784-1024 units, code -> multinomial logistic regression, with the regularisation
-  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.11 %, and 98.18 %
-  for a plain machine (centered=False, no sparsity). A quarter of an hour.
+- ``features``: 784-1024 units, scaled code -> multinomial logistic regression, with its penalty
+  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.22 %; without the
+  scaler 98.11 %. The standard error of such a figure is 0.13 %. Four minutes.
 
 Times are those of two cores; an accelerator is used where there is one.
 
@@ -25,6 +25,8 @@ import time
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skae import BernoulliRBM
 from skae.datasets import fetch_mnist
@@ -74,12 +76,13 @@ def large() -> None:
 
 def features() -> None:
     (X, y), (X_test, y_test) = images("train"), images("test")
-    # Chosen on 10,000 of the training images: 98.3 % there, 98.1 % with centered=False instead.
+    # Chosen on 10,000 of the training images: 98.4 % there, 98.3 % without the scaler, and 98.1 %
+    # with centered=False instead of the sparsity.
     sparse = {"sparsity_target": 0.05, "sparsity_cost": 0.1}
     machine = BernoulliRBM(1024, n_iter=40, verbose=1, **sparse, **SETTINGS).fit(X)
     search = GridSearchCV(
-        LogisticRegression(max_iter=300),
-        {"C": [0.3, 1.0, 3.0]},
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+        {"logisticregression__C": [0.003, 0.01, 0.03, 0.1]},
         cv=ShuffleSplit(1, test_size=10_000, random_state=0),
     ).fit(machine.transform(X), y)
     accuracy = search.score(machine.transform(X_test), y_test)
