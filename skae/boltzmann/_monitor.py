@@ -38,11 +38,13 @@ class Monitor:
     def __call__(self, module: RBMModule) -> None:
         """Note how `module` does."""
         x = self.rows
+        activation = module.hidden_activation(x)
+        reconstructed = module.decode(module.hidden.mean(activation))
         # A sum over everything would depend on the number of threads.
-        error = (module.decode(module.encode(x)) - x).square().mean(1).mean()
+        error = (reconstructed - x).square().mean(1).mean()
         self.history["reconstruction_error"].append(float(error))
         conditionals = module.log_conditionals(
-            x.gather(1, self._features), module.hidden_activation(x)[:, None], self._features
+            x.gather(1, self._features), activation[:, None], self._features
         )
         self.history["pseudo_likelihood"].append(float(conditionals.mean()) * x.shape[1])
         if self.validation is not None:
