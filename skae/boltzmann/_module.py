@@ -357,29 +357,26 @@ class RBMModule(Trainable):
         A centred machine has ``v - m`` and ``h - l`` for v and h. In terms of the plain one
         its gradients are ``dW`` of the centred units, ``db - l.dW`` and ``dc - dW.m``
         (Melchior, Fischer and Wiskott 2016); without centring, m and l are 0. This writes
-        over `v` and `mean`, since new memory costs more than what is done in it, and sums
-        by products with ones, which take half the time.
+        over `v` and `mean`, since new memory costs more than what is done in it.
         """
         part = self._part(n_rows)
         rate, running_rate = self.learning_rate * part, _RUNNING_RATE * part
         weight, offset = self.weight, self.hidden_offset
-        if self.sparsity_cost:
-            self.running_mean.lerp_(share[:n_rows] @ mean[:n_rows], running_rate)
+        data_mean = torch.mv(mean[:n_rows].T, share[:n_rows])
         h = mean
         if self.centered:
             v -= self.visible_mean
             h -= offset
         h *= share.unsqueeze(1)
-        data = torch.mv(h.T, _ones_and_zeros(n_rows, share.shape[0], share.device))
         if self.sparsity_cost:
+            self.running_mean.lerp_(data_mean, running_rate)
             push = self.sparsity_cost * (self.sparsity_target - self.running_mean)
             h[:n_rows] += torch.outer(share[:n_rows], push)
         if self.centered:
             visible = torch.mv(v.T, torch.addmv(share, h, offset, alpha=-1))
-            one = _ones_and_zeros(1, 1, share.device)
             centre = self.scaled(self.visible_mean)
-            hidden = torch.mv(h.T, torch.addmv(one, v, centre, alpha=-1))
-            offset.add_(data, alpha=running_rate)
+            hidden = torch.mv(h.T, torch.addmv(share.new_ones(1), v, centre, alpha=-1))
+            offset.lerp_(data_mean, running_rate)
         else:
             visible, hidden = torch.mv(v.T, share), h.sum(0)
         kept = 1 - rate * self.weight_decay
@@ -422,9 +419,3 @@ def _signed_shares(n_rows: int, n_model: int, device: torch.device) -> Tensor:
     share = torch.full((n_rows + n_model,), -1 / n_model, dtype=torch.float32, device=device)
     share[:n_rows] = 1 / n_rows
     return share
-
-
-@lru_cache
-def _ones_and_zeros(n_ones: int, n: int, device: torch.device) -> Tensor:
-    """Return `n_ones` ones, then zeros."""
-    return (torch.arange(n, device=device) < n_ones).to(torch.float32)
