@@ -1,5 +1,6 @@
 """Unsupervised neural networks as scikit-learn estimators, trained by torch."""
 
+from ._config import config_context
 from .autoencoders import (
     Autoencoder,
     ContractiveAutoencoder,
@@ -22,4 +23,5 @@ __all__ = [
     "OutlierDetector",
     "SelfOrganizingMap",
     "SparseAutoencoder",
+    "config_context",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._training import Rows, Trainable, TrainingResult, train
+from ._training import SCHEDULES, Plan, Source, TrainingState
 from .base import BaseTorchEstimator
 
 
@@ -25,6 +26,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "callbacks": [list, tuple, None],
     }
 
     # Parameters that every subclass has, named here for the type checker.
@@ -34,6 +37,8 @@ class ConvergingEstimator(BaseTorchEstimator):
     early_stopping: bool
     validation_fraction: float
     warm_start: bool
+    learning_rate_schedule: str
+    callbacks: Sequence[Any] | None
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None) -> Self:
@@ -103,27 +108,34 @@ class ConvergingEstimator(BaseTorchEstimator):
         """
         return self._partial_fit(X, sample_weight)
 
-    def _train(
-        self, module: Trainable, rows: Rows, validation: Rows | None, **settings: Any
-    ) -> TrainingResult:
-        parameters = {
-            "learning_rate": self.learning_rate,
-            "max_iter": self.max_iter,
-            "patience": self.n_iter_no_change,
-            "tol": self.tol,
-        }
-        return train(module, rows, validation=validation, **(parameters | settings))
+    def _plan(self, source: Source) -> Plan:
+        return Plan(
+            max_iter=self.max_iter,
+            batch_size=self._batch_size(source.X.shape),
+            learning_rate=self.learning_rate,
+            schedule=self.learning_rate_schedule,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            verbose=bool(self.verbose),
+        )
 
-    def _store(self, module: Trainable, result: TrainingResult) -> None:
-        super()._store(module, result)
-        self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *result.loss_curve]
+    def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
+        return list(self.callbacks or ())
+
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
+        self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *state.curve("train_loss")]
         before = getattr(self, "validation_loss_curve_", None) or []
-        self.validation_loss_curve_ = [*before, *result.validation_loss_curve] or None
+        self.validation_loss_curve_ = [*before, *state.curve("valid_loss")] or None
+        self.history_ = {
+            name: [*getattr(self, "history_", {}).get(name, ()), *curve]
+            for name, curve in state.curves().items()
+        }
         self.n_iter_ = len(self.loss_curve_)
 
-    def _comment_on(self, result: TrainingResult) -> None:
-        super()._comment_on(result)
-        if result.ending == "max_iter":
+    def _comment_on(self, state: TrainingState) -> None:
+        super()._comment_on(state)
+        if state.ending == "max_iter":
             warnings.warn(
                 f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
                 "improving; increase max_iter, or tol.",

@@ -116,13 +116,6 @@ def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weight
 
 
-def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
-    """Scale weights to a mean of 1; None if they are all equal."""
-    if weight is None or (weight == weight[0]).all():
-        return None
-    return weight / weight.mean()
-
-
 @contextmanager
 def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     """Give an estimator back its attributes if fitting it fails."""

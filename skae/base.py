@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -20,27 +21,24 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._compute import gradients_enabled, resolve_device
+from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
-    MAX_SEED,
-    Rows,
+    Plan,
+    Source,
     Trainable,
-    TrainingResult,
-    as_rows,
-    drop_weightless,
-    given_back_on_failure,
-    gradients_enabled,
-    hold_out,
+    TrainingState,
+    as_source,
+    device_of,
+    drop_zero_weight,
     load_weights,
     merge_equal_rows,
-    new_random_state,
     read,
-    resolve_device,
-    seeded_initialisation,
-    to_cpu,
+    restore_on_error,
+    train,
 )
 from ._validation import (
     all_or_nothing,
-    mean_one,
     validate_codes,
     validate_rows,
     validate_weight,
@@ -51,7 +49,7 @@ class BaseTorchEstimator(BaseEstimator):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
-    overrides `_make_module`; a family of them states how it trains in `_train` and in the
+    overrides `_make_module`; a family of them states how it trains in `_plan` and in the
     public `fit` and `partial_fit`.
     """
 
@@ -70,9 +68,22 @@ class BaseTorchEstimator(BaseEstimator):
     random_state: int | np.random.RandomState | None
     verbose: bool | int
 
+    # -- what a model or a family overrides ------------------------------------------------
+
     def _make_module(self, n_features: int) -> Trainable:
         """Build the untrained network; the only method that a model must override."""
         raise NotImplementedError
+
+    def _plan(self, source: Source) -> Plan:
+        """Return how long and how fast `fit` trains; `partial_fit` does one epoch of it."""
+        raise NotImplementedError
+
+    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
+        """Return how `partial_fit` goes through a chunk."""
+        plan = self._plan(source)
+        return replace(
+            plan, max_iter=1, patience=None, schedule="constant", streaming=True, verbose=False
+        )
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of, or refuse, validated training values that do not suit the objective."""
@@ -80,34 +91,27 @@ class BaseTorchEstimator(BaseEstimator):
     def _initialise(
         self,
         module: Any,
-        X: np.ndarray | sparse.csr_matrix,
-        weight: np.ndarray | None,
+        source: Source,
         random_state: np.random.RandomState,
+        *,
+        streaming: bool,
     ) -> None:
-        """Give an untrained network a start from the training rows, if it has one."""
+        """Give an untrained network a start from the rows of `fit`, or from the first chunk."""
 
-    def _initialise_from_chunk(
-        self,
-        module: Any,
-        X: np.ndarray | sparse.csr_matrix,
-        weight: np.ndarray | None,
-        random_state: np.random.RandomState,
-    ) -> None:
-        """Give an untrained network a start from the first chunk of `partial_fit`."""
+    def _observe(self, module: Any, source: Source) -> None:
+        """Tell a network of the rows that a training is about to go through."""
 
-    def _prepare(
-        self, module: Any, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
-    ) -> None:
-        """Tell the network of the rows that `fit` or `partial_fit` is about to go through."""
+    def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
+        """Return the skorch callbacks of `fit`."""
+        return []
 
-    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
-        """Keep what the fitted network says of the rows that it was just trained on."""
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        """Keep what was learned from the rows of a source as fitted attributes."""
+        self._keep_module(state.module)
 
-    def _train(
-        self, module: Any, rows: Rows, validation: Rows | None, **settings: Any
-    ) -> TrainingResult:
-        """Call `train` with the learning parameters of this family; `settings` go before."""
-        raise NotImplementedError
+    def _keep_module(self, module: Trainable) -> None:
+        self.module_ = module
+        self.device_ = device_of(module)
 
     # -- fitting ---------------------------------------------------------------------
 
@@ -125,109 +129,107 @@ class BaseTorchEstimator(BaseEstimator):
         `held_out` is the fraction of the rows to take as validation rows, None for none.
         """
         with all_or_nothing(self), gradients_enabled():
-            X = validate_rows(self, X, reset=not warm, training=True)
-            self._check_values(X)
-            weight = validate_weight(sample_weight, X)
-            device = resolve_device(self.device)
+            source, validation = self._sources(X, sample_weight, X_val, reset=not warm)
             random_state = new_random_state(self.random_state)
-            if X_val is not None:
-                X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
-            module = self._new_module(X.shape[1], random_state)
+            module = self._new_module(source.n_features, random_state)
             if warm:
                 load_weights(module, self.module_)
-            X, weight = drop_weightless(X, weight)
-            batch_size = self._batch_size(X)
-            if X.shape[0] <= batch_size:
-                X, weight = merge_equal_rows(X, weight)
-            weight_val = None
             if held_out is not None:
-                X, weight, X_val, weight_val = hold_out(X, weight, held_out, random_state)
+                source, validation = source.hold_out(held_out, random_state)
             self._forget(keep_curves=warm)
             if not warm:
-                self._initialise(module, X, weight, random_state)
-            self._prepare(module, X, weight)
-            result = self._train(
-                module.to(device),
-                as_rows(X, mean_one(weight), device),
-                None if X_val is None else as_rows(X_val, mean_one(weight_val), device),
-                seed=random_state.randint(MAX_SEED),
-                batch_size=batch_size,
-                verbose=bool(self.verbose),
-            )
-            if result.ending == "diverged" and not result.loss_curve:
-                raise ValueError(self._advice_on_divergence(result))
-            self._store(module, result)
-            self._after_fit(X, weight)
-        self._comment_on(result)
+                self._initialise(module, source, random_state, streaming=False)
+            self._observe(module, source)
+            module.to(source.device)
+            plan = self._plan(source)
+            state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
+            callbacks = self._callbacks(source, validation)
+            train(state, source, plan, validation=validation, callbacks=callbacks)
+            if state.ending == "diverged" and not state.history:
+                raise ValueError(self._advice_on_divergence(state))
+            self._keep(state, source)
+        self._comment_on(state)
         return self
 
     def _partial_fit(self, X: Any, sample_weight: Any = None) -> Self:
         """Go through a chunk once; see the public `partial_fit` of each family."""
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
-            X = validate_rows(self, X, reset=first, training=True)
-            self._check_values(X)
-            weight = validate_weight(sample_weight, X)
-            if not hasattr(self, "_random_state"):  # the first call, or the first after fit
-                self._random_state = new_random_state(self.random_state)
-            if first:
-                device = resolve_device(self.device)
-                module = self._new_module(X.shape[1], self._random_state)
-            else:
-                module, device = self.module_, self.device_
-            X, weight = drop_weightless(X, weight)
-            optimizer_states = getattr(self, "_optimizer_states", None)
-            with given_back_on_failure(module, optimizer_states, self._random_state):
-                if first:
-                    self._initialise_from_chunk(module, X, weight, self._random_state)
-                    module.to(device)
-                self._prepare(module, X, weight)
-                result = self._train(
-                    module,
-                    as_rows(X, weight, device),
-                    None,
-                    seed=self._random_state.randint(MAX_SEED),
-                    batch_size=self._batch_size(X),
-                    max_iter=1,
-                    patience=None,
-                    optimizer_states=optimizer_states,
+            source = self._chunk(X, sample_weight, reset=first)
+            state: TrainingState | None = getattr(self, "_state", None)
+            random_state = new_random_state(self.random_state)
+            if state is None:  # the first call, or the first after fit
+                module = (
+                    self._new_module(source.n_features, random_state) if first else self.module_
                 )
-                if result.ending == "diverged":
-                    raise ValueError(self._advice_on_divergence(result))
-            self._optimizer_states = result.optimizer_states
-            self._store(module, result)
-            self._after_fit(X, weight)
+                if first:
+                    self._initialise(module, source, random_state, streaming=True)
+                    module.to(source.device)
+                seed = random_state.randint(MAX_SEED)
+                state = TrainingState(module, float(self.learning_rate), seed)
+            with restore_on_error(state):
+                self._observe(state.module, source)
+                train(state, source, self._plan_chunk(source, state))
+                if state.ending == "diverged":
+                    raise ValueError(self._advice_on_divergence(state))
+            self._state = state
+            self._keep(state, source)
         return self
+
+    def _sources(
+        self, X: Any, sample_weight: Any, X_val: Any, *, reset: bool
+    ) -> tuple[Source, Source | None]:
+        """Validate what `fit` was given, and put it on the device."""
+        X, weight = self._validated(X, sample_weight, reset=reset)
+        device = resolve_device(self.device)
+        validation = None
+        if X_val is not None:
+            X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
+            validation = as_source(X_val, None, device)
+        X, weight = drop_zero_weight(X, weight)
+        if X.shape[0] <= self._batch_size(X.shape):
+            X, weight = merge_equal_rows(X, weight)
+        return as_source(X, weight, device), validation
+
+    def _chunk(self, X: Any, sample_weight: Any, *, reset: bool) -> Source:
+        """Validate what `partial_fit` was given, and put it on the device."""
+        X, weight = self._validated(X, sample_weight, reset=reset)
+        device = resolve_device(self.device) if reset else self.device_
+        return as_source(*drop_zero_weight(X, weight), device, scaled=False)
+
+    def _validated(
+        self, X: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+        X = validate_rows(self, X, reset=reset, training=True)
+        self._check_values(X)
+        return X, validate_weight(sample_weight, X)
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):
             return self._make_module(n_features).to(torch.float32)
 
-    def _batch_size(self, X: Any) -> int:
-        return min(200 if self.batch_size == "auto" else int(self.batch_size), X.shape[0])
+    def _batch_size(self, shape: tuple[int, ...]) -> int:
+        """Return the upper bound of the rows in a batch of a table of this shape."""
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), shape[0])
 
     def _forget(self, *, keep_curves: bool) -> None:
         """Drop what earlier calls of `fit` and `partial_fit` left."""
-        kept = {"n_features_in_", "feature_names_in_"}
+        kept = {"n_features_in_", "feature_names_in_", *self.get_params(deep=False)}
         if keep_curves:
-            kept |= {"loss_curve_", "validation_loss_curve_"}
-        for name in list(vars(self)):
-            fitted = name.endswith(("_", "_random_state", "_optimizer_states"))
-            if fitted and name not in kept:
+            kept |= {"loss_curve_", "validation_loss_curve_", "history_"}
+        for name in set(vars(self)) - kept:
+            if name.endswith("_") or name in ("_state", "_gibbs_random_state"):
                 delattr(self, name)
 
-    def _store(self, module: Trainable, result: TrainingResult) -> None:
-        self.module_ = module
-        self.device_ = next(module.parameters()).device
-
-    def _comment_on(self, result: TrainingResult) -> None:
-        if result.ending == "diverged":
-            raise ValueError(self._advice_on_divergence(result))
-        if result.ending == "interrupted":
+    def _comment_on(self, state: TrainingState) -> None:
+        """Raise or warn if the training did not end as it should."""
+        if state.ending == "diverged":
+            raise ValueError(self._advice_on_divergence(state))
+        if state.ending == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=5)
 
-    def _advice_on_divergence(self, result: TrainingResult) -> str:
-        epoch = len(result.loss_curve) + 1
+    def _advice_on_divergence(self, state: TrainingState) -> str:
+        epoch = len(state.history) + 1
         kept = "the last good weights are kept" if epoch > 1 else "nothing is kept of this call"
         return (
             f"The loss of {type(self).__name__} stopped being finite in epoch {epoch}; {kept}. "
@@ -286,19 +288,28 @@ class BaseTorchEstimator(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "module_" in state and self.device_.type != "cpu":
-            state["module_"] = copy.deepcopy(self.module_).cpu()
-            state["_optimizer_states"] = to_cpu(state.get("_optimizer_states"))
-            state["device_"] = torch.device("cpu")
+            names = [name for name in ("module_", "_state") if name in state]
+            copies = copy.deepcopy([state[name] for name in names])  # with the same module
+            state.update(zip(names, copies, strict=True))
+            _move(state, torch.device("cpu"))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "module_" in state:
             try:
-                self.device_ = resolve_device(self.device)
+                device = resolve_device(self.device)
             except ValueError:  # fitted on another machine
-                self.device_ = torch.device("cpu")
-            self.module_.to(self.device_)
+                device = torch.device("cpu")
+            _move(self.__dict__, device)
+
+
+def _move(fitted: dict[str, Any], device: torch.device) -> None:
+    """Move a fitted network, and the state of its training if there is one."""
+    fitted["module_"].to(device)
+    if "_state" in fitted:
+        fitted["_state"].to(device)
+    fitted["device_"] = device
 
 
 class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
@@ -345,8 +356,8 @@ class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorc
         shape = getattr(self, "_samples_shape", None)  # of images or signals
         return rows if shape is None else rows.reshape(len(Z), *shape)
 
-    def _store(self, module: Trainable, result: TrainingResult) -> None:
-        super()._store(module, result)
+    def _keep_module(self, module: Trainable) -> None:
+        super()._keep_module(module)
         self._n_features_out = self.n_components
 
     def __sklearn_tags__(self) -> Tags:

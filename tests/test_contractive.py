@@ -11,7 +11,8 @@ from scipy import sparse
 from torch import nn
 
 from skae import Autoencoder, ContractiveAutoencoder
-from skae._training import Generator, Trainable, seeded_initialisation
+from skae._random import Generator, seeded_initialisation
+from skae._training import Batch, Trainable
 from skae.layers import Dense
 
 STOCHASTIC = Dense((16,), batch_norm=True, dropout=0.3, activation="tanh")
@@ -92,7 +93,7 @@ def test_estimate_is_right_in_the_mean(table):
     with seeded_initialisation(0):
         module = ContractiveAutoencoder(**parameters)._make_module(5).double()
     x = torch.from_numpy(table[:10])
-    probes, _ = module.sample_noise(x, Generator(0))
+    probes, _ = module.sample_noise(Batch(x), Generator(0))
     assert probes.shape == (n_probes, 10, 6)
     assert set(probes.unique().tolist()) == {-1, 1}
     gram = torch.einsum("nif,njf->nij", *2 * [module.jacobian(x)])
@@ -122,9 +123,9 @@ def test_loss_is_the_error_plus_the_weighted_norm(digits, penalty):
     parameters = dict(code_activation="sigmoid", hidden_layers=(), max_iter=1, alpha=0.3)
     module = fitted(digits, penalty=penalty, **parameters).module_
     x = torch.from_numpy(digits[:30])
-    noise = module.sample_noise(x, Generator(0))
+    noise = module.sample_noise(Batch(x), Generator(0))
     with torch.no_grad():  # as for validation rows
-        loss = module.loss(x, noise)
+        loss = module.loss(Batch(x), noise)
         expected = -module.log_score(x) + 0.3 * module.squared_norm(x, noise[0])
     assert_allclose(loss, expected, rtol=1e-5)
 

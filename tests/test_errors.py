@@ -10,13 +10,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
 from skae import DenoisingAutoencoder
-from skae._training._engine import _Net
+from skae._training._net import Net
 
 
 @pytest.fixture
 def untrained(monkeypatch):
     """Fail if a step is trained."""
-    monkeypatch.setattr(_Net, "train_step", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr(Net, "train_step", lambda *_: pytest.fail("it trained"))
 
 
 @pytest.mark.usefixtures("untrained")
@@ -80,7 +80,7 @@ BAD_PARAMETERS = [
     ({"momentum": 1.0}, r"'momentum'"),
     ({"sparsity_target": 0}, r"'sparsity_target'"),
     ({"sparsity_cost": -1}, r"'sparsity_cost'"),
-    ({"learning_rate_schedule": "cosine"}, r"'learning_rate_schedule'.*'linear'"),
+    ({"learning_rate_schedule": "staircase"}, r"'learning_rate_schedule'.*'linear'"),
     ({"random_state": "seed"}, r"'random_state'"),
     ({"device": "nonsense"}, r"device='nonsense' is not available.*device='auto'"),
     ({"device": 1}, r"'device'"),

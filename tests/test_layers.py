@@ -11,7 +11,7 @@ from sklearn.base import clone
 from torch import nn
 
 from skae import Autoencoder
-from skae._training import Generator
+from skae._random import Generator
 from skae.layers import BatchNorm, Dense, Dropout
 
 

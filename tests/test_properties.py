@@ -24,23 +24,25 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, minmax_scale
 
 from skae import BernoulliRBM, SelfOrganizingMap
-from skae._training._engine import _Net
+from skae._training._net import Net
 from skae.layers import Dense
 
 
 @contextlib.contextmanager
 def steps_do(action, after: int, monkeypatch):
     """Run `action` in place of the training step, from call number `after` + 1 on."""
-    original, calls = _Net.train_step, 0
+    original, calls = Net.train_step, 0
 
     def train_step(self, *batch):
         nonlocal calls
         calls += 1
-        loss = original(self, *batch)
-        return loss if calls <= after else action(self.module_, loss)
+        losses = original(self, *batch)
+        if calls <= after:
+            return losses
+        return {name: action(self.module_, loss) for name, loss in losses.items()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Net, "train_step", train_step)
+        patch.setattr(Net, "train_step", train_step)
         yield
 
 

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import Autoencoder, SparseAutoencoder
-from skae._training import Trainable
+from skae._training import Batch, Trainable
 from skae.layers import Dense
 from skae.losses import bernoulli_divergence, mean_activity
 
@@ -29,7 +29,7 @@ def losses_beside_plain(X, **parameters):
     module, x = untrained(X, **parameters)
     with torch.no_grad():
         code = module.training_code(x, None)
-        extra = module.loss(x, None) - module.decoding_loss(code, x, None)
+        extra = module.loss(Batch(x), None) - module.decoding_loss(code, x, None)
     return extra.numpy(), code.numpy().astype(np.float64)
 
 
@@ -194,7 +194,7 @@ def test_each_kind_keeps_the_promises_of_the_default(table, sparsity):
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
 def test_mean_activation_and_dead_units(digits, container, monkeypatch):
-    monkeypatch.setattr("skae.autoencoders._sparse._ROWS_AT_A_TIME", 100)  # several chunks
+    monkeypatch.setattr("skae._training._source.DENSE_NUMBERS", 6400)  # several chunks
     fitted = quick(SparseAutoencoder, alpha=1.0).fit(container(digits))
     codes = fitted.transform(digits)
     assert_allclose(fitted.mean_activation_, codes.mean(axis=0), rtol=1e-4, atol=1e-7)

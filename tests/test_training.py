@@ -8,15 +8,10 @@ import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse, stats
 
-from skae._training import (
-    Generator,
-    as_rows,
-    merge_equal_rows,
-    resolve_device,
-    seeded_initialisation,
-)
-from skae._training._data import Batches
-from skae._training._state import SINGLE_THREAD_WORK, threads_for
+from skae._compute import SINGLE_THREAD_WORK, limit_threads, resolve_device
+from skae._random import Generator, seeded_initialisation
+from skae._training import as_source, merge_equal_rows
+from skae._training._source import Batches
 
 CPU = torch.device("cpu")
 
@@ -24,10 +19,10 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(1, 5), (5, 5), (6, 5), (101, 10), (99, 100)])
 def test_batches_hold_every_row_once_in_nearly_equal_sizes(n_rows, batch_size):
     X = np.arange(n_rows, dtype=np.float32)[:, None]
-    rows = as_rows(X, X[:, 0] + 1, CPU)
-    batches = Batches(rows, batch_size, torch.Generator().manual_seed(0))
+    source = as_source(X, X[:, 0] + 1, CPU, scaled=False)
+    batches = Batches(source, batch_size, torch.Generator().manual_seed(0))
     seen, sizes = [], []
-    for x, weight in batches:
+    for x, weight, _, _ in batches:
         assert_array_equal(weight, x[:, 0] + 1)
         seen += x[:, 0].tolist()
         sizes.append(len(x))
@@ -41,11 +36,11 @@ def test_batches_hold_every_row_once_in_nearly_equal_sizes(n_rows, batch_size):
 
 def test_order_is_drawn_anew_each_epoch():
     X = np.arange(50, dtype=np.float32)[:, None]
-    batches = Batches(as_rows(X, None, CPU), 10, torch.Generator().manual_seed(0))
-    first = torch.cat([x.clone() for x, _ in batches])
-    second = torch.cat([x.clone() for x, _ in batches])
+    batches = Batches(as_source(X, None, CPU), 10, torch.Generator().manual_seed(0))
+    first = torch.cat([batch.x.clone() for batch in batches])
+    second = torch.cat([batch.x.clone() for batch in batches])
     assert not torch.equal(first, second)
-    in_order = torch.cat([x.clone() for x, _ in Batches(as_rows(X, None, CPU), 10)])
+    in_order = torch.cat([batch.x.clone() for batch in Batches(as_source(X, None, CPU), 10)])
     assert_array_equal(in_order, X)
 
 
@@ -54,17 +49,17 @@ def test_sparse_rows_equal_dense_rows(container):
     dense = np.random.default_rng(0).random((40, 9)).astype(np.float32)
     dense[dense < 0.8] = 0
     dense[[0, 17, 39]] = 0  # empty rows, the first and the last too
-    rows = as_rows(container(dense), None, CPU)
+    rows = as_source(container(dense), None, CPU)
     index = torch.tensor([39, 3, 3, 0, 17, 22])
-    assert_array_equal(rows.take(index), dense[index])
-    assert_array_equal(rows.all(), dense)
+    assert_array_equal(rows.take(index).x, dense[index])
+    assert_array_equal(rows.all().x, dense)
 
 
 def test_duplicate_entries_of_a_csr_matrix_add_up():
     X = sparse.csr_matrix(
         (np.array([1, 2, 3], np.float32), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 3)
     )
-    assert_array_equal(as_rows(X, None, CPU).all(), [[0, 3, 0], [3, 0, 0]])
+    assert_array_equal(as_source(X, None, CPU).all().x, [[0, 3, 0], [3, 0, 0]])
     assert X.nnz == 3  # the caller's matrix is as it was
 
 
@@ -95,7 +90,7 @@ def test_threads_come_back_from_concurrent_borrowers():
 
     def borrow(name, enter, entered, leave):
         enter.wait(10)
-        with threads_for(1), threads_for(1):
+        with limit_threads(1), limit_threads(1):
             seen[name] = torch.get_num_threads()
             entered.set()
             leave.wait(10)
@@ -117,7 +112,7 @@ def test_threads_come_back_from_concurrent_borrowers():
         second.join()
         assert seen == {"first": 1, "second": 1, ("first", "after"): 2, ("second", "after"): 2}
         assert torch.get_num_threads() == 2
-        with threads_for(SINGLE_THREAD_WORK):
+        with limit_threads(SINGLE_THREAD_WORK):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -130,13 +125,13 @@ def test_a_borrower_keeps_its_one_thread_when_another_gives_back():
     seen = []
 
     def borrow():
-        with threads_for(1):
+        with limit_threads(1):
             inside.set()
             given_back.wait(10)
             seen.append(torch.get_num_threads())
 
     try:
-        with threads_for(1):
+        with limit_threads(1):
             other = threading.Thread(target=borrow)
             other.start()
             inside.wait(10)

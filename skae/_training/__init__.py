@@ -1,44 +1,43 @@
 """The engine: trains every `Trainable`, and applies it."""
 
-from ._data import Rows, as_rows, drop_weightless, hold_out, merge_equal_rows, to_dense
-from ._engine import TrainingResult, train
-from ._generator import Generator
-from ._reading import read
-from ._state import (
-    MAX_SEED,
-    SINGLE_THREAD_WORK,
-    given_back_on_failure,
-    gradients_enabled,
-    map_in_threads,
-    new_random_state,
-    resolve_device,
-    seeded_initialisation,
-    threads_for,
-    to_cpu,
+from skorch.callbacks import Callback
+
+from ._batch import Batch
+from ._engine import train
+from ._plan import FACTORS, SCHEDULES, Plan
+from ._reading import in_double, read
+from ._source import (
+    Source,
+    as_source,
+    as_tensor,
+    drop_zero_weight,
+    mean_one,
+    merge_equal_rows,
+    to_dense,
 )
-from ._trainable import Trainable, load_weights
+from ._state import TrainingState, restore_on_error
+from ._trainable import Step, Trainable, device_of, load_weights
 
 __all__ = [
-    "MAX_SEED",
-    "SINGLE_THREAD_WORK",
-    "Generator",
-    "Rows",
+    "FACTORS",
+    "SCHEDULES",
+    "Batch",
+    "Callback",
+    "Plan",
+    "Source",
+    "Step",
     "Trainable",
-    "TrainingResult",
-    "as_rows",
-    "drop_weightless",
-    "given_back_on_failure",
-    "gradients_enabled",
-    "hold_out",
+    "TrainingState",
+    "as_source",
+    "as_tensor",
+    "device_of",
+    "drop_zero_weight",
+    "in_double",
     "load_weights",
-    "map_in_threads",
+    "mean_one",
     "merge_equal_rows",
-    "new_random_state",
     "read",
-    "resolve_device",
-    "seeded_initialisation",
-    "threads_for",
-    "to_cpu",
+    "restore_on_error",
     "to_dense",
     "train",
 ]

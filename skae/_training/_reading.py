@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -12,14 +13,9 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from ._data import as_tensor, to_dense
-from ._state import threads_for
-from ._trainable import Trainable
-
-# Numbers in the widest activation of a chunk: what stays in a processor's cache, and what
-# keeps an accelerator busy.
-_CHUNK_NUMBERS_CPU = 2**19
-_CHUNK_NUMBERS_ACCELERATOR = 2**24
+from .._compute import chunk_rows, limit_threads
+from ._source import as_tensor, to_dense
+from ._trainable import Trainable, tensors_of
 
 
 def read(
@@ -32,26 +28,49 @@ def read(
     Parameters
     ----------
     module : Trainable
-        Trained, in float32. For float64 rows a float64 copy is applied.
+        Trained, in float32. To float64 rows a float64 copy is applied.
     method : callable
         A deterministic function of the module and a batch.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Validated rows, float32 or float64. Only a chunk at a time is made dense.
     """
-    device = next(module.parameters()).device
-    dtype = torch.float64 if X.dtype == np.float64 else torch.float32
-    if dtype == torch.float64:
-        device = torch.device("cpu") if device.type == "mps" else device  # no float64 there
-        module = copy.deepcopy(module).to(device, dtype)
-    n_weights = sum(parameter.numel() for parameter in module.parameters())
-    widest = max(*X.shape[1:], *(max(p.shape, default=1) for p in module.parameters()))
-    numbers = _CHUNK_NUMBERS_CPU if device.type == "cpu" else _CHUNK_NUMBERS_ACCELERATOR
-    chunk_rows = min(max(64, numbers // widest), X.shape[0])
-    output = torch.empty(0)
-    with threads_for(chunk_rows * n_weights), torch.inference_mode():
-        for chunk in gen_batches(X.shape[0], chunk_rows):
+    if X.dtype == np.float64:
+        module = in_double(module)
+    tensors = tensors_of(module)
+    device = tensors[0].device
+    n_weights = sum([parameter.numel() for parameter in module.parameters()])
+    widest = max([*X.shape[1:], *[side for p in module.parameters() for side in p.shape]])
+    n_rows = X.shape[0]
+    n_at_a_time = min(max(64, chunk_rows(widest, device)), n_rows)
+    with limit_threads(n_at_a_time * n_weights), torch.inference_mode():
+        if n_at_a_time == n_rows:
+            x = as_tensor(to_dense(X)).to(device)
+            result = method(module, x)
+            shares = result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+            return (result.clone() if shares else result).numpy(force=True)
+        output = torch.empty(0)
+        for chunk in gen_batches(n_rows, n_at_a_time):
             result = method(module, as_tensor(to_dense(X[chunk])).to(device))
             if chunk.start == 0:
-                output = torch.empty((X.shape[0], *result.shape[1:]), dtype=dtype)
+                output = torch.empty((n_rows, *result.shape[1:]), dtype=result.dtype)
             output[chunk] = result
-    return output.numpy()
+        return output.numpy()
+
+
+# The copies in float64, and the weights of which each is a copy.
+_doubles: WeakKeyDictionary[Trainable, tuple[list[Tensor], Trainable]] = WeakKeyDictionary()
+
+
+def in_double(module: Trainable) -> Trainable:
+    """Return a float64 copy of a module, the same one until its weights change."""
+    tensors = tensors_of(module)
+    known, double = _doubles.get(module, ([], module))
+    device = tensors[0].device
+    if known and known[0].device == device and all(map(torch.equal, known, tensors)):
+        return double
+    double = copy.deepcopy(module).to(
+        torch.device("cpu") if device.type == "mps" else device,  # no float64 there
+        torch.float64,
+    )
+    _doubles[module] = [tensor.detach().clone() for tensor in tensors], double
+    return double

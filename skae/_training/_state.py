@@ -1,179 +1,137 @@
-"""Torch's global state, borrowed and always given back, and its devices."""
+"""Everything that a training needs to go on, and nothing else."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils import check_random_state
-from torch import nn
+from torch import Tensor
 
-#: Upper bound of the seeds drawn from a `RandomState`.
-MAX_SEED = np.iinfo(np.int32).max
-
-# Below this many multiply-adds in one pass over a batch, more threads cost time or bring
-# little (`benchmarks/bench_threads.py`). One thread makes the bits of the result independent of
-# how many threads the caller, or a joblib worker, has.
-SINGLE_THREAD_WORK = 2**24
-
-_generator_lock = threading.Lock()
-_threads_lock = threading.Lock()
-_this_thread = threading.local()
-_borrowers = 0
-_lent_threads = 0
+from .._random import Generator
+from ._optimizers import LearningRate, make_optimizers
+from ._trainable import Trainable, device_of, tensors_of
 
 
-def new_random_state(
-    random_state: int | np.random.RandomState | None,
-) -> np.random.RandomState:
-    """Return scikit-learn's `check_random_state`, with fresh entropy for None.
+class TrainingState:
+    """A module in training, and everything that it needs to go on.
 
-    scikit-learn takes numpy's global generator for None, and so changes it.
+    A training that was stopped after any epoch and goes on from its state ends with the same
+    bits as one that was not. `state_dict` holds tensors and plain values, so that it can
+    be saved without pickle; `load_state_dict` is for the state of a new module of the same shape.
+
+    Parameters
+    ----------
+    module : Trainable
+        On the device where it is to be trained.
+    learning_rate : float
+        Step size of the optimizers of groups that state none themselves.
+    seed : int
+        Seed of all that is drawn: the order of the rows and the noise of each step.
+
+    Attributes
+    ----------
+    optimizers : list of torch.optim.Optimizer
+        One for each group of parameters, with its moments and learning rate.
+    generator : Generator
+        Both random streams.
+    history : list of dict
+        For each complete epoch, the mean losses by name, and what callbacks recorded.
+    good : list of Tensor or None
+        The last weights and buffers of which a finite loss is known.
+    schedule, stopping : dict
+        What the scheduler and the stopping rule have to remember; the latter with the
+        weights of the best epoch.
+    ending : {"converged", "max_iter", "stopped", "interrupted", "diverged"} or None
+        Why the training ended: the loss stopped improving, all epochs are done, a callback
+        or a KeyboardInterrupt ended it, or the loss stopped being finite.
     """
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)
+
+    def __init__(self, module: Trainable, learning_rate: float, seed: int):
+        self.module = module
+        self.optimizers: list[LearningRate] = make_optimizers(module, learning_rate)
+        self.generator = Generator(seed, device_of(module))
+        self.history: list[dict[str, float]] = []
+        self.good: list[Tensor] | None = None
+        self.schedule: dict[str, Any] = {}
+        self.stopping: dict[str, Any] = {}
+        self.ending: str | None = None
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Set the learning rate of the groups that state none themselves."""
+        for optimizer, group in zip(self.optimizers, self.module.parameter_groups(), strict=True):
+            optimizer.param_groups[0]["lr"] = group.get("lr", learning_rate)
+
+    def curve(self, name: str) -> list[float]:
+        """Return what the history holds by this name, epoch by epoch."""
+        return [epoch[name] for epoch in self.history if name in epoch]
+
+    def curves(self) -> dict[str, list[float]]:
+        """Return the numbers in the history by name, but for what skorch counts and times."""
+        names = {
+            name: None
+            for epoch in self.history
+            for name, value in epoch.items()
+            if isinstance(value, float) and name != "dur"
+        }
+        return {name: self.curve(name) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as nested dicts and lists of tensors and plain values.
+
+        The tensors are those of the state itself, and change when the training goes on.
+        """
+        return {
+            "module": [tensor.detach() for tensor in tensors_of(self.module)],
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "generator": self.generator.state_dict(),
+            "history": self.history,
+            "good": self.good,
+            "schedule": self.schedule,
+            "stopping": self.stopping,
+            "ending": self.ending,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of another training of a module of the same shape."""
+        with torch.no_grad():
+            for mine, given in zip(tensors_of(self.module), state["module"], strict=True):
+                mine.copy_(given)
+        for optimizer, given in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(given)
+        self.generator.load_state_dict(state["generator"])
+        self.history = list(state["history"])
+        for name in ("good", "schedule", "stopping", "ending"):
+            setattr(self, name, state[name])
+
+    def to(self, device: torch.device) -> None:
+        """Move the module and all that belongs to it."""
+        self.module.to(device)
+        for optimizer in self.optimizers:
+            optimizer.to(device)
+        if self.generator.device.type != device.type:
+            # The streams of two devices have nothing to do with each other.
+            self.generator = Generator(self.generator.initial_seed(), device)
+        self.good = None
+        self.stopping = {}
 
 
 @contextmanager
-def seeded_initialisation(seed: int) -> Iterator[None]:
-    """Let modules initialise themselves from `seed`, leaving torch's generator as it was.
-
-    ``nn.Module`` constructors draw from the global generator and take no other. The
-    lock keeps concurrent fits (joblib's threading backend) from mixing their draws.
-    """
-    with _generator_lock:
-        before = torch.default_generator.get_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            yield
-        finally:
-            torch.default_generator.set_state(before)
-
-
-@contextmanager
-def gradients_enabled() -> Iterator[None]:
-    """Train as usual inside a caller's ``no_grad`` or ``inference_mode``."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
-
-
-@contextmanager
-def threads_for(work: int, at_most: int = 1) -> Iterator[None]:
-    """Use `at_most` threads while `work` multiply-adds at a time are too few to share.
-
-    Torch keeps this number partly per thread and partly per process, where a new thread
-    finds what another one set: only the first of several concurrent borrowers knows
-    what to give back.
-    """
-    global _borrowers, _lent_threads
-    if work >= SINGLE_THREAD_WORK or getattr(_this_thread, "borrows", False):
-        yield
-        return
-    with _threads_lock:
-        if _borrowers == 0:
-            _lent_threads = torch.get_num_threads()
-        _borrowers += 1
-    _this_thread.borrows = True
-    try:
-        _use_threads(min(at_most, _lent_threads))
-        yield
-    finally:
-        _this_thread.borrows = False
-        with _threads_lock:
-            _borrowers -= 1
-            torch.set_num_threads(_lent_threads)
-
-
-def _use_threads(n_threads: int) -> None:
-    # A thread that has never asked takes over, when it first needs it, what another one set last.
-    torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-
-
-@contextmanager
-def map_in_threads(n_threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Lend a `map` whose calls run in `n_threads` threads, in each of which torch uses one.
-
-    To be used where torch uses one thread as well: then the results do not depend on how
-    many there are, and one that another process holds up does not keep the others waiting
-    at the end of each operation. Threads last, since torch's memory for products does.
-    """
-    if n_threads <= 1:
-        yield map
-        return
-    with ThreadPoolExecutor(n_threads, initializer=_use_threads, initargs=(1,)) as pool:
-        yield pool.map
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device to use; "auto" takes an accelerator where there is one.
-
-    Raises
-    ------
-    ValueError
-        If torch cannot use `device` on this machine.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        if torch.backends.mps.is_available():
-            return torch.device("mps")
-        return torch.device("cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(1, device=resolved)
-    # Torch raises RuntimeError, AssertionError or NotImplementedError, depending on
-    # the kind of device and on how it was built.
-    except Exception as error:
-        raise ValueError(
-            f"device={str(device)!r} is not available on this machine "
-            f"({str(error).splitlines()[0]}); "
-            "use device='auto' to take what there is, or device='cpu'."
-        ) from error
-    return resolved
-
-
-@contextmanager
-def given_back_on_failure(
-    module: nn.Module,
-    optimizer_states: list[dict[str, Any]] | None,
-    random_state: np.random.RandomState,
-) -> Iterator[None]:
+def restore_on_error(state: TrainingState) -> Iterator[None]:
     """Undo what a failing training did to what it changes in place."""
-    tensors = [*module.parameters(), *module.buffers(), *_tensors_in(optimizer_states)]
-    before = [tensor.detach().clone() for tensor in tensors]
-    drawn = random_state.get_state()
+    before = _copied(state.state_dict())
     try:
         yield
     except BaseException:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
-        random_state.set_state(drawn)
+        state.load_state_dict(before)
         raise
 
 
-def _tensors_in(state: Any) -> list[torch.Tensor]:
-    """Return the tensors in nested dicts and lists."""
-    if isinstance(state, torch.Tensor):
-        return [state]
-    if isinstance(state, dict):
-        return _tensors_in(list(state.values()))
-    return [t for one in state for t in _tensors_in(one)] if isinstance(state, list) else []
-
-
-def to_cpu(state: Any) -> Any:
-    """Move the tensors in nested dicts and lists to the CPU."""
-    if isinstance(state, torch.Tensor):
-        return state.cpu()
-    if isinstance(state, dict):
-        return {key: to_cpu(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [to_cpu(value) for value in state]
-    return state
+def _copied(value: Any) -> Any:
+    """Copy the tensors, dicts and lists in a nested state."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value

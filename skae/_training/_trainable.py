@@ -2,81 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ._generator import Generator
+from .._random import Generator
+from ._batch import Batch
+
+# What every torch module has in its `__dict__` that says nothing of what it computes.
+_BOOKKEEPING = frozenset(vars(nn.Module()))
+
+
+@dataclass
+class Step:
+    """What the engine knows when a module takes a step.
+
+    Attributes
+    ----------
+    optimizers : sequence of torch.optim.Optimizer
+        One for each of `Trainable.parameter_groups`, with the learning rate of the schedule.
+    epoch, n_epochs : int
+        Number of epochs that are complete, and that are planned.
+    progress, next_progress : float
+        What part of all planned steps is complete before and after this one, from 0 to 1.
+    share : float
+        How many rows the batch has as a share of a full one, at most 1.
+    streaming : bool
+        Whether the rows are a chunk of a stream that is gone through once.
+    on_gradients : callable
+        To be called between the gradients and the step along them: what callbacks wait for.
+    """
+
+    optimizers: Sequence[torch.optim.Optimizer]
+    epoch: int = 0
+    n_epochs: int = 1
+    progress: float = 0.0
+    next_progress: float = 0.0
+    share: float = 1.0
+    streaming: bool = False
+    on_gradients: Callable[[], None] = lambda: None
+
+    @property
+    def learning_rate(self) -> float:
+        """The current learning rate of the first optimizer."""
+        return self.optimizers[0].param_groups[0]["lr"]
 
 
 class Trainable(nn.Module):
     """A module that can take one batch.
 
     The engine calls nothing but the methods below. Three rules make one engine serve
-    every model, with sample weights, exact reproducibility and many candidates trained
-    as one batch:
+    every model, with sample weights, exact reproducibility, recorded steps and many
+    candidates trained as one batch:
 
-    - `loss` is a pure function of parameters, batch and noise. It draws no random
+    - `loss` is a pure function of parameters, buffers, batch and noise. It draws no random
       numbers, and gives one loss per sample; a penalty on the weights is added to each.
     - `sample_noise` draws the random numbers that one call of `loss` consumes.
-    - every scalar in the objective (a penalty weight, a noise level) is a buffer,
-      registered with ``persistent=False`` since it belongs to the parameters of the
-      estimator and not to what was learned.
+    - every number in the objective that a search may vary without another sequence of
+      operations (a penalty weight, a noise level) is a buffer, registered with
+      ``persistent=False`` since it belongs to the parameters of the estimator and not to what
+      was learned. Everything else is an attribute, and so part of `structure`.
     """
 
-    #: Whether the rows are taken in an order drawn anew for each epoch, or in their own.
-    shuffled: bool = True
+    #: Whether a step shares out its work by `map_parts`, for which the engine lends threads.
+    maps_parts: bool = False
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
-        """Draw what `loss` consumes for the batch `x`; None if it consumes nothing."""
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        """Draw what `loss` consumes for a batch; None if it consumes nothing.
+
+        Returns
+        -------
+        Tensor, None, or nested tuples and lists of these
+        """
         return None
 
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
         """Return the loss of each sample of the batch, shape (n,)."""
         raise NotImplementedError
 
-    def training_step(
-        self,
-        x: Tensor,
-        noise: Any,
-        weight: Tensor | None,
-        optimizers: Sequence[torch.optim.Optimizer],
-    ) -> Tensor:
-        """Learn from one batch and return its mean loss, a scalar without gradient.
+    def forward(self, batch: Batch, noise: Any) -> Tensor:
+        """Return `loss`, for all that calls a module: `torch.func`, say."""
+        return self.loss(batch, noise)
 
-        Only a model that is no plain loss (adversarial training, a map that
-        accumulates) overrides this.
+    def mean_loss(self, batch: Batch, noise: Any) -> Tensor:
+        """Return the weighted mean of the losses of a batch, a scalar."""
+        losses = self.loss(batch, noise)
+        return losses.mean() if batch.weight is None else (batch.weight * losses).mean()
+
+    def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
+        """Learn from one batch; return losses by name, scalars without gradient.
+
+        The first one is the objective. Only a model that is no plain loss (adversarial
+        training, Gibbs sampling, a map that accumulates) overrides this; the engine may
+        run the default as a recorded step, which gives the same bits.
         """
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:  # zero_grad, without its time for profilers
-                for parameter in group["params"]:
-                    parameter.grad = None
-        losses = self.loss(x, noise)
-        loss = losses.mean() if weight is None else (weight * losses).mean()
+        for optimizer in step.optimizers:
+            optimizer.zero_grad()
+        loss = self.mean_loss(batch, noise)
         loss.backward()
-        for optimizer in optimizers:
+        step.on_gradients()
+        for optimizer in step.optimizers:
             optimizer.step()
-        return loss.detach()
+        return {"loss": loss.detach()}
 
-    def threads_in_a_step(self) -> int:
-        """Return how many threads a small step may use without a change in any bit."""
+    def end_epoch(self, step: Step) -> None:
+        """Write what the steps of an epoch accumulated; nothing by default."""
+
+    def n_threads(self, n_rows: int) -> int:
+        """Return how many threads a small step may use without a change of bits."""
         return 1
 
-    def parameter_groups(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of each optimizer, one list per optimizer."""
-        return [list(self.parameters())]
+    def structure(self) -> Hashable:
+        """Return what decides which operations `loss` consists of; None if that is not known.
 
-    def make_optimizers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
-        """Return the optimizers of `training_step`, by default an Adam for each group."""
-        return [
-            torch.optim.Adam(group, lr=learning_rate, fused=has_fused_steps(group[0].device))
-            for group in self.parameter_groups()
-        ]
+        Modules of equal structure differ in their parameters and buffers alone, so that they
+        can share a recorded step, and be trained as one batch. It holds the types of all
+        submodules, their attributes, and the shapes of their tensors. It is not known for
+        classes from outside of torch and this package, which may keep a state that no
+        attribute shows, nor where hooks run.
+        """
+        places: dict[Tensor, int] = {}  # tied weights are one tensor in two places
+        parts: list[Hashable] = []
+        for name, module in self.named_modules():
+            hooked = any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
+            if hooked or type(module).__module__.split(".")[0] not in ("torch", "skae"):
+                return None
+            attributes = {k: v for k, v in vars(module).items() if k not in _BOOKKEEPING}
+            tensors = [*module._parameters.items(), *module._buffers.items()]
+            parts.append((name, type(module), module.training, _frozen(attributes)))
+            for key, tensor in tensors:
+                if tensor is not None:
+                    place = places.setdefault(tensor, len(places))
+                    parts.append((key, place, tensor.shape, tensor.dtype, tensor.device))
+        try:
+            hash(frozen := tuple(parts))
+        except TypeError:
+            return None
+        return frozen
 
-    def end_epoch(self) -> None:
-        """Write what the steps of an epoch accumulated; nothing by default."""
+    def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
+        """Return the parameters of each optimizer, with a ``lr`` of its own if it has one.
+
+        Returns
+        -------
+        sequence of dict
+            Each with "params", and optionally "lr", as torch's optimizers take them. A module
+            that learns without gradients gives a group without parameters, whose optimizer
+            does nothing but carry the learning rate.
+        """
+        return [{"params": list(self.parameters())}]
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the code of each sample, deterministic."""
@@ -91,9 +168,16 @@ class Trainable(nn.Module):
         raise NotImplementedError
 
 
-def has_fused_steps(device: torch.device) -> bool | None:
-    """Whether torch's optimizers step over all parameters at once there; None if they may not."""
-    return True if device.type in ("cpu", "cuda") else None
+def _frozen(value: Any) -> Hashable:
+    """Return nested dicts, lists and sets as tuples, which can be hashed."""
+    if isinstance(value, dict):
+        return tuple((key, _frozen(value[key])) for key in sorted(value, key=str))
+    if isinstance(value, list | tuple):
+        return (type(value), *map(_frozen, value))
+    if isinstance(value, set | frozenset):
+        return frozenset(value)
+    # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but not what is computed with them.
+    return (type(value), repr(value)) if isinstance(value, int | float) else value
 
 
 def load_weights(module: Trainable, fitted: Trainable) -> None:
@@ -111,3 +195,13 @@ def load_weights(module: Trainable, fitted: Trainable) -> None:
             "warm_start=True cannot go on from the last fit, because the shape of the network was "
             "changed since; set warm_start=False to start anew."
         ) from error
+
+
+def tensors_of(module: nn.Module) -> list[Tensor]:
+    """Return the parameters and buffers of a module."""
+    return [*module.parameters(), *module.buffers()]
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device on which a module is."""
+    return next(iter(tensors_of(module))).device

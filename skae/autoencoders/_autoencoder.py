@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._convergence import ConvergingEstimator
-from .._training import MAX_SEED, read
+from .._random import MAX_SEED
+from .._training import Source, TrainingState, read
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
@@ -84,6 +85,16 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
         Fraction of the rows to hold out for `early_stopping`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+default="constant"
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `max_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
+        is halved each time that the loss has not improved by `tol` for a quarter of
+        `n_iter_no_change` epochs.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
+        module, optimizer and history, at the begin and end of the training and of each epoch
+        (and batch, if they have a method for that, which makes each step slower).
     device : str or torch.device, default="auto"
         Where to train and to read: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -104,6 +115,9 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
         Mean training loss of each epoch.
     validation_loss_curve_ : list of float or None
         Mean loss of the validation rows after each epoch; None without validation.
+    history_ : dict of lists of float
+        What was recorded in each epoch, by name: "train_loss", with validation "valid_loss", and
+        what callbacks recorded. ``pandas.DataFrame(history_)`` is a table of it.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -190,6 +204,8 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         warm_start: bool = False,
+        learning_rate_schedule: str = "constant",
+        callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
@@ -211,6 +227,8 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
+        self.learning_rate_schedule = learning_rate_schedule
+        self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -244,24 +262,32 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
     def _initialise(
         self,
         module: AutoencoderModule,
-        X: np.ndarray | sparse.csr_matrix,
-        weight: np.ndarray | None,
+        source: Source,
         random_state: np.random.RandomState,
+        *,
+        streaming: bool,
     ) -> None:
+        if streaming:
+            return
         if self.pretrain:
-            pretrain(self, module, X, weight, random_state)
+            pretrain(self, module, source, random_state)
         if self.init == "pca":
-            pca = start_from_pca(module, X, random_state.randint(MAX_SEED))
+            pca = start_from_pca(module, source.X, random_state.randint(MAX_SEED))
             self.r2_pca_ = float(pca.explained_variance_ratio_.sum())
 
-    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
         beside_pca = hasattr(self, "r2_pca_")
         if not self.ordered and not beside_pca:
             return
         widths = range(1 if self.ordered else self.n_components, self.n_components + 1)
-        errors = read(self.module_, lambda m, x: m.squared_error_by_width(x, widths), X)
-        variance = StandardScaler(with_mean=False).fit(X, sample_weight=weight).var_.sum()
-        kept = 1 - np.average(errors, axis=0, weights=weight) / variance
+        total, scaler = np.zeros(len(widths)), StandardScaler(with_mean=False)
+        for rows, weight in source.chunks():
+            errors = read(self.module_, lambda m, x: m.squared_error_by_width(x, widths), rows)
+            weight = np.ones(len(errors)) if weight is None else weight
+            total += weight @ errors
+            scaler.partial_fit(rows, sample_weight=weight)
+        kept = 1 - total / source.total_weight / scaler.var_.sum()
         if self.ordered:
             self.explained_reconstruction_ratio_ = kept
         if beside_pca:

@@ -13,7 +13,8 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._training import drop_weightless, new_random_state, to_dense
+from .._random import new_random_state
+from .._training import drop_zero_weight, to_dense
 from .._validation import all_or_nothing, validate_rows, validate_weight
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
@@ -126,7 +127,7 @@ class CodebookEnsemble(BaseEstimator):
         """
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
-            X, weight = drop_weightless(X, validate_weight(sample_weight, X))
+            X, weight = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
             share = None if weight is None else weight / weight.sum()
             random_state = new_random_state(self.random_state)

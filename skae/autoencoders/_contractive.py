@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from .._inheritance import inherit_parameters
-from .._training import Generator
+from .._random import Generator
+from .._training import Batch
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
 
@@ -51,17 +52,17 @@ class ContractiveModule(AutoencoderModule):
         """Whether the encoder is one linear layer under an activation of `DERIVATIVES`."""
         return self._linear() is not None and self.activation_name in DERIVATIVES
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
-        probes = None
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        x, probes = batch.x, None
         if self.penalty == "estimate":
             shape = self.n_probes, len(x), self.n_components
             signs = torch.randint(0, 2, shape, generator=generator, device=x.device, dtype=x.dtype)
             probes = 2 * signs - 1
-        return probes, super().sample_noise(x, generator)
+        return probes, super().sample_noise(batch, generator)
 
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
         probes, layer_noise = noise
-        return super().loss(x, layer_noise) + self.alpha * self.squared_norm(x, probes)
+        return super().loss(batch, layer_noise) + self.alpha * self.squared_norm(batch.x, probes)
 
     def squared_norm(self, x: Tensor, probes: Tensor | None = None) -> Tensor:
         """Return the squared Frobenius norm of the Jacobian of each sample, or its estimate."""

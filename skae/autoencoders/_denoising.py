@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .._inheritance import inherit_parameters
-from .._training import MAX_SEED, Generator, as_rows, new_random_state
+from .._random import MAX_SEED, Generator, new_random_state
+from .._training import Batch, as_source
 from .._validation import shape_of, validate_rows
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
@@ -112,8 +113,8 @@ class DenoisingModule(AutoencoderModule):
         self.register_buffer("score_levels", score_levels, persistent=False)
         self.register_buffer("score_draws", score_draws, persistent=False)
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
-        return self.sample_corruption(x, generator), super().sample_noise(x, generator)
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        return self.sample_corruption(batch.x, generator), super().sample_noise(batch, generator)
 
     def sample_corruption(self, x: Tensor, generator: Generator) -> Any:
         """Draw what `corrupt` consumes: for each entry, and for the level of each row."""
@@ -126,9 +127,10 @@ class DenoisingModule(AutoencoderModule):
             return draws, _uniform(x.new_empty(shape), generator)
         return draws, None
 
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
         corruption, layer_noise = noise
-        return self.reconstruction_loss(self.corrupt(x, corruption), x, layer_noise)
+        corrupted = self.corrupt(batch.x, corruption)
+        return self.reconstruction_loss(corrupted, batch.x, layer_noise)
 
     def corrupt(self, x: Tensor, corruption: Any) -> Tensor:
         """Return the batch as the encoder sees it in training."""
@@ -314,7 +316,8 @@ class DenoisingAutoencoder(Autoencoder):
             In the shape of `X`.
         """
         check_is_fitted(self)
-        x = as_rows(validate_rows(self, X, reset=False, training=True), None, self.device_).all()
+        rows = validate_rows(self, X, reset=False, training=True)
+        x = as_source(rows, None, self.device_).all().x
         seed = new_random_state(random_state).randint(MAX_SEED)
         generator = Generator(seed, self.device_)
         corrupted = self.module_.corrupt(x, self.module_.sample_corruption(x, generator))

@@ -13,7 +13,9 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from .._training import MAX_SEED, TrainingResult, resolve_device
+from .._compute import resolve_device
+from .._random import MAX_SEED
+from .._training import Source
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._module import AutoencoderModule
 
@@ -98,14 +100,15 @@ def unroll(
             setattr(autoencoder, name, getattr(like, name))
     autoencoder._layers_shape = autoencoder._samples_shape = None
     module.eval().to(resolve_device(autoencoder.device))
-    autoencoder._store(module, TrainingResult([], [], "max_iter", []))
+    autoencoder._keep_module(module)
+    autoencoder.loss_curve_, autoencoder.validation_loss_curve_ = [], None
+    autoencoder.history_, autoencoder.n_iter_ = {}, 0
 
 
 def pretrain(
     estimator: Any,
     module: AutoencoderModule,
-    X: np.ndarray | sparse.csr_matrix,
-    sample_weight: np.ndarray | None,
+    source: Source,
     random_state: np.random.RandomState,
 ) -> None:
     """Train the layers of `module` one by one, each on the codes of the one before.
@@ -131,7 +134,7 @@ def pretrain(
             "pretrain=True needs hidden_layers of Dense layers without dropout, batch_norm, "
             "tied_weights or non_negative."
         )
-    inputs: Any = X
+    inputs: Any = source.X
     for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
         layer = clone(estimator).set_params(
             n_components=down.out_features,
@@ -148,7 +151,7 @@ def pretrain(
             layer.set_params(loss="squared_error")  # codes lie anywhere
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            layer.fit(inputs, sample_weight=sample_weight)
+            layer.fit(inputs, sample_weight=source.sample_weight)
         trained = layer.module_.cpu()
         _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
         _set(up, trained.decoder[0].weight, trained.decoder[0].bias)

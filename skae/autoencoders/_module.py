@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Generator, Trainable
+from .._random import Generator
+from .._training import Batch, Trainable
 from ..layers import ACTIVATIONS, run, sample_noise
 from ..losses import ERRORS, absolute_weights, mean_per_sample, squared_weights
 
@@ -45,18 +46,18 @@ class AutoencoderModule(Trainable):
         self.n_components = self.n_kept = n_components
         self.ordered = ordered
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         if not self._draws:
             return None
-        n_kept = None
+        x, n_kept = batch.x, None
         if self.ordered:
             uniform = generator.uniform((len(x), 1), x.dtype)
             n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
         return *(sample_noise(part, x, generator) for part in parts), n_kept
 
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
-        return self.reconstruction_loss(x, x, noise)
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
+        return self.reconstruction_loss(batch.x, batch.x, noise)
 
     def reconstruction_loss(self, source: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of reconstructing `target` from `source`, per sample."""

@@ -8,20 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .._inheritance import inherit_parameters
-from .._training import TrainingResult, read
+from .._training import Batch, Source, TrainingState, read
 from ..losses import bernoulli_divergence, mean_activity
 from ._autoencoder import Autoencoder
 from ._module import AutoencoderModule
-
-# Rows whose codes are held at a time to describe the units.
-_ROWS_AT_A_TIME = 2**13
 
 #: Ways to keep a code sparse, and what wakes its dead units.
 REMEDIES = {
@@ -62,9 +57,9 @@ class SparseModule(AutoencoderModule):
         for name, value in (("alpha", alpha), ("target", target)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
 
-    def loss(self, x: Tensor, noise: Any) -> Tensor:
-        code = self.training_code(x, noise)
-        loss = self.decoding_loss(code, x, noise)
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
+        code = self.training_code(batch.x, noise)
+        loss = self.decoding_loss(code, batch.x, noise)
         if self.sparsity == "l1":
             loss = loss + self.alpha * mean_activity(code)
         elif self.sparsity == "kl":
@@ -233,19 +228,20 @@ class SparseAutoencoder(Autoencoder):
             **self._module_arguments(n_features),
         )
 
-    def _after_fit(self, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None) -> None:
-        super()._after_fit(X, weight)
-        weight = np.ones(X.shape[0]) if weight is None else weight
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
         total, active = np.zeros(1), np.zeros(1, dtype=bool)
-        for rows in gen_batches(X.shape[0], _ROWS_AT_A_TIME):
-            codes = read(self.module_, lambda module, x: module.encode(x), X[rows])
-            total = total + weight[rows] @ codes
+        for rows, weight in source.chunks():
+            codes = read(self.module_, lambda module, x: module.encode(x), rows)
+            total = total + (
+                codes.sum(axis=0, dtype=np.float64) if weight is None else weight @ codes
+            )
             active = active | codes.any(axis=0)
-        self.mean_activation_ = total / weight.sum()
+        self.mean_activation_ = total / source.total_weight
         self.dead_units_ = np.flatnonzero(~active)
 
-    def _comment_on(self, result: TrainingResult) -> None:
-        super()._comment_on(result)
+    def _comment_on(self, state: TrainingState) -> None:
+        super()._comment_on(state)
         n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
         if 2 * n_dead > n_units:
             warnings.warn(

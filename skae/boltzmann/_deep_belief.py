@@ -19,7 +19,9 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import MAX_SEED, gradients_enabled, new_random_state, to_dense
+from .._compute import gradients_enabled
+from .._random import MAX_SEED, new_random_state
+from .._training import to_dense
 from .._validation import all_or_nothing, validate_codes, validate_rows
 from ..autoencoders import Autoencoder
 from ..autoencoders._initialisation import unroll

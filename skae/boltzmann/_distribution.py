@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import MAX_SEED, Generator, new_random_state, read
+from .._random import MAX_SEED, Generator, new_random_state
+from .._training import read
 from .._validation import validate_rows
 from ..base import BaseTorchEstimator
 from ._likelihood import MAX_ENUMERATED, LogPartition, annealed, enumerable, exact

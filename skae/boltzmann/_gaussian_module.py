@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._training import Generator
+from .._random import Generator
+from .._training import Step
 from ._module import RBMModule
 
 # Of the largest variance of a feature, what a constant one has; it starts with variance 1.
@@ -109,7 +110,7 @@ class GaussianRBMModule(RBMModule):
         at_v = self.hidden.log_states(activation).sum(-1) - 0.5 * (v - bias).square() * precision
         return at_v - torch.logsumexp(exponents, -1) - step.log()
 
-    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
+    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int, step: Step) -> Tensor:
         # The gradients of weights and biases of the visible units are those of the likelihood
         # times the variances: their steps are then as large as the features are, whatever the
         # variances have become.
@@ -117,10 +118,11 @@ class GaussianRBMModule(RBMModule):
             energy = 0.5 * (v - self.visible_bias).square() - v * (
                 self.visible_activation(mean) - self.visible_bias
             )
-            step = self.learning_rate * self._part(n_rows) * (share @ energy)
-            step = (step * torch.exp(-self.log_variance)).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
-            changed = torch.maximum(self.log_variance + step, self.lowest_log_variance)
-        loss = super()._ascend(v, mean, share, n_rows)
+            change = step.learning_rate * step.share * (share @ energy)
+            change *= torch.exp(-self.log_variance)
+            change = change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+            changed = torch.maximum(self.log_variance + change, self.lowest_log_variance)
+        loss = super()._ascend(v, mean, share, n_rows, step)
         if self.learns_variance:
             self.log_variance.copy_(changed)
         return loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .._training import SINGLE_THREAD_WORK
+from .._compute import SINGLE_THREAD_WORK
 
 # Multiply-adds in a product of a batch and the weights from which a second thread pays: at
 # 2**20 a step takes as long in halves as whole, at 2**21 a seventh less, at 2**23 a third.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .._training import Generator
+from .._random import Generator
 from ._module import RBMModule
 
 #: Units of the smaller layer up to which all its states are counted.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .._training import Generator, Trainable
+from .._random import Generator
+from .._training import Batch, Step, Trainable
 from ._halves import Halves, add_in_halves
 from ._units import UNITS, BinaryUnits, RectifiedUnits
 
@@ -98,27 +99,11 @@ class RBMModule(Trainable):
         for name, parameter in list(self.named_parameters()):
             velocity = torch.zeros(parameter.shape if momentum else 0)
             self.register_buffer(f"{name}_velocity", velocity)
-        self.set_pace(learning_rate=0.0)
 
-    def set_pace(
-        self,
-        *,
-        learning_rate: float,
-        decrement: float = 0.0,
-        full_batch: int = 0,
-        at_epoch_end: Callable[[RBMModule], None] | None = None,
-    ) -> None:
-        """Set the learning rate, what it loses in an epoch, and what happens at its end.
-
-        A batch of fewer rows than `full_batch` makes a proportionally shorter step. Without
-        a `full_batch` the machine is at rest, and may be copied to another device or dtype.
-        """
-        self.learning_rate = learning_rate
-        self.decrement = decrement
-        self.full_batch = full_batch
-        self.at_epoch_end = at_epoch_end
+    def _halves(self, n_rows: int) -> Halves | None:
+        """Return the weights in halves where their products with so many rows pay."""
         weight = self.weight.detach()
-        self._halves = Halves(weight) if Halves.pay(weight, full_batch) else None
+        return Halves(weight) if Halves.pay(weight, n_rows) else None
 
     def observe(self, mean: Tensor, variance: Tensor, n_rows: float) -> None:
         """Take in the mean and variance of the rows that come next; the first set the start."""
@@ -193,10 +178,11 @@ class RBMModule(Trainable):
 
     def hidden_activation(self, v: Tensor, beta: Any = None) -> Tensor:
         """Return the bias plus the input of the hidden units, at an inverse temperature."""
-        if self._halves is None:
+        halves = self._halves(v.shape[0])
+        if halves is None:
             activation = torch.addmm(self.hidden_bias, self.scaled(v), self.weight.T)
         else:
-            activation = self._halves.to_hidden(self.scaled(v)).add_(self.hidden_bias)
+            activation = halves.to_hidden(self.scaled(v)).add_(self.hidden_bias)
         return activation if beta is None else beta * activation
 
     def visible_activation(self, h: Tensor, beta: Any = None) -> Tensor:
@@ -204,9 +190,10 @@ class RBMModule(Trainable):
         bias: Tensor = self.visible_bias
         if beta is not None:
             bias, h = self.tempered_bias(beta), beta * h
-        if self._halves is None:
+        halves = self._halves(h.shape[0])
+        if halves is None:
             return torch.addmm(bias, h, self.weight)
-        return self._halves.to_visible(h).add_(bias)
+        return halves.to_visible(h).add_(bias)
 
     def tempered_bias(self, beta: Any) -> Tensor:
         """Return the visible biases on the way from the machine without hidden units.
@@ -276,19 +263,19 @@ class RBMModule(Trainable):
 
     # -- learning ------------------------------------------------------------------------
 
-    def parameter_groups(self) -> list[list[nn.Parameter]]:
-        """No optimizer: the step below changes the parameters in one pass over them."""
-        return []
+    def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
+        """No gradient: the step below changes the parameters in one pass over them."""
+        return [{"params": []}]
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> Any:
-        n_chains = (x if self.algorithm == "cd" else self.chains).shape[0]
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        n_chains = (batch.x if self.algorithm == "cd" else self.chains).shape[0]
         steps = [self.draw_noise(n_chains, generator) for _ in range(self.n_gibbs_steps)]
         start = self.draw_noise(n_chains, generator)[1] if self.algorithm == "cd" else None
         uniforms = generator.uniform((n_chains,)) if self.algorithm == "pt" else None
         return start, steps, uniforms
 
-    def threads_in_a_step(self) -> int:
-        return 1 if self._halves is None else 2
+    def n_threads(self, n_rows: int) -> int:
+        return 1 if self._halves(n_rows) is None else 2
 
     def advance(self, x: Tensor, noise: Any) -> Tensor:
         """Return the visible units at the end of the chains that a batch starts or goes on."""
@@ -325,15 +312,14 @@ class RBMModule(Trainable):
         return v[chain_at]
 
     @torch.no_grad()
-    def training_step(
-        self, x: Tensor, noise: Any, weight: Tensor | None, optimizers: Sequence[Any]
-    ) -> Tensor:
+    def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         """Climb the likelihood: its gradient is a mean over the data less one over the model.
 
         Written out, since autograd would pass over the weights more often. The rows of the
         batch and those of the chains go through the products together. The result is the
         squared length of the gradient of the visible biases.
         """
+        x, weight = batch.x, batch.weight
         n_rows, last_noise = x.shape[0], noise[1][-1][1]
         v = torch.cat((x, self.advance(x, noise)))
         activation = self.hidden_activation(v)
@@ -349,9 +335,9 @@ class RBMModule(Trainable):
             share = torch.cat([weight / weight.sum(), share[n_rows:]])
         if self.algorithm == "pt":  # of all temperatures, the first is that of the model
             v, mean = v[: n_rows + n_model], mean[: n_rows + n_model]
-        return self._ascend(v, mean, share, n_rows)
+        return {"loss": self._ascend(v, mean, share, n_rows, step)}
 
-    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int) -> Tensor:
+    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int, step: Step) -> Tensor:
         """Change the parameters by what the rows say, each with its signed share.
 
         A centred machine has ``v - m`` and ``h - l`` for v and h. In terms of the plain one
@@ -359,8 +345,7 @@ class RBMModule(Trainable):
         (Melchior, Fischer and Wiskott 2016); without centring, m and l are 0. This writes
         over `v` and `mean`, since new memory costs more than what is done in it.
         """
-        part = self._part(n_rows)
-        rate, running_rate = self.learning_rate * part, _RUNNING_RATE * part
+        rate, running_rate = step.learning_rate * step.share, _RUNNING_RATE * step.share
         weight, offset = self.weight, self.hidden_offset
         data_mean = torch.mv(mean[:n_rows].T, share[:n_rows])
         h = mean
@@ -391,21 +376,12 @@ class RBMModule(Trainable):
         self.hidden_bias.add_(hidden, alpha=rate)
         return torch.dot(visible, visible)
 
-    def _part(self, n_rows: int) -> float:
-        """Return what part of a step a batch of `n_rows` makes."""
-        return min(1.0, n_rows / max(1, self.full_batch))
-
     def _add_product(self, to: Tensor, h: Tensor, v: Tensor, **factors: float) -> None:
         """Add ``h.T @ v`` in place, both multiplied by their factors."""
-        if self._halves is None:
+        if self._halves(len(v)) is None:
             to.addmm_(h.T, v, **factors)
         else:
             add_in_halves(to, h, v, **factors)
-
-    def end_epoch(self) -> None:
-        self.learning_rate -= self.decrement
-        if self.at_epoch_end is not None:
-            self.at_epoch_end(self)
 
 
 def _constant(start: Tensor) -> nn.Parameter:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .._training import Rows
+from .._training import Callback, Source
 from ._module import RBMModule
 
 _MAX_ROWS = 500
@@ -13,54 +15,54 @@ _MAX_ROWS = 500
 _SATURATED = 0.01
 
 
-class Monitor:
-    """Notes after each sweep, in `history`.
+class Monitor(Callback):
+    """Notes after each sweep, in the history.
 
     Parameters
     ----------
-    rows : Rows
+    source : Source
         The training rows, of which some, evenly spaced, are looked at.
-    validation : Rows or None
+    validation : Source or None
         Rows to compare them with.
     """
 
-    def __init__(self, rows: Rows, validation: Rows | None):
-        self.rows = _some(rows)
+    def __init__(self, source: Source, validation: Source | None):
+        self.rows = _some(source)
         self.validation = None if validation is None else _some(validation)
         n_rows, n_features = self.rows.shape
         # One feature of each row, spread over all of them.
-        self._features = (torch.arange(n_rows, device=rows.device) * n_features // n_rows)[:, None]
-        self.history: dict[str, list[float]] = {"reconstruction_error": [], "pseudo_likelihood": []}
-        if validation is not None:
-            self.history["free_energy_gap"] = []
+        self._features = (torch.arange(n_rows, device=source.device) * n_features // n_rows)[
+            :, None
+        ]
 
     @torch.no_grad()
-    def __call__(self, module: RBMModule) -> None:
-        """Note how `module` does."""
-        x = self.rows
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        """Note how the machine does."""
+        module, x = net.module_, self.rows
         activation = module.hidden_activation(x)
         reconstructed = module.decode(module.hidden.mean(activation))
         # A sum over everything would depend on the number of threads.
         error = (reconstructed - x).square().mean(1).mean()
-        self.history["reconstruction_error"].append(float(error))
+        net.history.record("reconstruction_error", float(error))
         conditionals = module.log_conditionals(
             x.gather(1, self._features), activation[:, None], self._features
         )
-        self.history["pseudo_likelihood"].append(float(conditionals.mean()) * x.shape[1])
+        net.history.record("pseudo_likelihood", float(conditionals.mean()) * x.shape[1])
         if self.validation is not None:
             gap = module.free_energy(self.validation).mean() - module.free_energy(x).mean()
-            self.history["free_energy_gap"].append(float(gap))
-
-    @torch.no_grad()
-    def count_saturated(self, module: RBMModule) -> int:
-        """Return how many hidden units are at the same end of their range for all these rows."""
-        mean = module.encode(self.rows)
-        low = (mean < _SATURATED).all(0)
-        high = (mean > module.hidden.highest - _SATURATED).all(0)
-        return int((low | high).sum())
+            net.history.record("free_energy_gap", float(gap))
 
 
-def _some(rows: Rows) -> Tensor:
-    n_rows = min(rows.n_rows, _MAX_ROWS)
-    index = torch.arange(n_rows, device=rows.device) * rows.n_rows // n_rows
-    return rows.take(index).clone()
+@torch.no_grad()
+def count_saturated(module: RBMModule, source: Source) -> int:
+    """Return how many hidden units are at the same end of their range for some training rows."""
+    mean = module.encode(_some(source))
+    low = (mean < _SATURATED).all(0)
+    high = (mean > module.hidden.highest - _SATURATED).all(0)
+    return int((low | high).sum())
+
+
+def _some(source: Source) -> Tensor:
+    n_rows = min(source.n_rows, _MAX_ROWS)
+    index = torch.arange(n_rows, device=source.device) * source.n_rows // n_rows
+    return source.take(index).x.clone()

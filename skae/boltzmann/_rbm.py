@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,16 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._training import (
-    Rows,
-    Trainable,
-    TrainingResult,
-    train,
-)
+from .._training import SCHEDULES, Plan, Source, TrainingState
 from ..base import FeatureLearner
 from ._distribution import Distribution
 from ._module import RBMModule
-from ._monitor import Monitor
+from ._monitor import Monitor, count_saturated
 
 # Rows that are added up before float32 sums lose digits.
 _ROWS_TO_ADD = 2**12
@@ -122,7 +118,7 @@ class BaseRBM(Distribution, FeatureLearner):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
         "sparsity_cost": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_schedule": [StrOptions({"constant", "linear"})],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
     }
 
     batch_size: int
@@ -244,44 +240,38 @@ class BaseRBM(Distribution, FeatureLearner):
         """
         return self._partial_fit(X)
 
-    def _prepare(
-        self, module: RBMModule, X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
-    ) -> None:
-        n_rows = X.shape[0] if weight is None else weight.sum()
-        mean, variance = _moments(X, weight, with_variance=not self._binary_visible)
-        module.observe(torch.as_tensor(mean), torch.as_tensor(variance), n_rows)
+    def _observe(self, module: RBMModule, source: Source) -> None:
+        mean, variance = _moments(source, with_variance=not self._binary_visible)
+        module.observe(torch.as_tensor(mean), torch.as_tensor(variance), source.total_weight)
 
-    def _train(
-        self, module: RBMModule, rows: Rows, validation: Rows | None, **settings: Any
-    ) -> TrainingResult:
-        whole_fit = "max_iter" not in settings
-        settings = {"max_iter": self.n_iter, "learning_rate": self.learning_rate, **settings}
-        falls = whole_fit and self.learning_rate_schedule == "linear"
-        monitor = Monitor(rows, validation) if whole_fit else None
-        module.set_pace(
+    def _plan(self, source: Source) -> Plan:
+        return Plan(
+            max_iter=self.n_iter,
+            batch_size=self._batch_size(source.X.shape),
             learning_rate=self.learning_rate,
-            decrement=self.learning_rate / max(1, self.n_iter) if falls else 0.0,
-            full_batch=settings["batch_size"] if whole_fit else self.batch_size,
-            at_epoch_end=monitor,
+            schedule=self.learning_rate_schedule,
+            verbose=bool(self.verbose),
         )
-        try:
-            result = train(module, rows, **settings)
-        finally:
-            module.set_pace(learning_rate=0.0)  # what is fitted refers to no training rows
-        if monitor is not None:
-            self.history_ = {
-                name: values[: len(result.loss_curve)] for name, values in monitor.history.items()
-            }
-            self._n_saturated = monitor.count_saturated(module)
-        return result
 
-    def _store(self, module: Trainable, result: TrainingResult) -> None:
-        super()._store(module, result)
-        self.n_iter_ = getattr(self, "n_iter_", 0) + len(result.loss_curve)
+    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
+        return replace(super()._plan_chunk(source, state), full_batch=self.batch_size)
 
-    def _comment_on(self, result: TrainingResult) -> None:
-        n_saturated = self.__dict__.pop("_n_saturated")
-        super()._comment_on(result)
+    def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
+        return [Monitor(source, validation)]
+
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
+        self.n_iter_ = getattr(self, "n_iter_", 0) + len(state.history)
+        self._n_saturated = count_saturated(self.module_, source)
+        if not hasattr(self, "_state"):
+            names = ("reconstruction_error", "pseudo_likelihood", "free_energy_gap")
+            curves = state.curves()
+            self.history_ = {name: curves.get(name, []) for name in names[:2]}
+            self.history_ |= {name: curves[name] for name in names[2:] if name in curves}
+
+    def _comment_on(self, state: TrainingState) -> None:
+        super()._comment_on(state)
+        n_saturated = self._n_saturated
         if 2 * n_saturated > self._n_features_out:
             warnings.warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
@@ -331,10 +321,9 @@ class BaseRBM(Distribution, FeatureLearner):
         return self._read(X, lambda module, x: module.decode(module.encode(x)))
 
 
-def _moments(
-    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, *, with_variance: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _moments(source: Source, *, with_variance: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of each feature; zeros for a variance that is not asked for."""
+    X, weight = source.X, source.sample_weight
     if with_variance:
         moments = StandardScaler(with_mean=False).fit(X, sample_weight=weight)
         return moments.mean_, moments.var_

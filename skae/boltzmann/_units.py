@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .._training import Generator
+from .._random import Generator
 
 # -Li2(1 - e^u) as a power series in u: Bernoulli numbers over factorials.
 _SERIES = (1.0, 1 / 4, 1 / 36, 0.0, -1 / 3600, 0.0, 1 / 211680, 0.0, -1 / 10886400)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Generator
+from .._random import Generator
 
 #: Activations by name.
 ACTIVATIONS: dict[str, type[nn.Module]] = {

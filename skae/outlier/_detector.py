@@ -22,7 +22,8 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from .._training import MAX_SEED, drop_weightless, new_random_state, to_dense
+from .._random import MAX_SEED, new_random_state
+from .._training import drop_zero_weight, to_dense
 from .._validation import all_or_nothing, validate_rows, validate_weight
 from ..autoencoders import CodebookEnsemble
 from ._contributions import Rows, by_chunks, errors_add_up
@@ -225,7 +226,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             if weight is not None:
                 used = np.flatnonzero(weight)
                 fit_params = _check_method_params(X, fit_params, indices=used)
-                X, _ = drop_weightless(X, weight)
+                X, _ = drop_zero_weight(X, weight)
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             self.estimators_: list[Any] = []

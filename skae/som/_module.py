@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._training import Trainable
+from .._compute import map_parts
+from .._training import Batch, Step, Trainable
 from ._grid import MATRIX_NUMBERS, NEIGHBORHOODS, Grid, spread
 from ._untangling import untangled
 
@@ -48,6 +49,9 @@ _MOST_UNTANGLED = 2**11
 # Rounding errors of the search, at most, in multiples of that of a squared length.
 _ROUNDING = 100
 
+# A stream has brought enough after this many rows for each unit (Kohonen 2001).
+_ROWS_PER_UNIT = 500
+
 # Rows over which the online rule averages the error that makes memberships soft.
 _MEMORY = 1000
 
@@ -67,6 +71,7 @@ class MapModule(Trainable):
 
     codebook: nn.Parameter
     temperature: Tensor
+    n_seen: Tensor
     # What a sweep of the batch rule adds up for each unit: the rows that it wins, their weights
     # and their errors; and the weights of all rows.
     _sums: Tensor | None
@@ -76,12 +81,10 @@ class MapModule(Trainable):
     # In the last sweep, by pair of units, the weight of the rows that have them nearest.
     _pairs: Tensor | None
 
-    def __init__(self, *, neighborhood: str, decay: str, metric: str):
+    def __init__(self, *, neighborhood: str, decay: str, metric: str, online: bool = False):
         super().__init__()
         self.neighborhood, self.decay, self.metric = neighborhood, decay, metric
-        self.learning_rate = 0.0
-        self.online = self.shuffled = False
-        self.map: Callable[..., Iterable[Any]] = map  # in training, that of a pool of threads
+        self.online = online
         self._forget_sums()
 
     def start(self, grid: Grid, radius: tuple[float, float], codebook: Tensor) -> None:
@@ -91,46 +94,43 @@ class MapModule(Trainable):
         self.codebook = nn.Parameter(codebook, requires_grad=False)
         #: The mean error of a row, as `membership` takes it.
         self.register_buffer("temperature", codebook.new_zeros(()))
+        #: The weight of the rows from which the map has learned one by one.
+        self.register_buffer("n_seen", torch.zeros((), dtype=torch.float64))
 
     # -- learning ----------------------------------------------------------------------------
 
-    def plan(self, n_steps: int, *, online: bool, shuffled: bool, n_done: float = 0) -> None:
-        """Start a training of so many sweeps or, by the online rule, rows."""
-        self.n_done, self.n_planned = float(n_done), n_steps
-        self.online, self.shuffled = online, shuffled
+    maps_parts = True
 
-    def make_optimizers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
-        """Keep the learning rate; there is no gradient for an optimizer to follow."""
-        self.learning_rate = learning_rate
-        return []
+    def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
+        """No gradient: the rules below move the prototypes."""
+        return [{"params": []}]
 
-    def training_step(
-        self,
-        x: Tensor,
-        noise: Any,
-        weight: Tensor | None,
-        optimizers: Sequence[torch.optim.Optimizer],
-    ) -> Tensor:
-        x = self.prepare(x)
-        distances = self._move_by(x, weight) if self.online else self._add_up(x, weight)
-        return distances.mean() if weight is None else (weight * distances).mean()
+    @torch.no_grad()
+    def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
+        x, weight = self.prepare(batch.x), batch.weight
+        if self.online or step.streaming:
+            distances = self._move_by(x, weight, step)
+        else:
+            distances = self._add_up(x, weight, step)
+        return {"loss": distances.mean() if weight is None else (weight * distances).mean()}
 
-    def end_epoch(self) -> None:
-        if self.online or self._sums is None:
+    @torch.no_grad()
+    def end_epoch(self, step: Step) -> None:
+        if not step.streaming and step.epoch + 1 == step.n_epochs:
+            self.n_seen.clamp_(min=_ROWS_PER_UNIT * len(self.codebook))
+        if self._sums is None:
             return
         sums, counts, errors, pairs = self._sums, self._counts, self._errors, self._pairs
         self.temperature.copy_(errors.sum() / self._weights)
         self._forget_sums()
         if pairs is not None:
-            self.n_done += 1
             adjacent = self.grid.adjacent(self.grid.positions(pairs))
             order = untangled(*(t.numpy(force=True) for t in (adjacent, pairs, self.codebook)))
             self.codebook.copy_(self.codebook[torch.from_numpy(order).to(pairs.device)])
             return
-        n_falling = round(_FALLING * self.n_planned)
-        radius = self._between(*self.radius, min(1.0, self.n_done / max(1, n_falling - 1)))
-        relaxed = radius > 0 and self.n_done < int(_RELAXED * self.n_planned)
-        self.n_done += 1
+        n_falling = round(_FALLING * step.n_epochs)
+        radius = self._between(*self.radius, min(1.0, step.epoch / max(1, n_falling - 1)))
+        relaxed = radius > 0 and step.epoch < int(_RELAXED * step.n_epochs)
         n_features = sums.shape[1]
         received = spread(self.grid, self.neighborhood, radius, torch.cat([sums, counts], dim=1))
         total, weight = received[:, :n_features], received[:, n_features:]
@@ -141,7 +141,7 @@ class MapModule(Trainable):
         moved = torch.where(enough, total / weight, self.codebook)
         if relaxed:
             moved = self.codebook + _RELAXATION * (moved - self.codebook)
-        if 0 < radius < _NARROW and self.n_done < self.n_planned:
+        if 0 < radius < _NARROW and step.epoch + 1 < step.n_epochs:
             self._wake(moved, (counts == 0).all(1), errors)
         self.codebook.copy_(F.normalize(moved) if self.metric == "cosine" else moved)
 
@@ -157,14 +157,14 @@ class MapModule(Trainable):
             units, nearest = units[near.values > 0], near.indices[near.values > 0]
             moved[units] = (self.codebook[units] + moved[nearest]) / 2
 
-    def _add_up(self, x: Tensor, weight: Tensor | None) -> Tensor:
+    def _add_up(self, x: Tensor, weight: Tensor | None, step: Step) -> Tensor:
         """Add each row to the sum of its winner; return the distances."""
         n_units, gaps = len(self.codebook), has_gaps(x)
         if self._sums is None:
             self._sums = torch.zeros_like(self.codebook)
             self._counts, self._errors = x.new_zeros(n_units, 1), x.new_zeros(n_units)
             self._weights = x.new_zeros(())
-            if self._untangles():
+            if self._untangles(step):
                 self._pairs = x.new_zeros(n_units, n_units)
         if self._pairs is None:
             winners, distances = self._search(x, gaps)
@@ -191,36 +191,39 @@ class MapModule(Trainable):
         self._weights += len(x) if weight is None else weight.sum()
         return distances
 
-    def _untangles(self) -> bool:
+    def _untangles(self, step: Step) -> bool:
         """Whether prototypes change places in this sweep rather than move."""
-        last = self.n_done == self.n_planned - 1 > 0
+        last = step.epoch == step.n_epochs - 1 > 0
         return last and 0 < self.radius[1] < _NARROW and 2 < len(self.codebook) <= _MOST_UNTANGLED
 
-    def _move_by(self, x: Tensor, weight: Tensor | None) -> Tensor:
+    def _move_by(self, x: Tensor, weight: Tensor | None, step: Step) -> Tensor:
         """Move the prototypes towards one row after the other; return the distances."""
         codebook = self.codebook
         positions = self.grid.positions(codebook)
         reach = NEIGHBORHOODS[self.neighborhood]
         weights = [1.0] * len(x) if weight is None else weight.tolist()
         found = []
-        for row, times in zip(x.split(1), weights, strict=True):
-            part = min(1.0, self.n_done / max(1, self.n_planned - 1))
+        n_seen, n_enough = float(self.n_seen), _ROWS_PER_UNIT * len(codebook)
+        for number, (row, times) in enumerate(zip(x.split(1), weights, strict=True)):
+            part = step.progress + (step.next_progress - step.progress) * number / len(x)
+            if step.streaming:
+                part = min(1.0, n_seen / (n_enough - 1))
             distances = self.distances(row)[0]
             winner = distances.argmin()
             found.append(distances[winner])
             radius = self._between(*self.radius, part)
-            rate = self._between(self.learning_rate, _LAST_RATE * self.learning_rate, part)
+            rate = self._between(step.learning_rate, _LAST_RATE * step.learning_rate, part)
             squared = self.grid.squared_distances(positions[winner][None])[0]
             share = rate * (reach(squared, radius) if radius > 0 else (squared < 0.25).to(x.dtype))
             if times != 1:  # a weight of two: the same step twice
                 share = 1 - (1 - share) ** times
-            step = share[:, None] * (row - codebook)
-            codebook.add_(step.nan_to_num())
+            codebook.add_((share[:, None] * (row - codebook)).nan_to_num_())
             if self.metric == "cosine":
                 codebook.copy_(F.normalize(codebook))
-            self.n_done += times
+            n_seen += times
             error = self._energy(found[-1]) - self.temperature
-            self.temperature += error * min(1.0, times / min(self.n_done, _MEMORY))
+            self.temperature += error * min(1.0, times / min(n_seen, _MEMORY))
+        self.n_seen.fill_(n_seen)
         return torch.stack(found)
 
     def _between(self, start: float, end: float, part: float) -> float:
@@ -359,7 +362,7 @@ class MapModule(Trainable):
         n_parts = _N_PARTS if on_cpu and len(x) * n_units > 2**20 else 1
         in_part = max(1, -(-len(x) // n_parts))
         parts = [slice(i, min(i + in_part, len(x))) for i in range(0, len(x), in_part)]
-        list(self.map(search, parts))
+        map_parts(search, parts)
         return winners, distances
 
     # -- reading -------------------------------------------------------------------------------

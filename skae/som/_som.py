@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -18,16 +19,8 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._training import (
-    Rows,
-    Trainable,
-    TrainingResult,
-    map_in_threads,
-    read,
-    threads_for,
-    to_dense,
-    train,
-)
+from .._compute import DENSE_NUMBERS
+from .._training import Plan, Source, TrainingState, read, to_dense
 from .._validation import validate_codes, validate_rows
 from ..base import BaseTorchEstimator
 from ._grid import NEIGHBORHOODS, Grid
@@ -35,14 +28,8 @@ from ._module import MapModule
 from ._start import automatic_shape, fill_with_means, first_prototypes, principal_plane
 from ._units import Units
 
-# Numbers in a batch: enough to keep the processor busy, few enough to be dense at once.
-_BATCH_NUMBERS = 2**22
-
 # More units than this for each row are warned of.
 _UNITS_PER_ROW = 10
-
-# `partial_fit` has seen enough after this many rows for each unit (Kohonen 2001).
-_ROWS_PER_UNIT = 500
 
 
 class SelfOrganizingMap(
@@ -339,7 +326,12 @@ default="pca"
     def _make_module(self, n_features: int) -> MapModule:
         self._chosen_shape()
         self._radii((1, 1))
-        return MapModule(neighborhood=self.neighborhood, decay=self.decay, metric=self.metric)
+        return MapModule(
+            neighborhood=self.neighborhood,
+            decay=self.decay,
+            metric=self.metric,
+            online=self.algorithm == "online",
+        )
 
     def _chosen_shape(self) -> tuple[int, int] | None:
         """Return the shape of the map, None for "auto"; refuse what is none."""
@@ -399,27 +391,13 @@ default="pca"
     def _initialise(
         self,
         module: MapModule,
-        X: np.ndarray | sparse.csr_matrix,
-        weight: np.ndarray | None,
+        source: Source,
         random_state: np.random.RandomState,
+        *,
+        streaming: bool,
     ) -> None:
-        self._initialise_from_chunk(module, X, weight, random_state)
-        n_units = module.grid.n_units
-        if n_units > _UNITS_PER_ROW * X.shape[0]:
-            warnings.warn(
-                f"The map has {n_units} units for {X.shape[0]} distinct rows; most of them will "
-                "stand for no row. Make shape smaller, or set it to 'auto'.",
-                stacklevel=5,
-            )
-
-    def _initialise_from_chunk(
-        self,
-        module: MapModule,
-        X: np.ndarray | sparse.csr_matrix,
-        weight: np.ndarray | None,
-        random_state: np.random.RandomState,
-    ) -> None:
-        weight = np.ones(X.shape[0]) if weight is None else weight
+        X, weight = source.X, source.sample_weight
+        weight = np.ones(source.n_rows) if weight is None else weight
         shape, plane = self._chosen_shape(), None
         if isinstance(self.init, str) or shape is None:
             X = fill_with_means(X, weight)
@@ -432,46 +410,41 @@ default="pca"
             codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
         else:
             given = check_array(self.init, dtype=np.float32, input_name="init", copy=True)
-            if given.shape != (grid.n_units, X.shape[1]):
+            if given.shape != (grid.n_units, source.n_features):
                 raise ValueError(
                     f"init has shape {given.shape}, but the map has {grid.n_units} units and X "
-                    f"has {X.shape[1]} features."
+                    f"has {source.n_features} features."
                 )
             codebook = torch.from_numpy(given)
         module.start(grid, self._radii(shape), codebook)
+        if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
+            warnings.warn(
+                f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
+                "will stand for no row. Make shape smaller, or set it to 'auto'.",
+                stacklevel=5,
+            )
 
-    def _train(
-        self, module: MapModule, rows: Rows, validation: Rows | None, **settings: Any
-    ) -> TrainingResult:
-        streaming = "max_iter" in settings  # `partial_fit` goes through a chunk once
-        if not streaming:
-            online = self.algorithm == "online"
-            n_steps = self.n_iter * (rows.n_rows if online else 1)
-            module.plan(n_steps, online=online, shuffled=online)
-        elif not module.online or module.shuffled:
-            n_steps = _ROWS_PER_UNIT * module.grid.n_units
-            n_done = n_steps if hasattr(self, "module_") else 0  # fitted: the end is reached
-            module.plan(n_steps, online=True, shuffled=False, n_done=n_done)
-        before, result, n_threads = module.n_done, None, torch.get_num_threads()
-        settings = {"learning_rate": self.learning_rate, "max_iter": self.n_iter} | settings
-        try:
-            with torch.no_grad(), threads_for(0), map_in_threads(n_threads) as module.map:
-                result = train(module, rows, **settings)
-        finally:
-            module.map = map
-            if result is None or result.ending == "diverged":
-                module.n_done = before  # the prototypes are as they were, too
-        return result
+    def _plan(self, source: Source) -> Plan:
+        return Plan(
+            max_iter=self.n_iter,
+            batch_size=self._batch_size(source.X.shape),
+            learning_rate=self.learning_rate,
+            shuffled=self.algorithm == "online",
+            verbose=bool(self.verbose),
+        )
 
-    def _batch_size(self, X: Any) -> int:
+    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
+        return replace(super()._plan_chunk(source, state), shuffled=False)
+
+    def _batch_size(self, shape: tuple[int, ...]) -> int:
         if self.batch_size == "auto":
-            return min(max(1, _BATCH_NUMBERS // X.shape[1]), X.shape[0])
-        return super()._batch_size(X)
+            return min(max(1, DENSE_NUMBERS // shape[1]), shape[0])
+        return super()._batch_size(shape)
 
-    def _store(self, module: Trainable, result: TrainingResult) -> None:
-        super()._store(module, result)
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
         before = getattr(self, "quantization_errors_", [])
-        self.quantization_errors_ = [*before, *result.loss_curve]
+        self.quantization_errors_ = [*before, *state.curve("train_loss")]
         self.n_iter_ = len(self.quantization_errors_)
         for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
             if hasattr(self, name):
@@ -577,4 +550,4 @@ default="pca"
 
 
 def _chunks(X: np.ndarray | sparse.csr_matrix) -> Any:
-    return gen_batches(X.shape[0], max(1, _BATCH_NUMBERS // X.shape[1]))
+    return gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1]))

@@ -1,0 +1,28 @@
+"""What a step sees."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Some rows, and what is known of each, as tensors on the device.
+
+    Attributes
+    ----------
+    x : Tensor of shape (n, n_features)
+        The rows, dense.
+    weight : Tensor of shape (n,) or None
+        Weight of each row; None if all weigh the same.
+    condition : Tensor of shape (n, n_conditions) or None
+        What a conditional model is told of each row: labels or real values.
+    observed : Tensor of bool of shape (n, n_features) or None
+        Which entries are not missing; None if none are.
+    """
+
+    x: Tensor
+    weight: Tensor | None = None
+    condition: Tensor | None = None
+    observed: Tensor | None = None

@@ -1,0 +1,183 @@
+"""Optimizers without Python overhead in a step, and without torch's compiler.
+
+Torch's own optimizer classes import the compiler at their first use, which takes most of a
+second, and look at their settings in each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from ._trainable import Trainable
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+
+
+class LearningRate(torch.optim.Optimizer):
+    """A learning rate that schedulers can change, for a module that learns without gradients."""
+
+    def __init__(self, params: Any, lr: float):
+        super().__init__(params, {"lr": lr})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take a group of parameters, without the checks that import torch's compiler."""
+        parameters = list(param_group["params"])
+        self.param_groups.append({**self.defaults, **param_group, "params": parameters})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Do nothing: the module changes its parameters by itself."""
+
+    # Torch would otherwise wrap `step` in a profiler's context.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the learning rates and the moments, in tensors and plain values."""
+        settings = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.param_groups
+        ]
+        return {"settings": settings, "moments": self._moments()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where another optimizer of the same parameters was."""
+        for group, settings in zip(self.param_groups, state_dict["settings"], strict=True):
+            group.update(settings)
+        with torch.no_grad():
+            for mine, given in zip(self._moments(), state_dict["moments"], strict=True):
+                mine.copy_(given)
+
+    def _moments(self) -> list[Tensor]:
+        return []
+
+    def to(self, device: torch.device) -> None:
+        """Move the moments; the parameters are the module's."""
+
+
+class Adam(LearningRate):
+    """Adam (Kingma and Ba 2015) over prepared lists, by torch's own kernels."""
+
+    def __init__(self, params: Any, lr: float):
+        super().__init__(params, lr)
+        self._parameters: list[Tensor] = [p for g in self.param_groups for p in g["params"]]
+        self._first = [torch.zeros_like(p) for p in self._parameters]
+        self._second = [torch.zeros_like(p) for p in self._parameters]
+        self._n_steps = [
+            torch.zeros((), dtype=torch.float32, device=p.device) for p in self._parameters
+        ]
+        self._choose_kernel()
+
+    def _choose_kernel(self) -> None:
+        kinds = {parameter.device.type for parameter in self._parameters}
+        self._update: Callable = _fused if kinds <= {"cpu", "cuda"} else _functional
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Step along the gradients that the parameters have."""
+        self.step_along([_gradient(parameter) for parameter in self._parameters])
+
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def step_along(self, gradients: list[Tensor]) -> None:
+        """Step along given gradients, one for each parameter."""
+        self._opt_called = True  # what torch's schedulers look at
+        start = 0
+        with torch.no_grad():
+            for group in self.param_groups:
+                some = slice(start, start := start + len(group["params"]))
+                self._update(
+                    group["params"],
+                    gradients if len(self.param_groups) == 1 else gradients[some],
+                    self._first[some],
+                    self._second[some],
+                    self._n_steps[some],
+                    group["lr"],
+                )
+
+    def _moments(self) -> list[Tensor]:
+        return [*self._first, *self._second, *self._n_steps]
+
+    def to(self, device: torch.device) -> None:
+        """Move the moments; the parameters are the module's."""
+        for moments in (self._first, self._second, self._n_steps):
+            moments[:] = [moment.to(device) for moment in moments]
+        self._choose_kernel()
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("_parameters", "_first", "_second", "_n_steps", "_update")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in names}}
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _fused(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    n_steps: list[Tensor],
+    learning_rate: float,
+) -> None:
+    torch._foreach_add_(n_steps, 1)
+    torch._fused_adam_(
+        parameters,
+        gradients,
+        first,
+        second,
+        [],
+        n_steps,
+        lr=learning_rate,
+        beta1=_BETAS[0],
+        beta2=_BETAS[1],
+        weight_decay=0.0,
+        eps=_EPSILON,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def _functional(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    n_steps: list[Tensor],
+    learning_rate: float,
+) -> None:
+    adam(
+        parameters,
+        gradients,
+        first,
+        second,
+        [],
+        n_steps,
+        amsgrad=False,
+        beta1=_BETAS[0],
+        beta2=_BETAS[1],
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=_EPSILON,
+        maximize=False,
+    )
+
+
+def make_optimizers(module: Trainable, learning_rate: float) -> list[LearningRate]:
+    """Return an Adam for each group of parameters of a module, or what carries the rate."""
+    groups: Sequence[Mapping[str, Any]] = module.parameter_groups()
+    return [
+        (Adam if any(p.requires_grad for p in group["params"]) else LearningRate)(
+            [dict(group)], lr=learning_rate
+        )
+        for group in groups
+    ]

@@ -1,0 +1,95 @@
+"""How long and how fast to train."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from skorch.callbacks import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+# What an exponential schedule has left of the learning rate at the end.
+_LAST_PART = 0.01
+
+# A plateau divides the learning rate by two after a quarter of the patience.
+_PLATEAU_FACTOR, _PLATEAU_PART = 0.5, 0.25
+
+#: What is left of the learning rate when a part (from 0 to 1) of the training is over.
+FACTORS: dict[str, Callable[[float], float]] = {
+    "linear": lambda part: 1 - part,
+    "exponential": lambda part: _LAST_PART**part,
+    "cosine": lambda part: (1 + math.cos(math.pi * part)) / 2,
+}
+
+#: Names of the schedules of a learning rate.
+SCHEDULES = ("constant", *FACTORS, "plateau")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train.
+
+    Attributes
+    ----------
+    max_iter : int
+        Upper bound of the epochs, or their number if nothing stops the training.
+    batch_size : int
+        Upper bound of the rows in a batch.
+    learning_rate : float
+        Step size of the optimizers of groups that state none themselves.
+    schedule : str
+        One of `SCHEDULES`: how the learning rate goes from epoch to epoch.
+    patience : int or None
+        Number of epochs without an improvement of the loss after which to stop; None
+        trains a fixed number of epochs.
+    tol : float
+        Smallest improvement that counts.
+    shuffled : bool
+        Whether the rows come in an order drawn anew for each epoch, or in their own.
+    full_batch : int
+        Number of rows that make a full step; `batch_size` if that is 0.
+    streaming : bool
+        Whether the rows are a chunk of a stream that is gone through once.
+    verbose : bool
+        Whether to show a progress bar with the loss.
+    """
+
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    schedule: str = "constant"
+    patience: int | None = None
+    tol: float = 0.0
+    shuffled: bool = True
+    full_batch: int = 0
+    streaming: bool = False
+    verbose: bool = False
+
+    def share(self, n_rows: int) -> float:
+        """Return how many rows a batch has as a share of a full one, at most 1."""
+        return min(1.0, n_rows / (self.full_batch or self.batch_size))
+
+    def make_scheduler(self, monitor: str) -> Any:
+        """Return the skorch callback that sets the learning rate; None if that is constant."""
+        if self.schedule == "constant":
+            return None
+        if self.schedule == "plateau":
+            patience = max(1, round(_PLATEAU_PART * (self.patience or self.max_iter)))
+            return LRScheduler(
+                ReduceLROnPlateau,
+                monitor=monitor,
+                event_name=None,
+                factor=_PLATEAU_FACTOR,
+                patience=patience,
+                threshold=self.tol,
+                threshold_mode="abs",
+            )
+        factor = partial(_factor, schedule=self.schedule, n_epochs=self.max_iter)
+        return LRScheduler(LambdaLR, event_name=None, lr_lambda=factor)
+
+
+def _factor(epoch: int, *, schedule: str, n_epochs: int) -> float:
+    return FACTORS[schedule](epoch / max(1, n_epochs))

@@ -1,0 +1,352 @@
+"""Record the operations of a function of tensors once, and run them again without autograd.
+
+What is recorded is the list of torch's operations below autograd: those of the function, and,
+if it takes a gradient, those of the backward pass. The list is then cut down: copies of views,
+what is computed twice, what depends on no input, and what nobody uses. Views of inputs that
+stay in place (weights, and so their transposes) are taken once, when a recording is bound to
+them. What is left is written out as a Python function.
+
+Operations run with the same arguments and in the same order as they were recorded, so that
+the results are the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+
+
+class CannotRecordError(Exception):
+    """A function does something that a list of operations cannot repeat."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor in a recording."""
+
+    number: int
+
+
+@dataclass
+class Operation:
+    """One of torch's operations, with slots in place of tensors."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: Any  # as the operation returns them
+    is_view: bool = field(init=False)
+    writes: list[Slot] = field(init=False)
+
+    def __post_init__(self) -> None:
+        schema = self.function._schema
+        aliases = [r.alias_info for r in schema.returns if r.alias_info is not None]
+        self.is_view = bool(aliases) and not any(alias.is_write for alias in aliases)
+        self.writes = []
+        for place, argument in enumerate(schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                given = self.args[place] if place < len(self.args) else None
+                self.writes += slots_in(self.kwargs.get(argument.name, given))
+
+    @property
+    def inputs(self) -> list[Slot]:
+        """The slots that the operation reads (or writes to)."""
+        return slots_in((self.args, self.kwargs))
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the operation gives the same each time, and changes nothing."""
+        random = torch.Tag.nondeterministic_seeded in self.function.tags
+        return not self.writes and not random
+
+    def key(self) -> Any:
+        """Return what two operations have in common that give the same."""
+        return self.function, repr(self.args), repr(sorted(self.kwargs.items()))
+
+
+def slots_in(value: Any) -> list[Slot]:
+    """Return the slots in nested tuples, lists and dicts."""
+    if isinstance(value, Slot):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [s for one in value for s in slots_in(one)] if isinstance(value, list | tuple) else []
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and dicts with `change` applied to what they hold."""
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(one, change) for one in value)
+    if isinstance(value, dict):
+        return {key: _mapped(one, change) for key, one in value.items()}
+    return change(value)
+
+
+class _Tape(TorchDispatchMode):
+    """Notes each operation with its arguments and results, which it keeps alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+
+
+def _note(tape: _Tape, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    kwargs = kwargs or {}
+    result = func(*args, **kwargs)
+    tape.notes.append((func, args, kwargs, result))
+    return result
+
+
+# Set from outside: torch wraps what stands in the class body, and the wrapper imports torch's
+# compiler, which takes a second.
+_Tape.__torch_dispatch__ = _note  # type: ignore[assignment]
+
+
+def run_on_tape(function: Callable[[], Sequence[Tensor]]) -> tuple[list[Tensor], _Tape]:
+    """Return what a function returns, and the operations that it consists of."""
+    with (tape := _Tape()):
+        return list(function()), tape
+
+
+class Recording:
+    """The operations of a function, ready to be bound to inputs.
+
+    Parameters
+    ----------
+    tape : _Tape
+        The operations.
+    results : sequence of Tensor
+        What the function returned.
+    lasting : sequence of Tensor
+        Inputs whose memory stays the same from call to call: parameters and buffers.
+    passing : sequence of Tensor
+        Inputs that are others in each call.
+
+    Attributes
+    ----------
+    checked : bool
+        Whether the results were compared with those of the function, which is for others to do.
+
+    Raises
+    ------
+    CannotRecordError
+        If the function reads a number from a tensor, makes tensors whose shape depends on the
+        data, or uses a tensor of unknown origin.
+    """
+
+    def __init__(
+        self,
+        tape: _Tape,
+        results: Sequence[Tensor],
+        lasting: Sequence[Tensor],
+        passing: Sequence[Tensor],
+    ):
+        self.checked = False
+        self._values: dict[Slot, Tensor] = {}
+        self._slots: dict[int, Slot] = {}
+        self._constants: dict[Slot, Tensor] = {}
+        self._lasting = [self._slot_of(tensor) for tensor in lasting]
+        self._passing = [self._slot_of(tensor) for tensor in passing]
+        self._operations = self._noted(tape)
+        self._outputs = [self._known(tensor) for tensor in results]
+        self._simplify()
+        self._bind = self._compile()
+        del self._values, self._slots, self._operations, self._constants
+
+    def bind(self, lasting: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
+        """Return the function of the passing inputs for these lasting ones."""
+        return self._bind(lasting)
+
+    # -- from tensors to slots -------------------------------------------------------------
+
+    def _slot_of(self, tensor: Tensor) -> Slot:
+        slot = self._slots.get(id(tensor))
+        if slot is None:
+            slot = self._slots[id(tensor)] = Slot(len(self._slots))
+            self._values[slot] = tensor
+        return slot
+
+    def _known(self, tensor: Tensor) -> Slot:
+        """Return the slot of a tensor that is read; one from outside is a constant."""
+        slot = self._slots.get(id(tensor))
+        if slot is not None:
+            return slot
+        if tensor.untyped_storage().data_ptr() in self._storages:
+            raise CannotRecordError("a tensor shares the memory of another in an unknown way")
+        slot = self._slot_of(tensor)
+        self._constants[slot] = tensor
+        return slot
+
+    def _noted(self, tape: _Tape) -> list[Operation]:
+        operations = []
+        self._storages = {t.untyped_storage().data_ptr() for t in self._values.values()}
+
+        def to_slot(value: Any) -> Any:
+            return self._known(value) if isinstance(value, Tensor) else value
+
+        def to_output(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            self._storages.add(value.untyped_storage().data_ptr())
+            return self._slot_of(value)
+
+        for function, args, kwargs, result in tape.notes:
+            if function in (aten._local_scalar_dense.default, aten.item.default):
+                raise CannotRecordError("a number is read from a tensor")
+            if torch.Tag.dynamic_output_shape in function.tags:
+                raise CannotRecordError("the shape of a tensor depends on the data")
+            slots = _mapped(args, to_slot), _mapped(kwargs, to_slot)
+            operations.append(Operation(function, *slots, _mapped(result, to_output)))
+        return operations
+
+    # -- fewer operations ------------------------------------------------------------------
+
+    def _simplify(self) -> None:
+        written = {
+            self._storage(slot) for operation in self._operations for slot in operation.writes
+        }
+
+        def is_fixed(slot: Slot) -> bool:
+            """Whether nothing writes to the memory of a tensor."""
+            return self._storage(slot) not in written
+
+        same: dict[Slot, Slot] = {}
+        seen: dict[Any, Operation] = {}
+        kept = []
+        for operation in self._operations:
+            args, kwargs = (
+                _mapped(value, lambda v: same.get(v, v) if isinstance(v, Slot) else v)
+                for value in (operation.args, operation.kwargs)
+            )
+            operation = Operation(operation.function, args, kwargs, operation.outputs)
+            output = operation.outputs
+            touched = [*operation.inputs, *slots_in([output])]
+            fixed = operation.is_repeatable and all(map(is_fixed, touched))
+            if isinstance(output, Slot) and self._copies_a_view(operation):
+                same[output] = operation.inputs[0]
+            elif isinstance(output, Slot) and (original := self._twice_transposed(operation, seen)):
+                same[output] = original
+            elif fixed and isinstance(output, Slot) and operation.key() in seen:
+                same[output] = seen[operation.key()].outputs
+            elif fixed and all(slot in self._constants for slot in operation.inputs):
+                for slot in slots_in([output]):
+                    self._constants[slot] = self._values[slot].detach()
+            else:
+                kept.append(operation)
+                if fixed and isinstance(output, Slot):
+                    seen[operation.key()] = operation
+        self._outputs = [same.get(slot, slot) for slot in self._outputs]
+        self._operations = self._used(kept)
+
+    def _storage(self, slot: Any) -> int | None:
+        if not isinstance(slot, Slot):
+            return None
+        return self._values[slot].untyped_storage().data_ptr()
+
+    def _copies_a_view(self, operation: Operation) -> bool:
+        """Whether an operation returns its input as it is."""
+        if operation.function in (aten.detach.default, aten.alias.default, aten.lift_fresh.default):
+            return True
+        if operation.function not in (aten.expand.default, aten.view.default):
+            return False
+        before, after = self._values[operation.inputs[0]], self._values[operation.outputs]
+        return before.shape == after.shape and before.stride() == after.stride()
+
+    def _twice_transposed(self, operation: Operation, seen: dict[Any, Operation]) -> Slot | None:
+        if operation.function is not aten.t.default:
+            return None
+        for earlier in seen.values():
+            if earlier.function is aten.t.default and earlier.outputs == operation.inputs[0]:
+                return earlier.inputs[0]
+        return None
+
+    def _used(self, operations: list[Operation]) -> list[Operation]:
+        """Leave out the operations whose results are not used."""
+        used, kept = set(self._outputs), []
+        for operation in reversed(operations):
+            if operation.writes or used.intersection(slots_in([operation.outputs])):
+                used.update(operation.inputs)
+                kept.append(operation)
+        return kept[::-1]
+
+    # -- from operations to a function ---------------------------------------------------------
+
+    def _compile(self) -> Callable[[Sequence[Tensor]], Callable[..., list[Tensor]]]:
+        lasting = set(self._lasting)
+        once: list[Operation] = []
+        each: list[Operation] = []
+        for operation in self._operations:
+            stays = operation.is_view and lasting.issuperset(operation.inputs)
+            (once if stays else each).append(operation)
+            if stays:
+                lasting.update(slots_in([operation.outputs]))
+        last_use: dict[Slot, int] = {}
+        for place, operation in enumerate(each):
+            for slot in operation.inputs:
+                last_use[slot] = place
+        names: dict[str, Any] = {}
+        lines = ["def bind(lasting):"]
+        lines += [f"    v{slot.number} = lasting[{i}]" for i, slot in enumerate(self._lasting)]
+        lines += [f"    {_line(operation, names)}" for operation in once]
+        first = {slot: place for place, slot in reversed(list(enumerate(self._passing)))}
+        arguments = ", ".join(
+            f"v{slot.number}" if first[slot] == place else f"_{place}"
+            for place, slot in enumerate(self._passing)
+        )
+        lines.append(f"    def run({arguments}):")
+        outputs = set(self._outputs)
+        for place, operation in enumerate(each):
+            lines.append(f"        {_line(operation, names)}")
+            over = {
+                slot
+                for slot in (*operation.inputs, *slots_in([operation.outputs]))
+                if last_use.get(slot, place) == place
+                and slot not in outputs
+                and slot not in lasting
+                and slot not in self._constants
+            }
+            if over:  # their memory is for the next operations
+                lines.append("        del " + ", ".join(sorted(f"v{s.number}" for s in over)))
+        lines.append("        return [" + ", ".join(f"v{s.number}" for s in self._outputs) + "]")
+        lines.append("    return run")
+        names |= {f"v{slot.number}": tensor for slot, tensor in self._constants.items()}
+        exec("\n".join(lines), names)
+        return names["bind"]
+
+
+def _line(operation: Operation, names: dict[str, Any]) -> str:
+    """Return an operation as a line of Python; `names` gets what the line refers to."""
+    function = f"f{len(names)}"
+    names[function] = operation.function
+    arguments = [_written(value, names) for value in operation.args]
+    arguments += [f"{key}={_written(value, names)}" for key, value in operation.kwargs.items()]
+    changes_input = operation.outputs in operation.inputs  # it has its name already
+    target = "_" if changes_input else _target(operation.outputs)
+    return f"{target} = {function}({', '.join(arguments)})"
+
+
+def _target(outputs: Any) -> str:
+    if isinstance(outputs, Slot):
+        return f"v{outputs.number}"
+    if isinstance(outputs, list | tuple) and outputs:
+        return "(" + ", ".join(map(_target, outputs)) + ",)"
+    return "_"
+
+
+def _written(value: Any, names: dict[str, Any]) -> str:
+    if isinstance(value, Slot):
+        return f"v{value.number}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_written(one, names) for one in value) + "]"
+    if value is None or type(value) in (bool, int, str):
+        return repr(value)
+    constant = f"c{len(names)}"  # a float too: repr has no infinity
+    names[constant] = value
+    return constant

@@ -1,0 +1,283 @@
+"""Where batches come from, and in what order."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.model_selection import train_test_split
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+from .._compute import DENSE_NUMBERS
+from ._batch import Batch
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Share the memory of `array` with a tensor where torch can, even if it is read-only."""
+    if any(stride < 0 for stride in array.strides):  # as X[::-1]; torch has none
+        array = array.copy()
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():
+        # Read-only arrays are usual (joblib's memory maps); nothing here writes to X.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(array)
+
+
+def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    """Return `X` as an array, itself if it is one."""
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
+def as_source(
+    X: np.ndarray | sparse.csr_matrix,
+    sample_weight: np.ndarray | None,
+    device: torch.device,
+    *,
+    scaled: bool = True,
+) -> Source:
+    """Put validated float32 rows on `device`.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_features)
+        The rows.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Their weights.
+    device : torch.device
+        Where batches are to be.
+    scaled : bool
+        Whether batches have the weights with a mean of 1 over all rows, or as they are.
+    """
+    kind = SparseSource if sparse.issparse(X) else DenseSource
+    return kind(X, sample_weight, device, scaled=scaled)
+
+
+class Source:
+    """Rows from which batches are taken as dense tensors on the device.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_features)
+        The rows.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Their weights.
+    device : torch.device
+        Where the batches are.
+    scaled : bool
+        See `as_source`.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray | sparse.csr_matrix,
+        sample_weight: np.ndarray | None,
+        device: torch.device,
+        *,
+        scaled: bool = True,
+    ):
+        self.X, self.sample_weight, self.device = X, sample_weight, device
+        self.n_rows, self.n_features = X.shape
+        weight = mean_one(sample_weight) if scaled else sample_weight
+        self._weight = (
+            None if weight is None else torch.as_tensor(weight, dtype=torch.float32, device=device)
+        )
+        self._buffer = torch.empty(0)
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights as they were given, or the number of rows."""
+        return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
+
+    def take(self, index: Tensor) -> Batch:
+        """Return the rows at `index`; the next call overwrites them."""
+        return Batch(self._rows(index), None if self._weight is None else self._weight[index])
+
+    def between(self, start: int, stop: int) -> Batch:
+        """Return consecutive rows, which are not to be written to."""
+        return Batch(
+            self._rows_between(start, stop),
+            None if self._weight is None else self._weight[start:stop],
+        )
+
+    def all(self) -> Batch:
+        """Return all rows, which are not to be written to."""
+        return self.between(0, self.n_rows)
+
+    def chunks(self) -> Iterator[tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]]:
+        """Go through the rows and their weights once, some at a time, in their order."""
+        for some in gen_batches(self.n_rows, max(1, DENSE_NUMBERS // self.n_features)):
+            yield self.X[some], None if self.sample_weight is None else self.sample_weight[some]
+
+    def hold_out(
+        self, fraction: float, random_state: np.random.RandomState
+    ) -> tuple[Source, Source]:
+        """Split into rows to train on and rows to validate with.
+
+        Raises
+        ------
+        ValueError
+            If there is but one row.
+        """
+        if self.n_rows < 2:
+            raise ValueError(
+                "Early stopping cannot hold out rows with n_samples=1; set early_stopping=False, "
+                "or give X_val."
+            )
+        parts = train_test_split(
+            np.arange(self.n_rows), test_size=fraction, random_state=random_state
+        )
+        training, validation = (
+            as_source(
+                self.X[rows],
+                None if self.sample_weight is None else self.sample_weight[rows],
+                self.device,
+            )
+            for rows in parts
+        )
+        return training, validation
+
+    def _rows(self, index: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _rows_between(self, start: int, stop: int) -> Tensor:
+        return self._rows(torch.arange(start, stop, device=self.device))
+
+    def _batch(self, n_rows: int, like: Tensor, *shape: int) -> Tensor:
+        """Return memory for a batch, the same each time: fresh memory costs a few percent."""
+        if self._buffer.shape[0] < n_rows:
+            self._buffer = like.new_empty((n_rows, *shape))
+        return self._buffer if self._buffer.shape[0] == n_rows else self._buffer[:n_rows]
+
+
+class DenseSource(Source):
+    """A dense table, kept where it is if the device is too small for it."""
+
+    def __init__(self, X: np.ndarray, *arguments: Any, **settings: Any):
+        super().__init__(X, *arguments, **settings)
+        self._table = as_tensor(X)
+        if _fits(X.nbytes, self.device):
+            self._table = self._table.to(self.device)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        table = self._table
+        batch = self._batch(len(index), table, *table.shape[1:])
+        return torch.index_select(table, 0, index.to(table.device), out=batch).to(self.device)
+
+    def _rows_between(self, start: int, stop: int) -> Tensor:
+        return self._table[start:stop].to(self.device)
+
+
+class SparseSource(Source):
+    """A CSR table on the device, of which only a batch at a time is made dense."""
+
+    def __init__(self, X: sparse.csr_matrix, *arguments: Any, **settings: Any):
+        super().__init__(X, *arguments, **settings)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        self._indptr = as_tensor(X.indptr).to(self.device, torch.int64)
+        self._indices = as_tensor(X.indices).to(self.device)
+        self._data = as_tensor(X.data).to(self.device)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        start = self._indptr[index]
+        count = self._indptr[index + 1] - start
+        first = count.cumsum(0) - count
+        # Entry number k of the batch is entry k + (start - first) of the table.
+        row = torch.repeat_interleave(count)
+        entry = torch.arange(len(row), device=self.device) + (start - first)[row]
+        batch = self._batch(len(index), self._data, self.n_features).zero_()
+        batch.view(-1)[row * self.n_features + self._indices[entry]] = self._data[entry]
+        return batch
+
+
+class Batches:
+    """A source in batches of nearly equal size, none larger than `batch_size`.
+
+    Equal sizes avoid a last batch of a few rows, whose gradient is noise and whose
+    batch statistics are none.
+
+    Parameters
+    ----------
+    source : Source
+        What to cut.
+    batch_size : int
+        Upper bound of the rows in a batch.
+    generator : torch.Generator or None
+        Source of the order, drawn anew each time the batches are iterated; None keeps
+        the rows in their order.
+    """
+
+    def __init__(self, source: Source, batch_size: int, generator: torch.Generator | None = None):
+        self.source, self.generator = source, generator
+        n_rows = source.n_rows
+        n_batches = -(-n_rows // batch_size)
+        shortest, longer = divmod(n_rows, n_batches)
+        self.sizes = [shortest + (i < longer) for i in range(n_batches)]
+        #: Share of the rows in each batch.
+        self.share = torch.tensor(self.sizes, dtype=torch.float32, device=source.device) / n_rows
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[Batch]:
+        source = self.source
+        if len(self) == 1 or self.generator is None:
+            start = 0
+            for stop in itertools.accumulate(self.sizes):
+                yield source.between(start, stop)
+                start = stop
+            return
+        order = torch.randperm(source.n_rows, generator=self.generator, device=source.device)
+        for index in order.split(self.sizes):
+            yield source.take(index)
+
+
+def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
+    """Scale weights to a mean of 1; None if they are all equal."""
+    if weight is None or (weight == weight[0]).all():
+        return None
+    return weight / weight.mean()
+
+
+def merge_equal_rows(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the rows and merge equal ones, adding up their weights.
+
+    A fit whose rows are one batch sees them as a weighted set: their order and whether
+    a row of weight two stands there once or twice make no difference to the gradient.
+    In this form they make no difference to its rounding either.
+    """
+    dense = to_dense(X)
+    dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
+    as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
+    _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return dense[first], np.bincount(group, weights=weight)
+
+
+def drop_zero_weight(
+    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
+) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+    """Leave out the rows of weight 0."""
+    if weight is None or weight.all():
+        return X, weight
+    return X[weight > 0], weight[weight > 0]
+
+
+def _fits(n_bytes: int, device: torch.device) -> bool:
+    """Whether a table may stay on the device and leave half of what is free."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return n_bytes < free / 2

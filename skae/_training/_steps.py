@@ -1,0 +1,169 @@
+"""Steps of a module with a plain loss: by autograd, or recorded where that is possible."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._config import records_steps
+from ._batch import Batch
+from ._recording import CannotRecordError, Recording, run_on_tape
+from ._trainable import Step, Trainable, tensors_of
+
+StepFunction = Callable[[Batch, Any, Step], dict[str, Tensor]]
+
+# Recordings that are kept for later fits in this process. Each holds a few small tensors.
+_N_KEPT = 128
+
+
+def stepper(module: Trainable, *, may_record: bool) -> StepFunction:
+    """Return what takes a step: `training_step` of the module, or the same recorded."""
+    is_default = type(module).training_step is Trainable.training_step
+    plain = type(module).mean_loss is Trainable.mean_loss
+    if may_record and is_default and plain and records_steps():
+        return _RecordedSteps(module)
+    return module.training_step
+
+
+class _Recordings:
+    """The recordings of a process by what they depend on, the latest ones.
+
+    A key without a recording is of steps that cannot be recorded.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Recording | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
+    def get(self, key: Hashable) -> Recording | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, recording: Recording | None) -> None:
+        with self._lock:
+            self._kept[key] = recording
+            if len(self._kept) > _N_KEPT:
+                self._kept.popitem(last=False)
+
+
+_recordings = _Recordings()
+
+
+class _RecordedSteps:
+    """Takes steps of one module in training, by a recording for each shape of batch.
+
+    The first step of a shape is recorded while it is taken by autograd. The next one is taken
+    both ways; should they differ by a bit, or should a step be impossible to record, all
+    further steps of such a module are taken by autograd.
+    """
+
+    def __init__(self, module: Trainable):
+        self._module = module
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        self._structure = module.structure()
+        self._runs: dict[Hashable, Callable[..., list[Tensor]]] = {}
+
+    def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
+        passing: list[Tensor] = []
+        shapes = _flatten(batch, passing), _flatten(noise, passing)
+        run = self._runs.get(shapes)
+        if run is None:
+            loss, *gradients = self._prepare(shapes, passing, batch, noise)
+        else:
+            with torch.inference_mode():
+                loss, *gradients = run(*passing)
+        self._step_along(gradients, step.optimizers)
+        return {"loss": loss}
+
+    def _step_along(self, gradients: list[Tensor], optimizers: Sequence[Any]) -> None:
+        if len(optimizers) == 1:
+            optimizers[0].step_along(gradients)
+            return
+        by_parameter = dict(zip(self._parameters, gradients, strict=True))
+        for optimizer in optimizers:
+            mine = [p for group in optimizer.param_groups for p in group["params"]]
+            optimizer.step_along([by_parameter[p] for p in mine])
+
+    def _prepare(
+        self, shapes: Hashable, passing: list[Tensor], batch: Batch, noise: Any
+    ) -> list[Tensor]:
+        """Take a step by autograd, on the way to one that is recorded."""
+
+        def by_autograd() -> list[Tensor]:
+            return self._loss_and_gradients(batch, noise)
+
+        key = self._structure, shapes
+        if self._structure is None or (key in _recordings and _recordings.get(key) is None):
+            return by_autograd()
+        recording = _recordings.get(key)
+        if recording is None:
+            results, tape = run_on_tape(by_autograd)
+            try:
+                recording = Recording(tape, results, tensors_of(self._module), passing)
+            except CannotRecordError:
+                recording = None
+            _recordings.put(key, recording)
+            return results
+        run = recording.bind(tensors_of(self._module))
+        if not recording.checked:
+            results, recording.checked = self._compare(by_autograd, run, passing)
+            if not recording.checked:
+                _recordings.put(key, None)
+            return results
+        self._runs[shapes] = run
+        return run(*passing)
+
+    def _compare(
+        self,
+        by_autograd: Callable[[], list[Tensor]],
+        run: Callable[..., list[Tensor]],
+        passing: list[Tensor],
+    ) -> tuple[list[Tensor], bool]:
+        """Return what a step by autograd gives, and whether a recorded one gives the same."""
+        buffers = list(self._module.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        expected = by_autograd()
+        after = [buffer.clone() for buffer in buffers]
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+            found = run(*passing)
+            equal = all(map(_same_bits, [*expected, *after], [*found, *buffers]))
+            for buffer, value in zip(buffers, after, strict=True):
+                buffer.copy_(value)
+        return expected, equal
+
+    def _loss_and_gradients(self, batch: Batch, noise: Any) -> list[Tensor]:
+        loss = self._module.mean_loss(batch, noise)
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        # In the memory layout of the parameters, as optimizers expect them.
+        return [loss.detach()] + [
+            torch.zeros_like(p) if g is None else g.contiguous()
+            for p, g in zip(self._parameters, gradients, strict=True)
+        ]
+
+
+def _flatten(value: Any, into: list[Tensor]) -> Hashable:
+    """Add the tensors in nested tuples and lists to a list; return what they look like."""
+    if isinstance(value, Tensor):
+        into.append(value)
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, tuple | list):
+        return tuple([_flatten(one, into) for one in value])
+    return value
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one.isnan(), other.isnan()) and torch.equal(
+        one.nan_to_num(), other.nan_to_num()
+    )
