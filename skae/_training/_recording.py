@@ -22,6 +22,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 
+# Operations whose results depend on the shape of their input alone.
+_BY_SHAPE = (
+    aten.ones_like.default,
+    aten.zeros_like.default,
+    aten.full_like.default,
+    aten.new_ones.default,
+    aten.new_zeros.default,
+    aten.new_full.default,
+)
+
+# The same operations without the overhead of their call through `torch.ops`.
+_QUICK = {
+    aten.add.Tensor: torch.add,
+    aten.addmm.default: torch.addmm,
+    aten.div.Tensor: torch.div,
+    aten.mean.default: torch.mean,
+    aten.mm.default: torch.mm,
+    aten.mul.Tensor: torch.mul,
+    aten.relu.default: torch.relu,
+    aten.sigmoid.default: torch.sigmoid,
+    aten.sub.Tensor: torch.sub,
+    aten.sum.dim_IntList: torch.sum,
+    aten.t.default: torch.t,
+    aten.tanh.default: torch.tanh,
+}
+
 
 class CannotRecordError(Exception):
     """A function does something that a list of operations cannot repeat."""
@@ -226,6 +252,7 @@ class Recording:
                 for value in (operation.args, operation.kwargs)
             )
             operation = Operation(operation.function, args, kwargs, operation.outputs)
+            operation = self._without_kept_dimension(operation, kept)
             output = operation.outputs
             touched = [*operation.inputs, *slots_in([output])]
             fixed = operation.is_repeatable and all(map(is_fixed, touched))
@@ -235,7 +262,10 @@ class Recording:
                 same[output] = original
             elif fixed and isinstance(output, Slot) and operation.key() in seen:
                 same[output] = seen[operation.key()].outputs
-            elif fixed and all(slot in self._constants for slot in operation.inputs):
+            elif fixed and (
+                operation.function in _BY_SHAPE
+                or all(slot in self._constants for slot in operation.inputs)
+            ):
                 for slot in slots_in([output]):
                     self._constants[slot] = self._values[slot].detach()
             else:
@@ -258,6 +288,22 @@ class Recording:
             return False
         before, after = self._values[operation.inputs[0]], self._values[operation.outputs]
         return before.shape == after.shape and before.stride() == after.stride()
+
+    def _without_kept_dimension(self, view: Operation, before: list[Operation]) -> Operation:
+        """Return a sum without `keepdim` for a view that drops what a sum has kept."""
+        if view.function is not aten.view.default:
+            return view
+        for total in before:
+            if total.outputs == view.inputs[0] and total.function is aten.sum.dim_IntList:
+                summed, dims, *_ = total.args
+                rest = [
+                    side
+                    for place, side in enumerate(self._values[summed].shape)
+                    if place not in dims
+                ]
+                if rest == view.args[1]:
+                    return Operation(total.function, (summed, dims), {}, view.outputs)
+        return view
 
     def _twice_transposed(self, operation: Operation, seen: dict[Any, Operation]) -> Slot | None:
         if operation.function is not aten.t.default:
@@ -324,7 +370,7 @@ class Recording:
 def _line(operation: Operation, names: dict[str, Any]) -> str:
     """Return an operation as a line of Python; `names` gets what the line refers to."""
     function = f"f{len(names)}"
-    names[function] = operation.function
+    names[function] = _QUICK.get(operation.function, operation.function)
     arguments = [_written(value, names) for value in operation.args]
     arguments += [f"{key}={_written(value, names)}" for key, value in operation.kwargs.items()]
     changes_input = operation.outputs in operation.inputs  # it has its name already
