@@ -226,7 +226,7 @@ class Recording:
         for function, args, kwargs, result in tape.notes:
             if function in (aten._local_scalar_dense.default, aten.item.default):
                 raise CannotRecordError("a number is read from a tensor")
-            if torch.Tag.dynamic_output_shape in function.tags:
+            if _shape_depends_on_values(function, args):
                 raise CannotRecordError("the shape of a tensor depends on the data")
             slots = _mapped(args, to_slot), _mapped(kwargs, to_slot)
             operations.append(Operation(function, *slots, _mapped(result, to_output)))
@@ -245,7 +245,7 @@ class Recording:
 
         same: dict[Slot, Slot] = {}
         seen: dict[Any, Operation] = {}
-        kept = []
+        kept: list[Operation] = []
         for operation in self._operations:
             args, kwargs = (
                 _mapped(value, lambda v: same.get(v, v) if isinstance(v, Slot) else v)
@@ -376,6 +376,14 @@ def _line(operation: Operation, names: dict[str, Any]) -> str:
     changes_input = operation.outputs in operation.inputs  # it has its name already
     target = "_" if changes_input else _target(operation.outputs)
     return f"{target} = {function}({', '.join(arguments)})"
+
+
+def _shape_depends_on_values(function: Any, args: tuple[Any, ...]) -> bool:
+    if function is aten.index.Tensor:  # of masks it does, of integers it does not
+        return any(
+            index.dtype in (torch.bool, torch.uint8) for index in args[1] if index is not None
+        )
+    return torch.Tag.dynamic_output_shape in function.tags
 
 
 def _target(outputs: Any) -> str:
