@@ -21,6 +21,8 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 class LearningRate(torch.optim.Optimizer):
     """A learning rate that schedulers can change, for a module that learns without gradients."""
 
+    _opt_called = True  # or torch's schedulers warn that no step has been taken
+
     def __init__(self, params: Any, lr: float):
         super().__init__(params, {"lr": lr})
 
@@ -83,7 +85,6 @@ class Adam(LearningRate):
 
     def step_along(self, gradients: list[Tensor]) -> None:
         """Step along given gradients, one for each parameter; to be called without autograd."""
-        self._opt_called = True  # what torch's schedulers look at
         is_fused = self._n_steps.device.type in ("cpu", "cuda")
         (_fused if is_fused else _functional)(
             self._parameters,

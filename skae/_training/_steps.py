@@ -121,11 +121,14 @@ class _RecordedSteps:
         run = recording.bind(tensors_of(self._module))
         if not recording.checked:
             results, recording.checked = self._compare(by_autograd, run, passing)
-            if not recording.checked:
+            if recording.checked:
+                self._runs[shapes] = run
+            else:
                 _recordings.put(key, None)
             return results
         self._runs[shapes] = run
-        return run(*passing)
+        with torch.inference_mode():
+            return run(*passing)
 
     def _compare(
         self,
