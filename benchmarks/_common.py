@@ -196,8 +196,14 @@ def n_steps(n_rows: int, batch_size: int) -> int:
     return -(-n_rows // batch_size)
 
 
-def bare_loop(X: np.ndarray, widths: Sequence[int], batch_size: int, n_epochs: int) -> nn.Module:
-    """Train an autoencoder as one writes it by hand in torch: what skae must not slow down."""
+def bare_loop(
+    X: np.ndarray,
+    widths: Sequence[int],
+    batch_size: int,
+    n_epochs: int,
+    noise_level: float = 0.0,
+) -> nn.Module:
+    """Train an autoencoder as one writes it by hand in torch, with noise on its input if asked."""
     rows = torch.from_numpy(X)
     network = make_network(widths)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
@@ -206,7 +212,8 @@ def bare_loop(X: np.ndarray, widths: Sequence[int], batch_size: int, n_epochs: i
         for start in range(0, len(rows), batch_size):
             x = rows[order[start : start + batch_size]]
             optimizer.zero_grad()
-            loss = F.mse_loss(network(x), x)
+            noisy = x + noise_level * torch.randn_like(x) if noise_level else x
+            loss = F.mse_loss(network(noisy), x)
             loss.backward()
             optimizer.step()
     return network

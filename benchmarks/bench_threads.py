@@ -2,7 +2,7 @@
 
 Time of a training step for nets and batches of all sizes, ordered by the multiply-adds of
 one pass over a batch (rows times weights). It backs the constant `SINGLE_THREAD_WORK` in
-``skae/_training/_state.py``, below which skae takes one thread.
+``skae/_compute.py``, below which skae takes one thread.
 
 Command: ``python benchmarks/bench_threads.py [--rounds 7]``
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from _common import arguments, bare_loop, interleave, print_table, ratio, threads
 
-from skae._training._state import SINGLE_THREAD_WORK
+from skae._compute import SINGLE_THREAD_WORK
 
 NETS = [(64, 32, 64), (64, 128, 32, 128, 64), (784, 32, 784), (784, 128, 32, 128, 784)]
 BATCH_SIZES = [32, 128, 512, 2048]

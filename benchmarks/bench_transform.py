@@ -2,12 +2,14 @@
 
 Seconds for skae with its checks of the input, for the bare module applied to chunks of
 8192 rows, and for the matrix products alone. Memory is the growth of the peak during
-`transform` in a fresh process. The pickle is that of an autoencoder fitted to digits.
+`transform` in a fresh process. The pickle is that of an autoencoder fitted to digits. And
+microseconds for one row at a time, beside MLPRegressor with the same layers and a decoder.
 
 Command: ``python benchmarks/bench_transform.py [--rounds 7] [--rows 1000000]``
 """
 
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,10 +20,12 @@ from _common import (
     megabytes,
     peak_growth,
     print_limit,
+    print_ratio_limit,
     print_table,
     time_rows,
 )
 from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPRegressor
 from torch import nn
 
 from skae import Autoencoder
@@ -68,6 +72,37 @@ def measure_memory(n_rows: int) -> int:
     return peak_growth(lambda: autoencoder.transform(X))
 
 
+def time_one_row(rounds: int, n_calls: int = 200) -> None:
+    """Time calls with a single row, as a service makes them."""
+    X = load_digits().data / 16
+    autoencoder = fit_on_digits()
+    regressor = MLPRegressor(hidden_layer_sizes=(128, N_COMPONENTS, 128), max_iter=1).fit(X, X)
+
+    def repeat(method: Callable[[np.ndarray], np.ndarray], row: np.ndarray) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(n_calls):
+                method(row)
+
+        return run
+
+    times = interleave(
+        {
+            "skae transform": repeat(autoencoder.transform, X[:1]),
+            "skae transform, float32": repeat(autoencoder.transform, X[:1].astype(np.float32)),
+            "MLPRegressor.predict": repeat(regressor.predict, X[:1]),
+        },
+        rounds,
+    )
+    print_table(
+        "Reading: one row of 64 features, float64",
+        ["", "us per call", "spread", "/ MLPRegressor.predict"],
+        time_rows(
+            times, lambda seconds: f"{1e6 * seconds / n_calls:.0f}", ["MLPRegressor.predict"]
+        ),
+    )
+    print_ratio_limit(times, "skae transform", "MLPRegressor.predict", 2)
+
+
 def main() -> None:
     options = arguments(__doc__, rounds=7, rows=1_000_000)
     growth = in_fresh_process(measure_memory, options.rows)
@@ -99,6 +134,7 @@ def main() -> None:
             ["its weights", f"{n_weights:,} bytes", "", ""],
         ],
     )
+    time_one_row(options.rounds)
     print_limit("growth of the peak memory", growth / 1e6, output_bytes / 1e6 + 200, " MB")
     print_limit("pickle / weights", n_pickle / n_weights, 3)
 
