@@ -16,13 +16,15 @@ from skorch.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
     PrintLog,
     ProgressBar,
+    Unfreezer,
 )
 
-from skae import Autoencoder
+from skae import Autoencoder, config_context
 
 
 class Notebook(Callback):
@@ -139,6 +141,31 @@ def test_a_callback_may_end_the_training_without_a_warning(table):
         stopping = EarlyStopping(monitor="train_loss", patience=2, threshold=10, sink=len)
         estimator = quick(Autoencoder, callbacks=[stopping], max_iter=50).fit(table)
     assert estimator.n_iter_ < 5
+
+
+def test_frozen_layers_stay_as_they_are(table):
+    start = quick(Autoencoder, learning_rate=1e-30).fit(table).module_.state_dict()
+    thaw = Unfreezer("encoder.*", at=4)
+    estimator = quick(Autoencoder, callbacks=[Freezer("encoder.*")], tol=0).fit(table)
+    thawed = quick(Autoencoder, callbacks=[Freezer("encoder.*"), thaw], tol=0).fit(table)
+    for name, tensor in estimator.module_.state_dict().items():
+        assert torch.allclose(tensor, start[name], atol=1e-20) == name.startswith("encoder")
+    assert not torch.allclose(thawed.module_.encoder[0].weight, start["encoder.0.weight"])
+
+
+def test_a_callback_may_replace_weights(table):
+    class Replace(Callback):
+        """New memory for all weights, as averaging and pruning bring."""
+
+        def on_epoch_end(self, net, **_):
+            for parameter in net.module_.parameters():
+                parameter.data = parameter.data * 0.5
+
+    settings = dict(callbacks=[Replace()], batch_size=50, max_iter=5, tol=0)
+    recorded = quick(Autoencoder, **settings).fit(table)
+    with config_context(record_steps=False):
+        plain = quick(Autoencoder, **settings).fit(table)
+    assert_array_equal(recorded.transform(table), plain.transform(table))
 
 
 def test_gradients_can_be_clipped(table):

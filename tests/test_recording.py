@@ -51,13 +51,13 @@ def no_recordings(monkeypatch):
 @pytest.fixture
 def by_autograd(monkeypatch):
     """Return a list that grows by an entry with each step that autograd takes."""
-    calls, original = [], _steps._RecordedSteps._loss_and_gradients
+    calls, original = [], _steps.RecordedSteps._loss_and_gradients
 
     def loss_and_gradients(*arguments):
         calls.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(_steps._RecordedSteps, "_loss_and_gradients", loss_and_gradients)
+    monkeypatch.setattr(_steps.RecordedSteps, "_loss_and_gradients", loss_and_gradients)
     return calls
 
 

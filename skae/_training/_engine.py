@@ -9,7 +9,7 @@ import torch
 
 from .._compute import limit_threads, worker_threads
 from ._callbacks import DivergedError
-from ._net import Net, without_batches
+from ._net import Net
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
@@ -75,7 +75,6 @@ def train(
             module.eval()
             if net.progress is not None:
                 net.progress.close()
-    state.history = without_batches(net.history)
     if plan.streaming:
         state.good = None  # the next chunk starts anew
     state.ending = _ending(net, diverged=diverged)

@@ -23,7 +23,7 @@ from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar
 from ._plan import Plan
 from ._source import Batches, Source
 from ._state import TrainingState
-from ._steps import stepper
+from ._steps import RecordedSteps, stepper
 from ._trainable import Step
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -88,7 +88,9 @@ class Net(NeuralNet):
         )
         self.initialize()
         self.history_ = History(dict(epoch) for epoch in state.history)
-        self._best: dict[str, float] = {}  # loss, what skorch's callbacks look at
+        # The best loss so far, which skorch's callbacks look at.
+        curves = {prefix: state.curve(f"{prefix}_loss") for prefix in ("train", "valid")}
+        self._best = {prefix: min(curve, default=math.inf) for prefix, curve in curves.items()}
         hooks = {
             hook
             for _, callback in self.callbacks_
@@ -145,7 +147,9 @@ class Net(NeuralNet):
                 self.scheduler.lr_scheduler_.load_state_dict(state.schedule)
         if method_name != "on_epoch_end":
             return
-        state.history = without_batches(self.history)
+        # Of a batch nothing is kept.
+        epoch = {name: value for name, value in self.history[-1].items() if name != "batches"}
+        state.history.append(epoch)
         if self.patience is not None:
             state.stopping = {name: getattr(self.patience, name) for name in Patience.MEMORY}
         if self.plan.schedule == "plateau":  # the others know all by the epoch
@@ -169,9 +173,13 @@ class Net(NeuralNet):
         step.epoch, step.n_epochs = n_done, n_planned
         step.next_progress = n_done / n_planned
         losses: list[dict[str, Tensor]] = []
+        if isinstance(self._take_step, RecordedSteps):
+            self._take_step.refresh()
         for number, batch in enumerate(iterator, start=1):
             if self._has_batch_hooks:
                 self.notify("on_batch_begin", batch=batch, training=training)
+                if isinstance(self._take_step, RecordedSteps):
+                    self._take_step.refresh()
             if training:
                 step.progress = step.next_progress
                 step.next_progress = (n_done + number / n_batches) / n_planned
@@ -200,8 +208,8 @@ class Net(NeuralNet):
                 self.history.record(f"{prefix}_{name}", mean)
                 continue
             self.history.record(f"{prefix}_loss", mean)
-            self.history.record(f"{prefix}_loss_best", mean < self._best.get(prefix, math.inf))
-            self._best[prefix] = min(mean, self._best.get(prefix, math.inf))
+            self.history.record(f"{prefix}_loss_best", mean < self._best[prefix])
+            self._best[prefix] = min(mean, self._best[prefix])
         self.history.record(f"{prefix}_batch_count", len(losses))
         if not self.history[-1]["batches"]:
             self.history.new_batch()  # some of skorch's callbacks look at the last one
@@ -218,12 +226,3 @@ class Net(NeuralNet):
     def _notify_gradients(self) -> None:
         parameters = list(self.module_.named_parameters())
         self.notify("on_grad_computed", named_parameters=parameters, X=None, y=None, training=True)
-
-
-def without_batches(history: History) -> list[dict[str, Any]]:
-    """Return the epochs that are complete, without what skorch notes of each batch."""
-    return [
-        {name: value for name, value in epoch.items() if name != "batches"}
-        for epoch in history
-        if math.isfinite(epoch.get("train_loss", math.nan))
-    ]

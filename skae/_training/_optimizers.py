@@ -79,21 +79,22 @@ class Adam(LearningRate):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Step along the gradients that the parameters have."""
-        self.step_along([_gradient(parameter) for parameter in self._parameters])
+        self.step_along([parameter.grad for parameter in self._parameters])
 
     step.hooked = True  # type: ignore[attr-defined]
 
-    def step_along(self, gradients: list[Tensor]) -> None:
-        """Step along given gradients, one for each parameter; to be called without autograd."""
+    def step_along(self, gradients: Sequence[Tensor | None]) -> None:
+        """Step along given gradients, one for each parameter; to be called without autograd.
+
+        A parameter without one, as of a layer that a callback froze, stays as it is.
+        """
+        lists = self._parameters, list(gradients), self._first, self._second
+        if any(gradient is None for gradient in gradients):
+            some = [i for i, gradient in enumerate(gradients) if gradient is not None]
+            lists = tuple([one[i] for i in some] for one in lists)  # type: ignore[assignment]
         is_fused = self._n_steps.device.type in ("cpu", "cuda")
-        (_fused if is_fused else _functional)(
-            self._parameters,
-            gradients,
-            self._first,
-            self._second,
-            self._n_steps,
-            self.param_groups[0]["lr"],
-        )
+        update: Any = _fused if is_fused else _functional
+        update(*lists, self._n_steps, self.param_groups[0]["lr"])
 
     def _moments(self) -> list[Tensor]:
         return [*self._first, *self._second, self._n_steps]
@@ -107,10 +108,6 @@ class Adam(LearningRate):
     def __getstate__(self) -> dict[str, Any]:
         names = ("_parameters", "_first", "_second", "_n_steps")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in names}}
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _fused(

@@ -317,7 +317,8 @@ class Recording:
         """Leave out the operations whose results are not used."""
         used, kept = set(self._outputs), []
         for operation in reversed(operations):
-            if operation.writes or used.intersection(slots_in([operation.outputs])):
+            is_used = used.intersection(slots_in([operation.outputs]))
+            if is_used or not operation.is_repeatable:
                 used.update(operation.inputs)
                 kept.append(operation)
         return kept[::-1]
@@ -397,7 +398,7 @@ def _target(outputs: Any) -> str:
 def _written(value: Any, names: dict[str, Any]) -> str:
     if isinstance(value, Slot):
         return f"v{value.number}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_written(one, names) for one in value) + "]"
     if value is None or type(value) in (bool, int, str):
         return repr(value)

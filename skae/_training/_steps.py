@@ -26,7 +26,7 @@ def stepper(module: Trainable, *, may_record: bool) -> StepFunction:
     is_default = type(module).training_step is Trainable.training_step
     plain = type(module).mean_loss is Trainable.mean_loss
     if may_record and is_default and plain and records_steps():
-        return _RecordedSteps(module)
+        return RecordedSteps(module)
     return module.training_step
 
 
@@ -59,7 +59,7 @@ class _Recordings:
 _recordings = _Recordings()
 
 
-class _RecordedSteps:
+class RecordedSteps:
     """Takes steps of one module in training, by a recording for each shape of batch.
 
     The first step of a shape is recorded while it is taken by autograd. The next one is taken
@@ -69,8 +69,19 @@ class _RecordedSteps:
 
     def __init__(self, module: Trainable):
         self._module = module
-        self._parameters = [p for p in module.parameters() if p.requires_grad]
-        self._structure = module.structure()
+        self._seen: list[Any] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at a module whose layers a callback may have frozen or replaced."""
+        seen = [(t.data_ptr(), t.requires_grad) for t in tensors_of(self._module)]
+        if seen == self._seen:
+            return
+        self._seen = seen
+        self._parameters = [p for p in self._module.parameters() if p.requires_grad]
+        trainable = tuple(is_trainable for _, is_trainable in seen)
+        structure = self._module.structure()
+        self._structure = None if structure is None else (structure, trainable)
         self._runs: dict[Hashable, Callable[..., list[Tensor]]] = {}
 
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
@@ -90,13 +101,13 @@ class _RecordedSteps:
         return {"loss": loss}
 
     def _step_along(self, gradients: list[Tensor], optimizers: Sequence[Any]) -> None:
-        if len(optimizers) == 1:
+        if len(optimizers) == 1 and len(gradients) == len(optimizers[0].param_groups[0]["params"]):
             optimizers[0].step_along(gradients)
             return
         by_parameter = dict(zip(self._parameters, gradients, strict=True))
         for optimizer in optimizers:
-            mine = [p for group in optimizer.param_groups for p in group["params"]]
-            optimizer.step_along([by_parameter[p] for p in mine])
+            mine = optimizer.param_groups[0]["params"]
+            optimizer.step_along([by_parameter.get(parameter) for parameter in mine])
 
     def _prepare(
         self, shapes: Hashable, passing: list[Tensor], batch: Batch, noise: Any
