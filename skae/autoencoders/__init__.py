@@ -4,6 +4,7 @@ from ._autoencoder import Autoencoder
 from ._codebooks import CodebookEnsemble
 from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
+from ._initialisation import unroll
 from ._sparse import SparseAutoencoder
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "unroll",
 ]

@@ -80,14 +80,34 @@ def unroll(
 ) -> None:
     """Give an autoencoder that was not fitted the weights of layers that were.
 
+    It is then fitted: it can be read, and with ``warm_start=True`` its `fit` goes on from these
+    weights.
+
     Parameters
     ----------
     autoencoder : Autoencoder
         With as many `Dense` layers.
     layers : list of pairs of (weight, bias)
-        From the features up, what encodes and what decodes in each layer.
+        From the features up, what encodes and what decodes in each layer; a weight has the
+        shape (n_out, n_in).
     like : estimator
-        Fitted, with the features that the autoencoder is to have.
+        Fitted to the features that the autoencoder is to take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import Autoencoder
+    >>> from skae.autoencoders import unroll
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> pca = PCA(2).fit(X)
+    >>> components, mean = torch.tensor(pca.components_), torch.tensor(pca.mean_)
+    >>> autoencoder = Autoencoder(2, hidden_layers=(), warm_start=True)
+    >>> encoding, decoding = (components, -components @ mean), (components.T, mean)
+    >>> unroll(autoencoder, [(encoding, decoding)], like=pca)
+    >>> bool(np.allclose(autoencoder.transform(X), pca.transform(X), atol=1e-5))
+    True
     """
     module = autoencoder._make_module(like.n_features_in_)
     encoder = _layers_of_kind(module.encoder, nn.Linear)
