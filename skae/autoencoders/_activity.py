@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .._training import Source, read
 from ._module import AutoencoderModule
@@ -32,9 +30,3 @@ def measure_activity(module: AutoencoderModule, source: Source) -> tuple[np.ndar
         total = total + (codes.sum(axis=0, dtype=np.float64) if weight is None else weight @ codes)
         active = active | codes.any(axis=0)
     return total / source.total_weight, np.flatnonzero(~active)
-
-
-def keep_largest(code: Tensor, count: int, dim: int) -> Tensor:
-    """Return `code` with 0 everywhere but at the `count` largest entries along `dim`."""
-    winners = code.topk(count, dim=dim, sorted=False).indices
-    return code * torch.zeros_like(code).scatter(dim, winners, 1.0)

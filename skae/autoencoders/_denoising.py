@@ -17,30 +17,19 @@ from .._training import Batch, as_source
 from .._validation import shape_of, validate_rows
 from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
 from ._module import AutoencoderModule
-from ._noise import NOISES, Corruption, check_levels
+from ._noise import NOISES, CorruptedCopies, Corruption
 from ._ordering import OrderingAutoencoder
 
 
 class DenoisingModule(AutoencoderModule):
     """The error of rebuilding a batch from its corrupted copy.
 
-    Reading rebuilds a row from itself, or for the error from its copies that are corrupted by
-    `score_draws`, if there are any, at the levels beside them.
+    The error in reading is that of rebuilding a row from itself, or from `copies` if there are any.
     """
 
-    score_draws: Tensor | None
-    score_levels: Tensor
-
-    def __init__(self, corruption: Corruption, score_shape: tuple[int, int], **arguments: Any):
+    def __init__(self, corruption: Corruption, copies: CorruptedCopies | None, **arguments: Any):
         super().__init__(**arguments)
-        self.corruption = corruption
-        n_draws, n_features = score_shape
-        levels = corruption.levels_of_copies(n_draws)
-        like = torch.empty(len(levels), n_features, dtype=torch.float32)
-        # The seed is always the same, so that the scores of several fits compare.
-        draws = corruption.noise.draw(like, Generator(0)).clone() if n_draws else None
-        self.register_buffer("score_levels", levels, persistent=False)
-        self.register_buffer("score_draws", draws, persistent=False)
+        self.corruption, self.copies = corruption, copies
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         return self.corruption.draw(batch.x, generator), super().sample_noise(batch, generator)
@@ -50,13 +39,12 @@ class DenoisingModule(AutoencoderModule):
         return self.reconstruction_loss(self.corruption(batch.x, drawn), batch.x, layer_noise)
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
-        if self.score_draws is None:
+        if self.copies is None:
             return super().reconstruction_error(x)
         error = torch.zeros_like(x)
-        for draws, level in zip(self.score_draws, self.score_levels, strict=True):
-            corrupted = self.corruption.noise.corrupt(x, draws, level)
-            error += self.error_of(self.encode(corrupted), x)
-        return error / len(self.score_levels)
+        for copy in self.copies(x):
+            error += self.error_of(self.encode(copy), x)
+        return error / len(self.copies.levels)
 
 
 class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencoder):
@@ -302,19 +290,11 @@ default="constant"
         self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> DenoisingModule:
-        levels = check_levels(self.noise, self.noise_level, self.noise_schedule)
-        if self.score_draws and self.noise not in ("gaussian", "masking"):
-            raise ValueError(
-                f"score_draws={self.score_draws} needs noise='gaussian' or 'masking', since "
-                f"noise={self.noise!r} takes values from other rows, on which a score must not "
-                "depend; set score_draws=0."
-            )
-        spread = isinstance(self.noise_schedule, str)
-        return DenoisingModule(
-            Corruption(self.noise, self.noise_level, levels, spread=spread),
-            score_shape=(self.score_draws, n_features),
-            **self._module_arguments(n_features),
-        )
+        corruption = Corruption(self.noise, self.noise_level, self.noise_schedule)
+        copies = None
+        if self.score_draws:
+            copies = CorruptedCopies(corruption, self.score_draws, n_features)
+        return DenoisingModule(corruption, copies, **self._module_arguments(n_features))
 
     def corrupt(
         self, X: Any, random_state: int | np.random.RandomState | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,16 +66,25 @@ class Corruption(nn.Module):
 
     The level of the noise is `noise_level`, or where there are `levels`, one of them for each
     row; with `spread` it is drawn for each row up to `noise_level`.
+
+    Raises
+    ------
+    ValueError
+        If a level is negative, not finite, or no fraction where it should be one.
     """
 
     noise_level: Tensor
     levels: Tensor | None
 
-    def __init__(self, noise: str, noise_level: float, levels: list[float] | None, *, spread: bool):
+    def __init__(
+        self, noise: str, noise_level: float, noise_schedule: str | Sequence[float] | None
+    ):
         super().__init__()
+        self.name = noise
         self.noise = NOISES[noise]
-        self.spread = spread
+        self.spread = isinstance(noise_schedule, str)
         level = torch.tensor(noise_level, dtype=torch.float32)
+        levels = _levels_to_choose_from(noise, noise_level, noise_schedule)
         listed = None if levels is None else torch.tensor(levels, dtype=torch.float32)
         self.register_buffer("noise_level", level, persistent=False)
         self.register_buffer("levels", listed, persistent=False)
@@ -100,26 +109,52 @@ class Corruption(nn.Module):
             level = level * (1 - place)  # never 0
         return self.noise.corrupt(x, draws, level)
 
-    def levels_of_copies(self, n_draws: int) -> Tensor:
-        """Return the levels of corrupted copies that stand for all noise: `n_draws` of each."""
-        if self.levels is not None:
-            return self.levels.repeat_interleave(n_draws)
-        if self.spread:  # the midpoints of n_draws equal parts
-            part = torch.arange(n_draws, dtype=torch.float32) + 0.5
-            return self.noise_level * part / n_draws
-        return self.noise_level.repeat(n_draws)
 
+class CorruptedCopies(nn.Module):
+    """Copies of a row that stand for all noise: `n_draws` of them at each level.
 
-def check_levels(
-    noise: str, noise_level: float, noise_schedule: str | Sequence[float] | None
-) -> list[float] | None:
-    """Return the levels to choose from; None if they follow from `noise_level`.
+    The noise of the copies is the same for every row and in every call.
 
     Raises
     ------
     ValueError
-        If a level is negative, not finite, or no fraction where it should be one.
+        If the noise depends on other rows.
     """
+
+    draws: Tensor
+    levels: Tensor
+
+    def __init__(self, corruption: Corruption, n_draws: int, n_features: int):
+        super().__init__()
+        if corruption.name not in ("gaussian", "masking"):
+            raise ValueError(
+                f"score_draws={n_draws} needs noise='gaussian' or 'masking', since noise="
+                f"{corruption.name!r} takes values from other rows, on which a score must not "
+                "depend; set score_draws=0."
+            )
+        self.noise = corruption.noise
+        if corruption.levels is not None:
+            levels = corruption.levels.repeat_interleave(n_draws)
+        elif corruption.spread:  # the midpoints of n_draws equal parts
+            part = torch.arange(n_draws, dtype=torch.float32) + 0.5
+            levels = corruption.noise_level * part / n_draws
+        else:
+            levels = corruption.noise_level.repeat(n_draws)
+        like = torch.empty(len(levels), n_features, dtype=torch.float32)
+        # The seed is always the same, so that the scores of several fits compare.
+        draws = self.noise.draw(like, Generator(0)).clone()
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("draws", draws, persistent=False)
+
+    def forward(self, x: Tensor) -> Iterator[Tensor]:
+        for draws, level in zip(self.draws, self.levels, strict=True):
+            yield self.noise.corrupt(x, draws, level)
+
+
+def _levels_to_choose_from(
+    noise: str, noise_level: float, noise_schedule: str | Sequence[float] | None
+) -> list[float] | None:
+    """Return the levels, checked; None if they follow from `noise_level`."""
     levels = None if isinstance(noise_schedule, str | None) else _as_list(noise_schedule)
     highest = noise_level if levels is None else max(levels)
     if noise != "gaussian" and highest > 1:

@@ -1,4 +1,4 @@
-"""The sparse autoencoder and its ways to keep a code sparse."""
+"""The sparse autoencoder."""
 
 from __future__ import annotations
 
@@ -14,66 +14,28 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .._training import Batch, Source, TrainingState
-from ..losses import bernoulli_divergence, mean_activity
-from ._activity import keep_largest, measure_activity
+from ._activity import measure_activity
 from ._initialisation import PretrainingAutoencoder
 from ._module import AutoencoderModule
-
-#: Ways to keep a code sparse, and what brings back its dead units.
-REMEDIES = {
-    "l1": "a smaller alpha",
-    "kl": "a larger target",
-    "k": "a larger k",
-    "lifetime": "a larger lifetime_fraction",
-}
+from ._sparsity import SPARSITIES, Sparsity
 
 
 class SparseModule(AutoencoderModule):
-    """The error of a code that is penalised for its activity, or cut down to its winners."""
+    """The error of a code that a rule of sparsity penalises, or cuts down to its winners."""
 
-    alpha: Tensor
-    target: Tensor
-
-    def __init__(
-        self,
-        *,
-        sparsity: str,
-        alpha: float,
-        target: float,
-        n_winners: int,
-        n_winners_in_reading: int,
-        lifetime_fraction: float,
-        **arguments: Any,
-    ):
+    def __init__(self, sparsity: Sparsity, **arguments: Any):
         super().__init__(**arguments)
         self.sparsity = sparsity
-        self.n_winners, self.n_winners_in_reading = n_winners, n_winners_in_reading
-        self.lifetime_fraction = lifetime_fraction
-        for name, value in (("alpha", alpha), ("target", target)):
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         code = self.training_code(batch.x, noise)
-        loss = self.decoding_loss(code, batch.x, noise)
-        if self.sparsity == "l1":
-            loss = loss + self.alpha * mean_activity(code)
-        elif self.sparsity == "kl":
-            loss = loss + self.alpha * bernoulli_divergence(self.target, code.mean(0)).mean()
-        return loss
+        return self.sparsity.penalise(self.decoding_loss(code, batch.x, noise), code)
 
     def training_code(self, x: Tensor, noise: Any) -> Tensor:
-        code = super().training_code(x, noise)
-        if self.sparsity == "k":
-            return keep_largest(code, self.n_winners, dim=1)
-        if self.sparsity == "lifetime":
-            return keep_largest(code, max(1, round(self.lifetime_fraction * len(code))), dim=0)
-        return code
+        return self.sparsity.select(super().training_code(x, noise))
 
     def encode(self, x: Tensor) -> Tensor:
-        code = super().encode(x)
-        if self.sparsity == "k":
-            return keep_largest(code, min(self.n_winners_in_reading, code.shape[1]), dim=1)
-        return code
+        return self.sparsity.select_in_reading(super().encode(x))
 
 
 class SparseAutoencoder(PretrainingAutoencoder):
@@ -240,7 +202,7 @@ default="constant"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **PretrainingAutoencoder._parameter_constraints,
-        "sparsity": [StrOptions(set(REMEDIES))],
+        "sparsity": [StrOptions(set(SPARSITIES))],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "target": [Interval(Real, 0, 1, closed="neither")],
         "k": [Interval(Integral, 1, None, closed="left")],
@@ -310,25 +272,8 @@ default="constant"
         self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> SparseModule:
-        if self.sparsity == "k" and self.k > self.n_components:
-            raise ValueError(
-                f"sparsity='k' cannot keep k={self.k} units of a code of "
-                f"n_components={self.n_components}; lower k, or widen the code."
-            )
-        if self.sparsity == "kl" and self.code_activation != "sigmoid":
-            raise ValueError(
-                "sparsity='kl' takes the code as probabilities; set code_activation='sigmoid' "
-                f"(now {self.code_activation!r}), or use sparsity='l1'."
-            )
-        return SparseModule(
-            sparsity=self.sparsity,
-            alpha=self.alpha,
-            target=self.target,
-            n_winners=self.k,
-            n_winners_in_reading=min(max(1, round(self.alpha_test * self.k)), self.n_components),
-            lifetime_fraction=self.lifetime_fraction,
-            **self._module_arguments(n_features),
-        )
+        sparsity = SPARSITIES[self.sparsity](self)
+        return SparseModule(sparsity, **self._module_arguments(n_features))
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
@@ -340,7 +285,7 @@ default="constant"
         if 2 * n_dead > n_units:
             warnings.warn(
                 f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
-                f"training rows; try {REMEDIES[self.sparsity]}, a lower learning_rate, or a "
+                f"training rows; try {self.module_.sparsity.remedy}, a lower learning_rate, or a "
                 "smaller n_components.",
                 ConvergenceWarning,
                 stacklevel=5,
