@@ -7,6 +7,7 @@ import tokenize
 from numbers import Real
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import has, public_estimators
@@ -166,6 +167,7 @@ CONV = Conv2d((1, 3, 3), (2,), dropout=0.2)
 #: Two values of each numeric parameter, and with what else it has an effect.
 INSIDE = [
     ("n_components", 3, 4, {}),
+    ("n_components", np.int64(3), np.int64(4), {}),  # as from a grid
     ("weight_decay", 0.1, 0.2, {}),
     ("weight_decay", 0.0, 0.2, {}),
     ("l1", 0.1, 0.2, {}),

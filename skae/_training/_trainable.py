@@ -169,8 +169,8 @@ class Trainable(nn.Module):
 
 
 def _is_known(value: Any) -> bool:
-    """Whether the class of a value is Python's own, torch's or one of this package."""
-    return type(value).__module__.split(".")[0] in ("builtins", "torch", "skae")
+    """Whether the class of a value is Python's own, numpy's, torch's or of this package."""
+    return type(value).__module__.split(".")[0] in ("builtins", "numpy", "torch", "skae")
 
 
 def _frozen(value: Any) -> Hashable:

@@ -25,8 +25,9 @@ from ._module import AutoencoderModule
 class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     """An autoencoder: an encoder, a decoder, an output, and the reading of all three.
 
-    A subclass says what it minimises: it overrides `_make_module`, and hands what
-    `_module_arguments` returns on to its `AutoencoderModule`.
+    Its parameters are those that all autoencoders have; see `Autoencoder`. A subclass says what
+    it minimises: it overrides `_make_module`, and hands what `_module_arguments` returns on to
+    its `AutoencoderModule`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

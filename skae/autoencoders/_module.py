@@ -17,7 +17,32 @@ from ..outputs import OutputModule
 
 
 class AutoencoderModule(Trainable):
-    """The error of the decoded code, plus the penalties on the weights."""
+    """The error of the decoded code, plus the penalties on the weights.
+
+    The loss has two halves, `training_code` and `decoding_loss`, for a subclass to change or to
+    put something between.
+
+    Parameters
+    ----------
+    encoder, decoder : torch.nn.Module
+        As the layers of `skae.layers` build them.
+    n_components : int
+        Width of the code.
+    code_activation : str
+        Name of the activation of the code.
+    output : Output or object
+        What the numbers that the decoder gives mean; see `skae.outputs`.
+    weight_decay, l1 : float
+        Weights of the penalties: half the sum of the squared weights, and the sum of the
+        absolute ones.
+    ordered : bool
+        Whether the components are to be in the order of what they bring (nested dropout).
+
+    Attributes
+    ----------
+    n_kept : int
+        How many of the first components `encode` returns.
+    """
 
     weight_decay: Tensor
     l1: Tensor
