@@ -272,6 +272,7 @@ def test_a_network_started_from_pca_keeps_more_than_pca(digits):
         ({"hidden_layers": Dense((20,), non_negative=True)}, "can be PCA"),
         ({"code_activation": "relu"}, "code_activation='identity'"),
         ({"n_components": 6, "hidden_layers": ()}, "at most min.*=5, got 6"),
+        ({"pretrain": True}, "pretrain=True and init='pca' are two starts"),
     ],
     ids=str,
 )

@@ -228,3 +228,8 @@ def test_an_output_of_two_numbers_per_feature():
 def test_layers_that_give_one_number_per_feature(table, layers):
     with pytest.raises(ValueError, match=r"takes 2 numbers per feature.*without tied_weights"):
         quick(Autoencoder, loss=NormalWithVariance(), hidden_layers=layers).fit(table)
+
+
+def test_two_numbers_per_feature_cannot_start_from_pca(table):
+    with pytest.raises(ValueError, match=r"init='pca'.*one number per feature"):
+        quick(Autoencoder, n_components=2, loss=NormalWithVariance(), init="pca").fit(table)

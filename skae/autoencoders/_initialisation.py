@@ -69,6 +69,7 @@ class PretrainingAutoencoder(BaseAutoencoder):
     }
 
     pretrain: bool
+    init: str  # of those that also have another start
 
     def _initialise(
         self,
@@ -79,8 +80,14 @@ class PretrainingAutoencoder(BaseAutoencoder):
         streaming: bool,
     ) -> None:
         super()._initialise(module, source, random_state, streaming=streaming)
-        if self.pretrain and not streaming:
-            pretrain(self, module, source, random_state)
+        if not self.pretrain or streaming:
+            return
+        if getattr(self, "init", "glorot") != "glorot":
+            raise ValueError(
+                f"pretrain=True and init={self.init!r} are two starts of the same weights; leave "
+                "one of them out."
+            )
+        pretrain(self, module, source, random_state)
 
 
 def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix, seed: int) -> PCA:
@@ -109,11 +116,13 @@ def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix,
         or not others <= {nn.ReLU, nn.Identity}
         or not isinstance(module.code_activation, nn.Identity)
         or (len(encoder) == 2 and encoder[0].out_features < copies * n_components)
+        or module.n_outputs_per_feature > 1
     ):
         raise ValueError(
             "init='pca' needs a network that can be PCA: code_activation='identity' and at most "
             "one hidden layer, with activation 'relu' and at least 2 * n_components units, or "
-            "with activation 'identity' and at least n_components units."
+            "with activation 'identity' and at least n_components units. The loss must take one "
+            "number per feature."
         )
     if n_components > min(X.shape):
         raise ValueError(
