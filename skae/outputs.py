@@ -173,9 +173,10 @@ class Huber(Output):
 
     def error(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the error of each entry; see `Output.error`."""
-        # As F.huber_loss, which does not take delta as a tensor.
-        difference = (output - target).abs()
-        near = difference.clamp(max=self.delta)
+        # As F.huber_loss, which does not take delta as a tensor. The derivative of the result
+        # by `near` is 0 everywhere, so that the gradient needs no part of it.
+        difference = output - target
+        near = difference.detach().clamp(-self.delta, self.delta)
         return near * (difference - 0.5 * near)
 
 
