@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._training import SCHEDULES, Plan, Source, TrainingState
+from ._training import SCHEDULES, Callback, Plan, Source, TrainingState
 from .base import BaseTorchEstimator
 
 
@@ -120,7 +120,16 @@ class ConvergingEstimator(BaseTorchEstimator):
         )
 
     def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
-        return list(self.callbacks or ())
+        callbacks = list(self.callbacks or ())
+        for one in callbacks:
+            callback = one[1] if isinstance(one, tuple) and len(one) == 2 else one
+            kind = callback if isinstance(callback, type) else type(callback)
+            if not issubclass(kind, Callback):
+                raise TypeError(
+                    "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
+                    f"and one, got {one!r}."
+                )
+        return callbacks
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)

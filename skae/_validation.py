@@ -51,16 +51,17 @@ def validate_rows(
         if reset:
             estimator._samples_shape = shape_of(X)[1:]
         X = _flatten(estimator, X, name)
+    tags = get_tags(estimator).input_tags
     try:
         with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
             return validate_data(
                 estimator,
                 X,
                 reset=reset,
-                accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
+                accept_sparse="csr" if tags.sparse else False,
                 dtype=np.float32 if training else [np.float64, np.float32],
                 order="C" if training else None,
-                ensure_all_finite="allow-nan" if may_have_gaps(estimator) else True,
+                ensure_all_finite="allow-nan" if tags.allow_nan else True,
             )
     except ValueError as error:
         if "could not convert string to float" in str(error):

@@ -131,7 +131,7 @@ def test_scoring_streams(learner, table, monkeypatch):
         return original(self, X)
 
     monkeypatch.setattr(type(detector.estimators_[0]), "score_samples", score_samples)
-    monkeypatch.setattr(_contributions, "_CHUNK_NUMBERS", 100)
+    monkeypatch.setattr(_contributions, "DENSE_NUMBERS", 100)
     assert_allclose(detector.score_samples(table), scores, rtol=1e-12, atol=1e-12)
     assert largest == 20  # rows of five numbers
     assert_allclose(detector.explain(table), contributions, rtol=1e-9, atol=1e-9)

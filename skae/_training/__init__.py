@@ -5,7 +5,7 @@ from skorch.callbacks import Callback
 from ._batch import Batch
 from ._engine import train
 from ._plan import FACTORS, SCHEDULES, Plan
-from ._reading import in_double, read
+from ._reading import read
 from ._source import (
     Source,
     as_source,
@@ -32,7 +32,6 @@ __all__ = [
     "as_tensor",
     "device_of",
     "drop_zero_weight",
-    "in_double",
     "load_weights",
     "mean_one",
     "merge_equal_rows",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from skorch.callbacks import EarlyStopping, EpochTimer
-from skorch.utils import noop
 
 from .._compute import limit_threads, worker_threads
-from ._net import DivergedError, FiniteWeights, Net, ProgressBar, Resumption
+from ._callbacks import DivergedError
+from ._net import Net, without_batches
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
@@ -24,6 +22,7 @@ def train(
     *,
     validation: Source | None = None,
     callbacks: Sequence[Any] = (),
+    on_epoch_complete: Callable[[TrainingState], None] | None = None,
 ) -> TrainingState:
     """Train the module of a state in place, or go on with it.
 
@@ -41,6 +40,9 @@ def train(
         best epoch come back.
     callbacks : sequence
         skorch's callbacks. A KeyboardInterrupt that one raises ends the training.
+    on_epoch_complete : callable, optional
+        Called with the state after each epoch, when it holds all that is needed to go on from
+        there. (At the end the weights of the best epoch may have taken their place.)
 
     Returns
     -------
@@ -51,44 +53,11 @@ def train(
     module = state.module
     if plan.patience is None:
         validation = None  # which would decide nothing
-    monitor = "train_loss" if validation is None else "valid_loss"
-    progress = ProgressBar() if plan.verbose else None
-    stopping = None
-    if plan.patience is not None:
-        stopping = EarlyStopping(
-            monitor=monitor,
-            patience=plan.patience,
-            threshold=plan.tol,
-            threshold_mode="abs",
-            sink=noop,
-            load_best=validation is not None,
-        )
-    scheduler = plan.make_scheduler(monitor)
-    resumption = Resumption(scheduler, stopping)
-    timer = EpochTimer() if callbacks else None
     if plan.streaming:
         state.history = []
     if not state.history:
         state.set_learning_rate(plan.learning_rate)
-    net = Net(
-        state,
-        plan,
-        validation,
-        callbacks=[
-            callback
-            for callback in (
-                FiniteWeights(),
-                timer,
-                *callbacks,
-                progress,
-                scheduler,
-                stopping,  # raises when it ends the training
-                resumption,
-            )
-            if callback is not None
-        ],
-        verbose=bool(callbacks),
-    )
+    net = Net(state, plan, validation, callbacks=callbacks, on_epoch_complete=on_epoch_complete)
     largest = min(plan.batch_size, source.n_rows)
     n_weights = sum(parameter.numel() for parameter in module.parameters())
     diverged = False
@@ -103,28 +72,21 @@ def train(
             diverged = True
             net.notify("on_train_end")  # early stopping brings back its best weights
         finally:
-            resumption.on_epoch_end(net)
             module.eval()
-            if progress is not None:
-                progress.close()
-    state.history = [
-        {name: value for name, value in epoch.items() if name != "batches"}
-        for epoch in net.history
-        if math.isfinite(epoch.get("train_loss", math.nan))
-    ]
+            if net.progress is not None:
+                net.progress.close()
+    state.history = without_batches(net.history)
     if plan.streaming:
         state.good = None  # the next chunk starts anew
-    state.ending = _ending(state, plan, net, stopping, diverged=diverged)
+    state.ending = _ending(net, diverged=diverged)
     return state
 
 
-def _ending(
-    state: TrainingState, plan: Plan, net: Net, stopping: EarlyStopping | None, *, diverged: bool
-) -> str:
+def _ending(net: Net, *, diverged: bool) -> str:
     if diverged:
         return "diverged"
-    if stopping is not None and stopping.misses_ >= stopping.patience:
+    if net.patience is not None and net.patience.is_over:
         return "converged"
-    if len(state.history) == plan.max_iter:
+    if len(net.state.history) == net.plan.max_iter:
         return "max_iter"
     return "stopped" if net.stopped else "interrupted"

@@ -8,29 +8,43 @@ its end, and calls the hooks of a batch only where a callback has some.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EpochTimer
 from skorch.history import History
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
-from tqdm.auto import tqdm
 
 from .._random import Generator
 from ._batch import Batch
+from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar
 from ._plan import Plan
 from ._source import Batches, Source
 from ._state import TrainingState
 from ._steps import stepper
-from ._trainable import Step, tensors_of
+from ._trainable import Step
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 class Net(NeuralNet):
-    """Trains the module of a state by a plan; see the module's docstring."""
+    """Trains the module of a state by a plan; see the file's docstring.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Where the training begins or goes on.
+    plan : Plan
+        How long and how fast.
+    validation : Source or None
+        Rows whose loss decides when to stop.
+    callbacks : sequence
+        Those of the family and of the user.
+    on_epoch_complete : callable or None
+        Called with the state when it holds what it needs to go on after an epoch.
+    """
 
     def __init__(
         self,
@@ -38,9 +52,30 @@ class Net(NeuralNet):
         plan: Plan,
         validation: Source | None,
         *,
-        callbacks: list[Any],
-        verbose: int,
+        callbacks: Sequence[Any],
+        on_epoch_complete: Callable[[TrainingState], None] | None,
     ):
+        self.state = state
+        self.plan = plan
+        self.validation = validation
+        self.on_epoch_complete = on_epoch_complete
+        monitor = "train_loss" if validation is None else "valid_loss"
+        self.scheduler = plan.make_scheduler(monitor)
+        self.patience = None
+        if plan.patience is not None:
+            self.patience = Patience(plan, monitor, load_best=validation is not None)
+        self.progress = ProgressBar() if plan.verbose else None
+        #: Whether a callback, and not the user, has ended the training.
+        self.stopped = False
+        in_order = (
+            FiniteWeights(),
+            EpochTimer() if callbacks else None,
+            self.scheduler,
+            self.patience,
+            *callbacks,
+            self.progress,
+            self.patience and EndOfPatience(self.patience),
+        )
         super().__init__(
             state.module,
             criterion=nn.Identity,
@@ -48,14 +83,9 @@ class Net(NeuralNet):
             max_epochs=plan.max_iter - len(state.history),
             batch_size=plan.batch_size,
             device=state.generator.device,
-            callbacks=callbacks,
-            verbose=verbose,
+            callbacks=[callback for callback in in_order if callback is not None],
+            verbose=bool(callbacks),  # without which skorch's own print nothing
         )
-        self.state = state
-        self.plan = plan
-        self.validation = validation
-        #: Whether a callback, and not the user, has ended the training.
-        self.stopped = False
         self.initialize()
         self.history_ = History(dict(epoch) for epoch in state.history)
         self._best: dict[str, float] = {}  # loss, what skorch's callbacks look at
@@ -66,11 +96,11 @@ class Net(NeuralNet):
             if getattr(type(callback), hook, None) is not getattr(Callback, hook)
         }
         self._has_batch_hooks = bool(hooks)
-        on_gradients = self._notify_gradients if "on_grad_computed" in hooks else None
         self._step = Step(state.optimizers, streaming=plan.streaming)
-        if on_gradients is not None:
-            self._step.on_gradients = on_gradients
-        self._take_step = stepper(state.module, may_record=on_gradients is None)
+        needs_gradients = "on_grad_computed" in hooks
+        if needs_gradients:
+            self._step.on_gradients = self._notify_gradients
+        self._take_step = stepper(state.module, may_record=not needs_gradients)
 
     @property
     def _default_callbacks(self) -> list[Any]:
@@ -101,7 +131,27 @@ class Net(NeuralNet):
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
             self.stopped = True
+            self._hand_over(method_name)
             raise
+        self._hand_over(method_name)
+
+    def _hand_over(self, method_name: str) -> None:
+        """Give the callbacks what the state holds, or the state what it needs to go on."""
+        state = self.state
+        if method_name == "on_train_begin":
+            if self.patience is not None:
+                self.patience.__dict__.update(state.stopping)
+            if state.schedule:
+                self.scheduler.lr_scheduler_.load_state_dict(state.schedule)
+        if method_name != "on_epoch_end":
+            return
+        state.history = without_batches(self.history)
+        if self.patience is not None:
+            state.stopping = {name: getattr(self.patience, name) for name in Patience.MEMORY}
+        if self.plan.schedule == "plateau":  # the others know all by the epoch
+            state.schedule = self.scheduler.lr_scheduler_.state_dict()
+        if self.on_epoch_complete is not None:
+            self.on_epoch_complete(state)
 
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **_: Any
@@ -153,6 +203,8 @@ class Net(NeuralNet):
             self.history.record(f"{prefix}_loss_best", mean < self._best.get(prefix, math.inf))
             self._best[prefix] = min(mean, self._best.get(prefix, math.inf))
         self.history.record(f"{prefix}_batch_count", len(losses))
+        if not self.history[-1]["batches"]:
+            self.history.new_batch()  # some of skorch's callbacks look at the last one
 
     def train_step(self, batch: Batch, noise: Any) -> dict[str, Tensor]:
         """Let the module take a step, recorded if that is possible."""
@@ -168,86 +220,10 @@ class Net(NeuralNet):
         self.notify("on_grad_computed", named_parameters=parameters, X=None, y=None, training=True)
 
 
-class DivergedError(Exception):
-    """The loss or a weight is no longer finite."""
-
-
-class FiniteWeights(Callback):
-    """Bring back the last good weights when the loss stops being finite.
-
-    The loss of an epoch is measured before each step, so it vouches for the weights at
-    the start of the epoch and says nothing yet about those at its end.
-    """
-
-    def on_train_begin(self, net: Net, **_: Any) -> None:
-        """Copy the weights that are there before the first step."""
-        self._current = tensors_of(net.module_)
-        self._latest = [tensor.detach().clone() for tensor in self._current]
-        self._good = net.state.good or [tensor.clone() for tensor in self._latest]
-
-    def on_epoch_end(self, net: Net, **_: Any) -> None:
-        """Copy the weights of this epoch; those of the last one are now known to be good."""
-        if not math.isfinite(net.history[-1]["train_loss"]):
-            _copy(self._good, self._current)
-            raise DivergedError
-        self._good, self._latest = self._latest, self._good
-        _copy(self._current, self._latest)
-        net.state.good = self._good
-
-    def on_train_end(self, net: Net, **_: Any) -> None:
-        """Look at the weights themselves, since no loss vouches for the last ones."""
-        if not all(torch.isfinite(tensor).all() for tensor in self._current):
-            _copy(self._good, self._current)
-            raise DivergedError
-
-
-class ProgressBar(Callback):
-    """A bar over all batches of a training, with the loss of the last epoch."""
-
-    def on_train_begin(self, net: Net, X: Source, **_: Any) -> None:
-        """Start the bar."""
-        self._n_batches = len(net.get_iterator(X, training=True))
-        self._bar = tqdm(total=net.max_epochs * self._n_batches, unit="batch")
-
-    def on_batch_end(self, net: Net, training: bool = False, **_: Any) -> None:
-        """Move the bar by a batch of training rows."""
-        self._bar.update(training)
-
-    def on_epoch_end(self, net: Net, **_: Any) -> None:
-        """Show the losses."""
-        losses = {name: net.history[-1].get(name) for name in ("train_loss", "valid_loss")}
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in losses.items() if v is not None})
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        self._bar.close()
-
-
-@torch.no_grad()
-def _copy(source: list[Tensor], target: list[Tensor]) -> None:
-    for value, to in zip(source, target, strict=True):
-        to.copy_(value)
-
-
-class Resumption(Callback):
-    """Hands over between a state and skorch's callbacks what those have to remember."""
-
-    def __init__(self, scheduler: Any, stopping: Any):
-        self.scheduler = scheduler
-        self.stopping = stopping
-
-    def on_train_begin(self, net: Net, **_: Any) -> None:
-        """Give the callbacks what the state holds, after they have started anew."""
-        if self.stopping is not None:
-            vars(self.stopping).update(net.state.stopping)
-        if net.state.schedule:
-            self.scheduler.lr_scheduler_.load_state_dict(net.state.schedule)
-
-    def on_epoch_end(self, net: Net, **_: Any) -> None:
-        """Note in the state what the callbacks hold."""
-        if self.stopping is not None:
-            names = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
-            net.state.stopping = {name: getattr(self.stopping, name) for name in names}
-        scheduler = getattr(self.scheduler, "lr_scheduler_", None)
-        if isinstance(scheduler, ReduceLROnPlateau):  # the others know all by the epoch
-            net.state.schedule = scheduler.state_dict()
+def without_batches(history: History) -> list[dict[str, Any]]:
+    """Return the epochs that are complete, without what skorch notes of each batch."""
+    return [
+        {name: value for name, value in epoch.items() if name != "batches"}
+        for epoch in history
+        if math.isfinite(epoch.get("train_loss", math.nan))
+    ]

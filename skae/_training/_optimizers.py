@@ -6,7 +6,7 @@ second, and look at their settings in each step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 class LearningRate(torch.optim.Optimizer):
     """A learning rate that schedulers can change, for a module that learns without gradients."""
+
+    _opt_called = True  # or torch's schedulers warn that no step has been taken
 
     def __init__(self, params: Any, lr: float):
         super().__init__(params, {"lr": lr})
@@ -72,15 +74,9 @@ class Adam(LearningRate):
         self._parameters: list[Tensor] = [p for g in self.param_groups for p in g["params"]]
         self._first = [torch.zeros_like(p) for p in self._parameters]
         self._second = [torch.zeros_like(p) for p in self._parameters]
-        self._n_steps = [
-            torch.zeros((), dtype=torch.float32, device=p.device) for p in self._parameters
-        ]
-        self._choose_kernel()
+        self._n_steps = self._parameters[0].new_zeros((), dtype=torch.float32)
 
-    def _choose_kernel(self) -> None:
-        kinds = {parameter.device.type for parameter in self._parameters}
-        self._update: Callable = _fused if kinds <= {"cpu", "cuda"} else _functional
-
+    @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Step along the gradients that the parameters have."""
         self.step_along([_gradient(parameter) for parameter in self._parameters])
@@ -88,32 +84,28 @@ class Adam(LearningRate):
     step.hooked = True  # type: ignore[attr-defined]
 
     def step_along(self, gradients: list[Tensor]) -> None:
-        """Step along given gradients, one for each parameter."""
-        self._opt_called = True  # what torch's schedulers look at
-        start = 0
-        with torch.no_grad():
-            for group in self.param_groups:
-                some = slice(start, start := start + len(group["params"]))
-                self._update(
-                    group["params"],
-                    gradients if len(self.param_groups) == 1 else gradients[some],
-                    self._first[some],
-                    self._second[some],
-                    self._n_steps[some],
-                    group["lr"],
-                )
+        """Step along given gradients, one for each parameter; to be called without autograd."""
+        is_fused = self._n_steps.device.type in ("cpu", "cuda")
+        (_fused if is_fused else _functional)(
+            self._parameters,
+            gradients,
+            self._first,
+            self._second,
+            self._n_steps,
+            self.param_groups[0]["lr"],
+        )
 
     def _moments(self) -> list[Tensor]:
-        return [*self._first, *self._second, *self._n_steps]
+        return [*self._first, *self._second, self._n_steps]
 
     def to(self, device: torch.device) -> None:
         """Move the moments; the parameters are the module's."""
-        for moments in (self._first, self._second, self._n_steps):
-            moments[:] = [moment.to(device) for moment in moments]
-        self._choose_kernel()
+        self._first = [moment.to(device) for moment in self._first]
+        self._second = [moment.to(device) for moment in self._second]
+        self._n_steps = self._n_steps.to(device)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("_parameters", "_first", "_second", "_n_steps", "_update")
+        names = ("_parameters", "_first", "_second", "_n_steps")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in names}}
 
 
@@ -126,17 +118,17 @@ def _fused(
     gradients: list[Tensor],
     first: list[Tensor],
     second: list[Tensor],
-    n_steps: list[Tensor],
+    n_steps: Tensor,
     learning_rate: float,
 ) -> None:
-    torch._foreach_add_(n_steps, 1)
+    n_steps += 1
     torch._fused_adam_(
         parameters,
         gradients,
         first,
         second,
         [],
-        n_steps,
+        [n_steps] * len(parameters),
         lr=learning_rate,
         beta1=_BETAS[0],
         beta2=_BETAS[1],
@@ -152,16 +144,17 @@ def _functional(
     gradients: list[Tensor],
     first: list[Tensor],
     second: list[Tensor],
-    n_steps: list[Tensor],
+    n_steps: Tensor,
     learning_rate: float,
 ) -> None:
+    n_steps += 1
     adam(
         parameters,
         gradients,
         first,
         second,
         [],
-        n_steps,
+        [n_steps - 1 for _ in parameters],  # `adam` adds 1
         amsgrad=False,
         beta1=_BETAS[0],
         beta2=_BETAS[1],

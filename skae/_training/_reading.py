@@ -17,6 +17,9 @@ from .._compute import chunk_rows, limit_threads
 from ._source import as_tensor, to_dense
 from ._trainable import Trainable, tensors_of
 
+# So many rows are never cut into chunks.
+_FEW_ROWS = 64
+
 
 def read(
     module: Trainable,
@@ -34,14 +37,16 @@ def read(
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Validated rows, float32 or float64. Only a chunk at a time is made dense.
     """
-    if X.dtype == np.float64:
-        module = in_double(module)
-    tensors = tensors_of(module)
+    tensors, n_rows = tensors_of(module), X.shape[0]
     device = tensors[0].device
-    n_weights = sum([parameter.numel() for parameter in module.parameters()])
-    widest = max([*X.shape[1:], *[side for p in module.parameters() for side in p.shape]])
-    n_rows = X.shape[0]
-    n_at_a_time = min(max(64, chunk_rows(widest, device)), n_rows)
+    if X.dtype == np.float64:
+        device = torch.device("cpu") if device.type == "mps" else device  # no float64 there
+        module = _in_double(module, tensors, device)
+    n_at_a_time = min(_FEW_ROWS, n_rows)
+    if n_rows > _FEW_ROWS:
+        widest = max([*X.shape[1:], *[side for tensor in tensors for side in tensor.shape]])
+        n_at_a_time = min(max(_FEW_ROWS, chunk_rows(widest, device)), n_rows)
+    n_weights = sum([tensor.numel() for tensor in tensors])
     with limit_threads(n_at_a_time * n_weights), torch.inference_mode():
         if n_at_a_time == n_rows:
             x = as_tensor(to_dense(X)).to(device)
@@ -61,16 +66,11 @@ def read(
 _doubles: WeakKeyDictionary[Trainable, tuple[list[Tensor], Trainable]] = WeakKeyDictionary()
 
 
-def in_double(module: Trainable) -> Trainable:
-    """Return a float64 copy of a module, the same one until its weights change."""
-    tensors = tensors_of(module)
+def _in_double(module: Trainable, tensors: list[Tensor], device: torch.device) -> Trainable:
+    """Return a float64 copy of a module with these tensors, the same one until they change."""
     known, double = _doubles.get(module, ([], module))
-    device = tensors[0].device
-    if known and known[0].device == device and all(map(torch.equal, known, tensors)):
+    if known and known[0].device == tensors[0].device and all(map(torch.equal, known, tensors)):
         return double
-    double = copy.deepcopy(module).to(
-        torch.device("cpu") if device.type == "mps" else device,  # no float64 there
-        torch.float64,
-    )
+    double = copy.deepcopy(module).to(device, torch.float64)
     _doubles[module] = [tensor.detach().clone() for tensor in tensors], double
     return double

@@ -22,6 +22,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 
+# Operations whose results depend on the shape of their input alone.
+_BY_SHAPE = (
+    aten.ones_like.default,
+    aten.zeros_like.default,
+    aten.full_like.default,
+    aten.new_ones.default,
+    aten.new_zeros.default,
+    aten.new_full.default,
+)
+
+# The same operations without the overhead of their call through `torch.ops`.
+_QUICK = {
+    aten.add.Tensor: torch.add,
+    aten.addmm.default: torch.addmm,
+    aten.div.Tensor: torch.div,
+    aten.mean.default: torch.mean,
+    aten.mm.default: torch.mm,
+    aten.mul.Tensor: torch.mul,
+    aten.relu.default: torch.relu,
+    aten.sigmoid.default: torch.sigmoid,
+    aten.sub.Tensor: torch.sub,
+    aten.sum.dim_IntList: torch.sum,
+    aten.t.default: torch.t,
+    aten.tanh.default: torch.tanh,
+}
+
 
 class CannotRecordError(Exception):
     """A function does something that a list of operations cannot repeat."""
@@ -200,7 +226,7 @@ class Recording:
         for function, args, kwargs, result in tape.notes:
             if function in (aten._local_scalar_dense.default, aten.item.default):
                 raise CannotRecordError("a number is read from a tensor")
-            if torch.Tag.dynamic_output_shape in function.tags:
+            if _shape_depends_on_values(function, args):
                 raise CannotRecordError("the shape of a tensor depends on the data")
             slots = _mapped(args, to_slot), _mapped(kwargs, to_slot)
             operations.append(Operation(function, *slots, _mapped(result, to_output)))
@@ -219,13 +245,14 @@ class Recording:
 
         same: dict[Slot, Slot] = {}
         seen: dict[Any, Operation] = {}
-        kept = []
+        kept: list[Operation] = []
         for operation in self._operations:
             args, kwargs = (
                 _mapped(value, lambda v: same.get(v, v) if isinstance(v, Slot) else v)
                 for value in (operation.args, operation.kwargs)
             )
             operation = Operation(operation.function, args, kwargs, operation.outputs)
+            operation = self._without_kept_dimension(operation, kept)
             output = operation.outputs
             touched = [*operation.inputs, *slots_in([output])]
             fixed = operation.is_repeatable and all(map(is_fixed, touched))
@@ -235,7 +262,10 @@ class Recording:
                 same[output] = original
             elif fixed and isinstance(output, Slot) and operation.key() in seen:
                 same[output] = seen[operation.key()].outputs
-            elif fixed and all(slot in self._constants for slot in operation.inputs):
+            elif fixed and (
+                operation.function in _BY_SHAPE
+                or all(slot in self._constants for slot in operation.inputs)
+            ):
                 for slot in slots_in([output]):
                     self._constants[slot] = self._values[slot].detach()
             else:
@@ -258,6 +288,22 @@ class Recording:
             return False
         before, after = self._values[operation.inputs[0]], self._values[operation.outputs]
         return before.shape == after.shape and before.stride() == after.stride()
+
+    def _without_kept_dimension(self, view: Operation, before: list[Operation]) -> Operation:
+        """Return a sum without `keepdim` for a view that drops what a sum has kept."""
+        if view.function is not aten.view.default:
+            return view
+        for total in before:
+            if total.outputs == view.inputs[0] and total.function is aten.sum.dim_IntList:
+                summed, dims, *_ = total.args
+                rest = [
+                    side
+                    for place, side in enumerate(self._values[summed].shape)
+                    if place not in dims
+                ]
+                if rest == view.args[1]:
+                    return Operation(total.function, (summed, dims), {}, view.outputs)
+        return view
 
     def _twice_transposed(self, operation: Operation, seen: dict[Any, Operation]) -> Slot | None:
         if operation.function is not aten.t.default:
@@ -324,12 +370,20 @@ class Recording:
 def _line(operation: Operation, names: dict[str, Any]) -> str:
     """Return an operation as a line of Python; `names` gets what the line refers to."""
     function = f"f{len(names)}"
-    names[function] = operation.function
+    names[function] = _QUICK.get(operation.function, operation.function)
     arguments = [_written(value, names) for value in operation.args]
     arguments += [f"{key}={_written(value, names)}" for key, value in operation.kwargs.items()]
     changes_input = operation.outputs in operation.inputs  # it has its name already
     target = "_" if changes_input else _target(operation.outputs)
     return f"{target} = {function}({', '.join(arguments)})"
+
+
+def _shape_depends_on_values(function: Any, args: tuple[Any, ...]) -> bool:
+    if function is aten.index.Tensor:  # of masks it does, of integers it does not
+        return any(
+            index.dtype in (torch.bool, torch.uint8) for index in args[1] if index is not None
+        )
+    return torch.Tag.dynamic_output_shape in function.tags
 
 
 def _target(outputs: Any) -> str:

@@ -75,14 +75,18 @@ class _RecordedSteps:
 
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         passing: list[Tensor] = []
-        shapes = _flatten(batch, passing), _flatten(noise, passing)
+        _flatten(batch, passing)
+        _flatten(noise, passing)
+        shapes = tuple([tensor.shape for tensor in passing])
         run = self._runs.get(shapes)
         if run is None:
             loss, *gradients = self._prepare(shapes, passing, batch, noise)
+            with torch.inference_mode():
+                self._step_along(gradients, step.optimizers)
         else:
             with torch.inference_mode():
                 loss, *gradients = run(*passing)
-        self._step_along(gradients, step.optimizers)
+                self._step_along(gradients, step.optimizers)
         return {"loss": loss}
 
     def _step_along(self, gradients: list[Tensor], optimizers: Sequence[Any]) -> None:
@@ -102,7 +106,7 @@ class _RecordedSteps:
         def by_autograd() -> list[Tensor]:
             return self._loss_and_gradients(batch, noise)
 
-        key = self._structure, shapes
+        key = self._structure, _appearance(batch), _appearance(noise)
         if self._structure is None or (key in _recordings and _recordings.get(key) is None):
             return by_autograd()
         recording = _recordings.get(key)
@@ -117,11 +121,14 @@ class _RecordedSteps:
         run = recording.bind(tensors_of(self._module))
         if not recording.checked:
             results, recording.checked = self._compare(by_autograd, run, passing)
-            if not recording.checked:
+            if recording.checked:
+                self._runs[shapes] = run
+            else:
                 _recordings.put(key, None)
             return results
         self._runs[shapes] = run
-        return run(*passing)
+        with torch.inference_mode():
+            return run(*passing)
 
     def _compare(
         self,
@@ -153,14 +160,20 @@ class _RecordedSteps:
         ]
 
 
-def _flatten(value: Any, into: list[Tensor]) -> Hashable:
-    """Add the tensors in nested tuples and lists to a list; return what they look like."""
+def _flatten(value: Any, into: list[Tensor]) -> None:
+    """Add the tensors in nested tuples and lists to a list."""
     if isinstance(value, Tensor):
         into.append(value)
+    elif value is not None:
+        for one in value:
+            _flatten(one, into)
+
+
+def _appearance(value: Any) -> Hashable:
+    """Return all that a recording depends on in nested tuples and lists of tensors."""
+    if isinstance(value, Tensor):
         return value.shape, value.stride(), value.dtype
-    if isinstance(value, tuple | list):
-        return tuple([_flatten(one, into) for one in value])
-    return value
+    return None if value is None else tuple(map(_appearance, value))
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:

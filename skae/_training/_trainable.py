@@ -203,10 +203,15 @@ def load_weights(module: Trainable, fitted: Trainable) -> None:
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:
-    """Return the parameters and buffers of a module."""
-    return [*module.parameters(), *module.buffers()]
+    """Return the parameters and buffers of a module, in a fraction of torch's time for that."""
+    found: dict[int, Tensor] = {}
+    for part in module.modules():
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None:
+                found[id(tensor)] = tensor
+    return list(found.values())
 
 
 def device_of(module: nn.Module) -> torch.device:
     """Return the device on which a module is."""
-    return next(iter(tensors_of(module))).device
+    return next(module.parameters()).device

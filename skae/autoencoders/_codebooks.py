@@ -13,6 +13,7 @@ from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
 from .._training import drop_zero_weight, to_dense
 from .._validation import all_or_nothing, validate_rows, validate_weight
@@ -20,9 +21,6 @@ from .._validation import all_or_nothing, validate_rows, validate_weight
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
 _CODEBOOKS = ((16, 24), (32, 16), (64, 12), (128, 8), (256, 6), (512, 4), (1024, 3))
-
-# Distances that are held at a time: what stays in a processor's cache.
-_CHUNK_NUMBERS = 2**18
 
 
 class CodebookEnsemble(BaseEstimator):
@@ -187,9 +185,11 @@ class CodebookEnsemble(BaseEstimator):
         X = validate_rows(self, X, reset=False)
         errors = np.empty(X.shape if per_feature else X.shape[0], dtype=X.dtype)
         widest = max(entries.shape[1] for entries in self.entries_)
-        for chunk in gen_batches(X.shape[0], max(1, _CHUNK_NUMBERS // widest)):
-            error = self._errors(torch.from_numpy(np.array(to_dense(X[chunk]), order="C")))
-            errors[chunk] = error if per_feature else error.mean(axis=1)
+        n_at_a_time = min(chunk_rows(widest), X.shape[0])
+        with limit_threads(n_at_a_time * widest * X.shape[1]):
+            for chunk in gen_batches(X.shape[0], n_at_a_time):
+                error = self._errors(torch.from_numpy(np.array(to_dense(X[chunk]), order="C")))
+                errors[chunk] = error if per_feature else error.mean(axis=1)
         return errors
 
     def _errors(self, x: Tensor) -> np.ndarray:

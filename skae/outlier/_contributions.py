@@ -10,12 +10,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
+from .._compute import DENSE_NUMBERS
 from .._training import to_dense
 
 Rows: TypeAlias = np.ndarray | sparse.csr_matrix
-
-# Numbers that are handed to a learner at a time.
-_CHUNK_NUMBERS = 2**22
 
 
 def by_chunks(
@@ -34,7 +32,7 @@ def by_chunks(
     copies : int, default=1
         How many times its input `function` takes up.
     """
-    chunk_rows = max(1, _CHUNK_NUMBERS // (len(features) * copies))
+    chunk_rows = max(1, DENSE_NUMBERS // (len(features) * copies))
     whole = len(features) == X.shape[1]
     chunks = (X[chunk] for chunk in gen_batches(X.shape[0], chunk_rows))
     return np.concatenate([function(c if whole else c[:, features]) for c in chunks])
