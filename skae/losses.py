@@ -1,22 +1,11 @@
-"""Pure functions of tensors: the error of each entry, and penalties."""
+"""Pure functions of tensors: means of errors, and penalties."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-#: The error of each entry, by name: functions of the decoder's output and the target.
-#: For "binary_cross_entropy" the output is a logit.
-ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "squared_error": partial(F.mse_loss, reduction="none"),
-    "absolute_error": partial(F.l1_loss, reduction="none"),
-    "huber": partial(F.huber_loss, reduction="none"),
-    "binary_cross_entropy": partial(F.binary_cross_entropy_with_logits, reduction="none"),
-}
 
 
 def mean_per_sample(error: Tensor) -> Tensor:
@@ -54,7 +43,7 @@ def mean_activity(code: Tensor) -> Tensor:
 
 
 def bernoulli_divergence(target: Tensor, rate: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of coins, from `rate` to `target`, in nats.
+    """Return KL(`target` || `rate`), the divergence of two probabilities of an event, in nats.
 
     Parameters
     ----------

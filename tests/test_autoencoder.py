@@ -1,5 +1,7 @@
 """The plain autoencoder against theory and twins."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from skorch.callbacks import Callback
 from torch import nn
 
-from skae import Autoencoder, DenoisingAutoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from skae.layers import Dense
 
 
@@ -27,6 +35,7 @@ def numpy_error(loss, output, target):
     return -target * np.log(output) - (1 - target) * np.log1p(-output)
 
 
+ALL = [Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder]
 LOSSES = ["squared_error", "absolute_error", "huber", "binary_cross_entropy"]
 
 
@@ -162,8 +171,9 @@ def test_ordered_linear_components_are_those_of_pca_in_order():
     assert len(autoencoder.get_feature_names_out()) == 3
 
 
-def test_truncated_estimator_keeps_the_first_components(digits):
-    autoencoder = quick(Autoencoder, n_components=8, ordered=True).fit(digits)
+@pytest.mark.parametrize("estimator_class", [Autoencoder, DenoisingAutoencoder])
+def test_truncated_estimator_keeps_the_first_components(digits, estimator_class):
+    autoencoder = quick(estimator_class, n_components=8, ordered=True).fit(digits)
     shorter = autoencoder.truncate(3)
     codes = autoencoder.transform(digits)
     assert_array_equal(shorter.transform(digits), codes[:, :3])
@@ -215,10 +225,18 @@ def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
     [(), (12,), Dense((9,), activation="identity"), Dense((10,), tied_weights=True)],
     ids=str,
 )
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
-def test_start_from_pca_is_pca(table, hidden_layers, container):
+@pytest.mark.parametrize(
+    ("estimator_class", "container"),
+    [
+        (Autoencoder, np.asarray),
+        (Autoencoder, sparse.csr_matrix),
+        (DenoisingAutoencoder, np.asarray),
+        (ContractiveAutoencoder, np.asarray),
+    ],
+)
+def test_start_from_pca_is_pca(table, hidden_layers, estimator_class, container):
     settings = {"hidden_layers": hidden_layers, "init": "pca", "learning_rate": 1e-30}
-    autoencoder = quick(Autoencoder, n_components=4, **settings).fit(container(table))
+    autoencoder = quick(estimator_class, n_components=4, **settings).fit(container(table))
     pca = PCA(4).fit(table)
     codes = autoencoder.transform(table)
     assert_allclose(np.abs(codes), np.abs(pca.transform(table)), rtol=1e-3, atol=1e-4)
@@ -254,6 +272,7 @@ def test_a_network_started_from_pca_keeps_more_than_pca(digits):
         ({"hidden_layers": Dense((20,), non_negative=True)}, "can be PCA"),
         ({"code_activation": "relu"}, "code_activation='identity'"),
         ({"n_components": 6, "hidden_layers": ()}, "at most min.*=5, got 6"),
+        ({"pretrain": True}, "pretrain=True and init='pca' are two starts"),
     ],
     ids=str,
 )
@@ -263,8 +282,9 @@ def test_networks_that_cannot_start_from_pca(table, parameters, message):
         quick(Autoencoder, **settings).fit(table)
 
 
-def test_explained_reconstruction_ratio_is_the_curve_of_truncate(digits):
-    autoencoder = quick(Autoencoder, n_components=6, ordered=True, max_iter=40).fit(digits)
+@pytest.mark.parametrize("estimator_class", [Autoencoder, DenoisingAutoencoder])
+def test_explained_reconstruction_ratio_is_the_curve_of_truncate(digits, estimator_class):
+    autoencoder = quick(estimator_class, n_components=6, ordered=True, max_iter=40).fit(digits)
     curve = autoencoder.explained_reconstruction_ratio_
     variance = digits.var(axis=0, dtype=np.float64).mean()
     for k in (1, 3, 6):
@@ -284,14 +304,41 @@ def test_pretrained_layers_start_deep_networks_ahead(digits):
     assert_array_equal(again.transform(digits), start.transform(digits))
 
 
-def test_pretrained_weights_are_those_of_single_layers(digits):
-    stacked = quick(
-        DenoisingAutoencoder, hidden_layers=(20,), pretrain=True, learning_rate=1e-30, max_iter=1
-    ).fit(digits)
-    encoder = stacked.module_.encoder
-    start = quick(DenoisingAutoencoder, hidden_layers=(20,), max_iter=1).fit(digits).module_.encoder
-    assert encoder[0].weight.shape == start[0].weight.shape == (20, 64)
-    assert not torch.allclose(encoder[0].weight, start[0].weight)
+class Notes(Callback):
+    """Notes the kind of each network, and its weights before and after its training."""
+
+    trainings: ClassVar[list[dict]] = []
+
+    def on_train_begin(self, net, X=None, **_):
+        self.trainings.append({"kind": type(net.module_), "n_features": X.n_features})
+        self.trainings[-1]["begin"] = weights_of(net.module_)
+
+    def on_train_end(self, net, **_):
+        self.trainings[-1]["end"] = weights_of(net.module_)
+
+
+def weights_of(module):
+    return [p.detach().clone() for name, p in module.named_parameters() if "weight" in name]
+
+
+@pytest.mark.parametrize("estimator_class", ALL)
+def test_pretrained_weights_are_those_of_single_layers(digits, estimator_class, monkeypatch):
+    monkeypatch.setattr(Notes, "trainings", [])
+    settings = dict(n_components=8, hidden_layers=(20,), pretrain=True, callbacks=[Notes()])
+    quick(estimator_class, **settings).fit(digits)
+    first, second, deep = Notes.trainings
+    assert [note["n_features"] for note in Notes.trainings] == [64, 20, 64]
+    assert first["kind"] is second["kind"] is deep["kind"]
+    (encode, decode), (encode_code, decode_code) = first["end"], second["end"]
+    expected = [encode, encode_code, decode_code, decode]
+    assert all(map(torch.equal, deep["begin"], expected))
+    assert not torch.equal(first["begin"][0], encode)  # it was trained
+
+
+def test_a_layer_that_cannot_be_pretrained_is_named(digits):
+    settings = dict(hidden_layers=(20,), n_components=30, pretrain=True)
+    with pytest.raises(ValueError, match=r"pretrain=True fails at layer 1: sparsity='k'.*k=25"):
+        quick(SparseAutoencoder, sparsity="k", **settings).fit(digits)
 
 
 @pytest.mark.parametrize("option", ["dropout", "batch_norm", "tied_weights", "non_negative"])
@@ -299,3 +346,20 @@ def test_layers_that_cannot_be_pretrained(table, option):
     layers = Dense((8,), **{option: 0.5 if option == "dropout" else True})
     with pytest.raises(ValueError, match="pretrain=True needs"):
         quick(Autoencoder, hidden_layers=layers, pretrain=True).fit(table)
+
+
+@pytest.mark.parametrize(
+    ("estimator_class", "option"),
+    [
+        (SparseAutoencoder, {"ordered": True}),
+        (SparseAutoencoder, {"init": "pca"}),
+        (ContractiveAutoencoder, {"ordered": True}),
+    ],
+)
+def test_options_that_an_objective_cannot_use_are_no_parameters(estimator_class, option):
+    (name,) = option
+    with pytest.raises(TypeError, match=rf"{estimator_class.__name__}.*argument '{name}'"):
+        estimator_class(**option)
+    with pytest.raises(ValueError, match=f"Invalid parameter '{name}'"):
+        estimator_class().set_params(**option)
+    assert not hasattr(estimator_class, "truncate")

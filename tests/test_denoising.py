@@ -136,9 +136,10 @@ def test_the_loss_is_a_pure_function_of_the_levels_drawn(X, noise, schedule):
     with torch.no_grad():
         first = module.loss(Batch(x), draws)
         assert torch.equal(module.loss(Batch(x), draws), first)
-        module.noise_level.fill_(0)  # levels are buffers: they act on what was drawn
-        if module.levels is not None:
-            module.levels.fill_(0)
+        levels = dict(module.corruption.named_buffers())  # which act on what was drawn
+        assert "noise_level" in levels
+        for level in levels.values():
+            level.fill_(0)
         assert_allclose(
             module.loss(Batch(x), draws), denoiser.reconstruction_error(X[:50]), rtol=1e-5
         )

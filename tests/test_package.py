@@ -1,6 +1,7 @@
 """The package as a whole: what its import costs, and that its docs are true."""
 
 import inspect
+import itertools
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import public_estimators, quick
+from conftest import public_classes, public_estimators, quick
 from numpydoc.docscrape import ClassDoc
 
 import skae
@@ -32,6 +33,7 @@ def test_import_brings_neither_matplotlib_nor_pandas():
 # What these do depends on how a family trains.
 MEAN_WHAT_THEY_DO_IN_A_FAMILY = {
     *("n_components", "algorithm", "init", "learning_rate", "batch_size", "n_iter", "n_iter_"),
+    *("learning_rate_schedule", "history_"),
 }
 
 
@@ -42,6 +44,24 @@ def documented(estimator_class, section):
 def test_every_parameter_is_documented_in_order(public_class):
     names = list(inspect.signature(public_class).parameters)
     assert list(documented(public_class, "Parameters")) == names
+
+
+def family_of(public_class):
+    return public_class.__module__.split(".")[1]
+
+
+def test_every_parameter_is_spelled_out(public_class):
+    kinds = {p.kind for p in inspect.signature(public_class).parameters.values()}
+    assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    # By the class itself, where an editor and a reader look for it.
+    assert "__init__" in vars(public_class)
+
+
+def test_shared_parameters_have_one_order_in_a_family():
+    for one, other in itertools.combinations(public_classes(), 2):
+        if family_of(one) == family_of(other):
+            mine, its = (list(inspect.signature(c).parameters) for c in (one, other))
+            assert [n for n in mine if n in its] == [n for n in its if n in mine], (one, other)
 
 
 def test_every_default_is_documented(public_class):
@@ -66,11 +86,10 @@ def test_every_attribute_is_documented(public_class):
 def test_shared_parameters_are_worded_alike():
     words = {}
     for one in public_estimators():
-        _, family, _ = one.__module__.split(".")
         for section in ("Parameters", "Attributes"):
             for name, entry in documented(one, section).items():
                 said = (entry.type.split(", default=")[0], entry.desc)
-                same = (name, family if name in MEAN_WHAT_THEY_DO_IN_A_FAMILY else None)
+                same = (name, family_of(one) if name in MEAN_WHAT_THEY_DO_IN_A_FAMILY else None)
                 assert words.setdefault(same, said) == said, (one, name)
 
 

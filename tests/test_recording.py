@@ -12,6 +12,7 @@ from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, Spar
 from skae._training import _steps
 from skae._training._recording import CannotRecordError, Recording, run_on_tape
 from skae.layers import Conv1d, Conv2d, Dense
+from skae.outputs import Huber
 
 KINDS = {
     "plain": Autoencoder(8, code_activation="tanh"),
@@ -148,8 +149,8 @@ def test_a_recording_that_differs_is_not_used(table, monkeypatch, by_autograd):
 
     def make_module(self, n_features):
         module = original(self, n_features)
-        error = module.error
-        module.error = lambda output, target: error(output, target) * next(factors)
+        loss = module.decoding_loss
+        module.decoding_loss = lambda *arguments: loss(*arguments) * next(factors)
         return module
 
     monkeypatch.setattr(Autoencoder, "_make_module", make_module)
@@ -168,6 +169,7 @@ def test_structure_tells_apart_what_computes_differently():
 
     assert structure() == structure(learning_rate=0.1)
     assert structure(weight_decay=0.1) == structure(weight_decay=0.2)
+    assert structure(loss=Huber(0.1)) == structure(loss=Huber(0.2))
     different = [
         structure(),
         structure(n_features=6),

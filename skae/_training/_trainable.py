@@ -122,15 +122,15 @@ class Trainable(nn.Module):
         can share a recorded step, and be trained as one batch. It holds the types of all
         submodules, their attributes, and the shapes of their tensors. It is not known for
         classes from outside of torch and this package, which may keep a state that no
-        attribute shows, nor where hooks run.
+        attribute shows, not even where such an object is an attribute, nor where hooks run.
         """
         places: dict[Tensor, int] = {}  # tied weights are one tensor in two places
         parts: list[Hashable] = []
         for name, module in self.named_modules():
             hooked = any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
-            if hooked or type(module).__module__.split(".")[0] not in ("torch", "skae"):
-                return None
             attributes = {k: v for k, v in vars(module).items() if k not in _BOOKKEEPING}
+            if hooked or not all(map(_is_known, (module, *attributes.values()))):
+                return None
             tensors = [*module._parameters.items(), *module._buffers.items()]
             parts.append((name, type(module), module.training, _frozen(attributes)))
             for key, tensor in tensors:
@@ -166,6 +166,11 @@ class Trainable(nn.Module):
     def log_score(self, x: Tensor) -> Tensor:
         """Return how normal each sample is, shape (n,), higher = more normal."""
         raise NotImplementedError
+
+
+def _is_known(value: Any) -> bool:
+    """Whether the class of a value is Python's own, numpy's, torch's or of this package."""
+    return type(value).__module__.split(".")[0] in ("builtins", "numpy", "torch", "skae")
 
 
 def _frozen(value: Any) -> Hashable:

@@ -1,15 +1,21 @@
 """Autoencoders: the class names the objective, `hidden_layers` the architecture."""
 
 from ._autoencoder import Autoencoder
+from ._base import BaseAutoencoder
 from ._codebooks import CodebookEnsemble
 from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
+from ._initialisation import unroll
+from ._module import AutoencoderModule
 from ._sparse import SparseAutoencoder
 
 __all__ = [
     "Autoencoder",
+    "AutoencoderModule",
+    "BaseAutoencoder",
     "CodebookEnsemble",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "unroll",
 ]

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy import sparse
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from .._convergence import ConvergingEstimator
-from .._random import MAX_SEED
-from .._training import Source, TrainingState, read
-from .._validation import shape_of, validate_rows
-from ..base import FeatureLearner
-from ..layers import ACTIVATIONS, make_layers
-from ..losses import ERRORS
-from ._initialisation import pretrain, start_from_pca
-from ._module import AutoencoderModule
+from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
+from ._ordering import OrderingAutoencoder
 
 
-class Autoencoder(FeatureLearner, ConvergingEstimator):
+class Autoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencoder):
     """Autoencoder: codes each row in `n_components` numbers from which it can be rebuilt.
 
     An encoder maps the features to a code, a decoder maps the code back, and both learn
@@ -44,10 +30,11 @@ class Autoencoder(FeatureLearner, ConvergingEstimator):
     code_activation : str, default="identity"
         Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
         "softplus", "sigmoid" or "tanh".
-    loss : str, default="squared_error"
+    loss : str or object, default="squared_error"
         Error of an entry: "squared_error", "absolute_error", "huber" (with threshold 1)
-        or "binary_cross_entropy". For the last one the reconstruction lies between 0 and
-        1, and so should the values of `X`.
+        or "binary_cross_entropy"; for the last one the reconstruction lies between 0 and
+        1, and so should the values of `X`. Or an output from `skae.outputs`, such as
+        ``Huber(delta=0.5)``, or any object with the methods `error` and `mean`.
     weight_decay : float, default=0.0
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
@@ -170,19 +157,10 @@ default="constant"
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **FeatureLearner._parameter_constraints,
-        **ConvergingEstimator._parameter_constraints,
-        "hidden_layers": [tuple, list, HasMethods(["make_encoder", "make_decoder"])],
-        "code_activation": [StrOptions(set(ACTIVATIONS))],
-        "loss": [StrOptions(set(ERRORS))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "ordered": ["boolean"],
-        "init": [StrOptions({"glorot", "pca"})],
-        "pretrain": ["boolean"],
+        **OrderingAutoencoder._parameter_constraints,
+        **PCAStartAutoencoder._parameter_constraints,
+        **PretrainingAutoencoder._parameter_constraints,
     }
-
-    module_: AutoencoderModule
 
     def __init__(
         self,
@@ -190,7 +168,7 @@ default="constant"
         *,
         hidden_layers: Sequence[int] | Any = (128,),
         code_activation: str = "identity",
-        loss: str = "squared_error",
+        loss: str | Any = "squared_error",
         weight_decay: float = 0.0,
         l1: float = 0.0,
         ordered: bool = False,
@@ -210,203 +188,27 @@ default="constant"
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
     ):
-        self.n_components = n_components
-        self.hidden_layers = hidden_layers
-        self.code_activation = code_activation
-        self.loss = loss
-        self.weight_decay = weight_decay
-        self.l1 = l1
+        super().__init__(
+            n_components,
+            hidden_layers=hidden_layers,
+            code_activation=code_activation,
+            loss=loss,
+            weight_decay=weight_decay,
+            l1=l1,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            learning_rate_schedule=learning_rate_schedule,
+            callbacks=callbacks,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.ordered = ordered
         self.init = init
         self.pretrain = pretrain
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.warm_start = warm_start
-        self.learning_rate_schedule = learning_rate_schedule
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _make_module(self, n_features: int) -> AutoencoderModule:
-        return AutoencoderModule(**self._module_arguments(n_features))
-
-    def _module_arguments(self, n_features: int) -> dict[str, Any]:
-        layers = make_layers(self.hidden_layers)
-        encoder = layers.make_encoder(n_features, self.n_components)
-        return {
-            "encoder": encoder,
-            "decoder": layers.make_decoder(n_features, self.n_components, encoder),
-            "n_components": self.n_components,
-            "code_activation": self.code_activation,
-            "loss": self.loss,
-            "weight_decay": self.weight_decay,
-            "l1": self.l1,
-            "ordered": self.ordered,
-        }
-
-    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        if self.loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
-            warnings.warn(
-                f"{type(self).__name__} with loss='binary_cross_entropy' expects values between 0 "
-                f"and 1, but X has values between {X.min():g} and {X.max():g}; scale them first, "
-                "for example with MinMaxScaler.",
-                stacklevel=5,
-            )
-
-    def _initialise(
-        self,
-        module: AutoencoderModule,
-        source: Source,
-        random_state: np.random.RandomState,
-        *,
-        streaming: bool,
-    ) -> None:
-        if streaming:
-            return
-        if self.pretrain:
-            pretrain(self, module, source, random_state)
-        if self.init == "pca":
-            pca = start_from_pca(module, source.X, random_state.randint(MAX_SEED))
-            self.r2_pca_ = float(pca.explained_variance_ratio_.sum())
-
-    def _keep(self, state: TrainingState, source: Source) -> None:
-        super()._keep(state, source)
-        beside_pca = hasattr(self, "r2_pca_")
-        if not self.ordered and not beside_pca:
-            return
-        widths = range(1 if self.ordered else self.n_components, self.n_components + 1)
-        total, scaler = np.zeros(len(widths)), StandardScaler(with_mean=False)
-        for rows, weight in source.chunks():
-            errors = read(self.module_, lambda m, x: m.squared_error_by_width(x, widths), rows)
-            weight = np.ones(len(errors)) if weight is None else weight
-            total += weight @ errors
-            scaler.partial_fit(rows, sample_weight=weight)
-        kept = 1 - total / source.total_weight / scaler.var_.sum()
-        if self.ordered:
-            self.explained_reconstruction_ratio_ = kept
-        if beside_pca:
-            self.r2_ = float(kept[-1])
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """Return each row rebuilt from its code.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to rebuild.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The same as ``inverse_transform(transform(X))``, in the shape of `X`.
-        """
-        rows = self._read(X, lambda module, x: module.reconstruct(x))
-        return rows.reshape(shape_of(X))
-
-    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Return the error, as `loss` measures it, between rows and their reconstruction.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to rebuild.
-        per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
-        """
-        if per_feature:
-            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
-            return errors.reshape(shape_of(X))
-        return -self.score_samples(X)
-
-    def truncate(self, n_components: int) -> Self:
-        """Return the fitted estimator of the first `n_components` components.
-
-        Parameters
-        ----------
-        n_components : int
-            Width of the code to keep, at most that of this estimator.
-
-        Returns
-        -------
-        Autoencoder
-            A copy whose codes are the first columns of this one's, and which rebuilds
-            rows from these.
-
-        Raises
-        ------
-        ValueError
-            If the components are not ordered, or there are not so many.
-        """
-        check_is_fitted(self)
-        if not self.module_.ordered:
-            raise ValueError(
-                "truncate needs components in the order of what they bring; fit with ordered=True."
-            )
-        if not 1 <= n_components <= self._n_features_out:
-            raise ValueError(
-                f"n_components must be from 1 to {self._n_features_out}, got {n_components}."
-            )
-        shorter = copy.deepcopy(self)
-        shorter.n_components = shorter._n_features_out = n_components
-        shorter.module_.n_kept = n_components
-        return shorter
-
-    def inpaint(
-        self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
-    ) -> np.ndarray:
-        """Fill in missing entries by what the network makes of the others.
-
-        The missing entries start at `fill_value` and are replaced by their reconstruction
-        until they change no more, each row by itself.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; the values of missing entries (NaN, say) are ignored.
-        mask : array-like of bool of shape (n_samples, n_features)
-            Where entries are missing.
-        fill_value : float, default=0.0
-            Value to start from.
-        max_iter : int, default=100
-            Upper bound of the reconstructions.
-        tol : float, default=1e-4
-            Largest change of an entry with which a row is done.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The rows, with the missing entries filled in and the others as they were.
-
-        Raises
-        ------
-        ValueError
-            If `mask` has not the shape of `X`.
-        """
-        check_is_fitted(self)
-        shape = shape_of(X)
-        mask = np.asarray(mask, dtype=bool)
-        if mask.shape != shape:
-            raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
-        known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
-        filled = validate_rows(self, known, reset=False).copy()
-        mask = mask.reshape(filled.shape)
-        active = np.flatnonzero(mask.any(axis=1))
-        for _ in range(max_iter):
-            if not len(active):
-                break
-            rebuilt = read(self.module_, lambda module, x: module.reconstruct(x), filled[active])
-            updated = np.where(mask[active], rebuilt, filled[active])
-            change = np.abs(updated - filled[active]).max(axis=1)
-            filled[active] = updated
-            active = active[change > tol]
-        return filled.reshape(shape)

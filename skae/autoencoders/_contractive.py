@@ -1,30 +1,21 @@
-"""The contractive autoencoder and its ways to measure a Jacobian."""
+"""The contractive autoencoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import Tensor, nn
+from torch import Tensor
 
-from .._inheritance import inherit_parameters
 from .._random import Generator
 from .._training import Batch
-from ._autoencoder import Autoencoder
+from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
+from ._jacobian import estimated_squared_norm, jacobian, only_linear, squared_norm_of_linear
 from ._module import AutoencoderModule
-
-#: The derivative of an activation, by name, as a function of its value.
-DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": torch.ones_like,
-    "relu": lambda code: (code > 0).to(code.dtype),
-    "sigmoid": lambda code: code * (1 - code),
-    "tanh": lambda code: 1 - code.square(),
-}
 
 
 class ContractiveModule(AutoencoderModule):
@@ -32,25 +23,16 @@ class ContractiveModule(AutoencoderModule):
 
     alpha: Tensor
 
-    def __init__(
-        self,
-        *,
-        alpha: float,
-        penalty: str,
-        n_probes: int,
-        code_activation: str,
-        **arguments: Any,
-    ):
-        super().__init__(code_activation=code_activation, **arguments)
-        self.activation_name = code_activation
+    def __init__(self, *, alpha: float, penalty: str, n_probes: int, **arguments: Any):
+        super().__init__(**arguments)
         self.n_probes = n_probes
         self.penalty = self._cheapest() if penalty == "auto" else penalty
         self.register_buffer("alpha", torch.tensor(alpha, dtype=torch.float32), persistent=False)
 
-    @property
-    def has_closed_form(self) -> bool:
-        """Whether the encoder is one linear layer under an activation of `DERIVATIVES`."""
-        return self._linear() is not None and self.activation_name in DERIVATIVES
+    def _cheapest(self) -> str:
+        if only_linear(self) is not None:
+            return "closed_form"
+        return "exact" if self.n_components <= self.n_probes else "estimate"
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         x, probes = batch.x, None
@@ -65,61 +47,19 @@ class ContractiveModule(AutoencoderModule):
         return super().loss(batch, layer_noise) + self.alpha * self.squared_norm(batch.x, probes)
 
     def squared_norm(self, x: Tensor, probes: Tensor | None = None) -> Tensor:
-        """Return the squared Frobenius norm of the Jacobian of each sample, or its estimate."""
+        """Return the squared norm of the Jacobian of each sample, or its estimate by probes."""
         if self.penalty == "closed_form":
-            return self._squared_norm_of_linear(x)
-        if self.penalty == "exact":
+            return squared_norm_of_linear(self, x)
+        if probes is None:
             return self.jacobian(x).square().flatten(1).sum(1)
-        assert probes is not None
-        _, pull = self._linearise(x)
-        return torch.vmap(pull)(probes).square().flatten(2).sum(2).mean(0)
+        return estimated_squared_norm(self, x, probes)
 
     def jacobian(self, x: Tensor) -> Tensor:
-        """Return the derivative of each code by its sample, shape (n, n_components, ...)."""
-        code, pull = self._linearise(x)
-        units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
-        return torch.vmap(lambda unit: pull(unit.expand_as(code)))(units).movedim(0, 1)
-
-    def _linearise(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Return the code as reading sees it, and a function from `v` to `v` times its Jacobian.
-
-        Samples do not mix there, so that one product serves all samples at once.
-        """
-        with _reading(self.encoder):
-            code, pull, *_ = torch.func.vjp(self.encode, x)
-        return code, lambda v: pull(v)[0]
-
-    def _squared_norm_of_linear(self, x: Tensor) -> Tensor:
-        linear = self._linear()
-        assert linear is not None
-        derivative = DERIVATIVES[self.activation_name](self.encode(x))
-        return derivative.square() @ linear.weight.square().sum(1)
-
-    def _linear(self) -> nn.Linear | None:
-        encoder = self.encoder
-        if isinstance(encoder, nn.Sequential) and len(encoder) == 1:
-            encoder = encoder[0]
-        return encoder if isinstance(encoder, nn.Linear) else None
-
-    def _cheapest(self) -> str:
-        if self.has_closed_form:
-            return "closed_form"
-        return "exact" if self.n_components <= self.n_probes else "estimate"
+        """Return the derivative of each code by its sample."""
+        return jacobian(self, x)
 
 
-@contextmanager
-def _reading(layers: nn.Module) -> Iterator[None]:
-    """Have `layers` work as in reading: no statistics of the batch, nothing random."""
-    before = layers.training
-    layers.eval()
-    try:
-        yield
-    finally:
-        layers.train(before)
-
-
-@inherit_parameters
-class ContractiveAutoencoder(Autoencoder):
+class ContractiveAutoencoder(PCAStartAutoencoder, PretrainingAutoencoder):
     """Contractive autoencoder: learns a code that changes little where the rows do not.
 
     To the error is added the squared Frobenius norm of the Jacobian, the derivatives of
@@ -147,11 +87,93 @@ class ContractiveAutoencoder(Autoencoder):
     n_probes : int, default=1
         Number of random sums for "estimate". More make each step slower and its
         gradient less noisy.
+    hidden_layers : tuple of int or object, default=(128,)
+        Widths of the hidden layers between features and code, mirrored by the decoder;
+        ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
+        object with the methods `make_encoder` and `make_decoder`.
+    code_activation : str, default="identity"
+        Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "sigmoid" or "tanh".
+    loss : str or object, default="squared_error"
+        Error of an entry: "squared_error", "absolute_error", "huber" (with threshold 1)
+        or "binary_cross_entropy"; for the last one the reconstruction lies between 0 and
+        1, and so should the values of `X`. Or an output from `skae.outputs`, such as
+        ``Huber(delta=0.5)``, or any object with the methods `error` and `mean`.
+    weight_decay : float, default=0.0
+        Weight of the penalty: half the sum of the squared weights, without the biases.
+    l1 : float, default=0.0
+        Weight of the penalty: the sum of the absolute weights, without the biases.
+    init : {"glorot", "pca"}, default="glorot"
+        Start of the weights: drawn (Glorot and Bengio 2010), or such that the code is
+        that of PCA. The latter needs a linear network, or one hidden layer of at least
+        ``2 * n_components`` ReLU units, and `code_activation` "identity". It applies to
+        `fit`, not to `partial_fit`.
+    pretrain : bool, default=False
+        Whether `fit` first trains the layers one by one, each as an estimator of this
+        kind on the codes of the layer before (Vincent et al. 2010). For `Dense` layers
+        without dropout, batch normalisation and tied weights.
+    learning_rate : float, default=1e-3
+        Step size of Adam (Kingma and Ba 2015).
+    batch_size : int or "auto", default="auto"
+        Upper bound of the rows in a batch; rows are spread evenly over the batches.
+        "auto" is ``min(200, n_samples)``.
+    max_iter : int, default=200
+        Upper bound of the epochs.
+    tol : float, default=1e-4
+        Smallest improvement of the loss that counts for `n_iter_no_change`.
+    n_iter_no_change : int, default=10
+        Number of epochs without an improvement by `tol` after which the fit stops.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows, to stop by their loss, and
+        to keep the weights of the best epoch. Without it the training loss decides.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out for `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+default="constant"
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `max_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
+        is halved each time that the loss has not improved by `tol` for a quarter of
+        `n_iter_no_change` epochs.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
+        module, optimizer and history, at the begin and end of the training and of each epoch
+        (and batch, if they have a method for that, which makes each step slower).
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    verbose : bool or int, default=0
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------
     module_ : torch.nn.Module
         The fitted network, on `device_`.
+    n_iter_ : int
+        Number of epochs trained.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        Mean loss of the validation rows after each epoch; None without validation.
+    history_ : dict of lists of float
+        What was recorded in each epoch, by name: "train_loss", with validation "valid_loss", and
+        what callbacks recorded. ``pandas.DataFrame(history_)`` is a table of it.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+    device_ : torch.device
+        Where the network is.
+    r2_ : float
+        Fraction of the variance of the training rows that the reconstruction keeps. Only
+        after `fit` with ``init="pca"``.
+    r2_pca_ : float
+        The same of PCA with as many components.
 
     See Also
     --------
@@ -196,6 +218,8 @@ class ContractiveAutoencoder(Autoencoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **PCAStartAutoencoder._parameter_constraints,
+        **PretrainingAutoencoder._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
         "penalty": [StrOptions({"auto", "closed_form", "exact", "estimate"})],
         "n_probes": [Interval(Integral, 1, None, closed="left")],
@@ -210,12 +234,53 @@ class ContractiveAutoencoder(Autoencoder):
         alpha: float = 1e-3,
         penalty: str = "auto",
         n_probes: int = 1,
-        **parameters: Any,
+        hidden_layers: Sequence[int] | Any = (128,),
+        code_activation: str = "identity",
+        loss: str | Any = "squared_error",
+        weight_decay: float = 0.0,
+        l1: float = 0.0,
+        init: str = "glorot",
+        pretrain: bool = False,
+        learning_rate: float = 1e-3,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        learning_rate_schedule: str = "constant",
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = 0,
     ):
-        super().__init__(n_components, **parameters)
+        super().__init__(
+            n_components,
+            hidden_layers=hidden_layers,
+            code_activation=code_activation,
+            loss=loss,
+            weight_decay=weight_decay,
+            l1=l1,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            learning_rate_schedule=learning_rate_schedule,
+            callbacks=callbacks,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.alpha = alpha
         self.penalty = penalty
         self.n_probes = n_probes
+        self.init = init
+        self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> ContractiveModule:
         module = ContractiveModule(
@@ -224,7 +289,7 @@ class ContractiveAutoencoder(Autoencoder):
             n_probes=self.n_probes,
             **self._module_arguments(n_features),
         )
-        if self.penalty == "closed_form" and not module.has_closed_form:
+        if self.penalty == "closed_form" and only_linear(module) is None:
             raise ValueError(
                 "penalty='closed_form' needs an encoder of one linear layer (hidden_layers=()) and "
                 "code_activation 'identity', 'relu', 'sigmoid' or 'tanh', not "

@@ -1,10 +1,10 @@
-"""The denoising autoencoder and its kinds of noise."""
+"""The denoising autoencoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,148 +12,42 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._inheritance import inherit_parameters
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import Batch, as_source
 from .._validation import shape_of, validate_rows
-from ._autoencoder import Autoencoder
+from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
 from ._module import AutoencoderModule
-
-
-class Noise(NamedTuple):
-    """A kind of corruption: what it draws for a batch, and what it makes of it."""
-
-    draw: Callable[[Tensor, Generator], Any]
-    corrupt: Callable[[Tensor, Any, Tensor], Tensor]
-
-
-def _uniform(x: Tensor, generator: Generator) -> Tensor:
-    return generator.uniform(tuple(x.shape), x.dtype)
-
-
-def _normal(x: Tensor, generator: Generator) -> Tensor:
-    return generator.normal(tuple(x.shape), x.dtype)
-
-
-def _uniform_and_other_row(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    n_others = max(len(x) - 1, 1)
-    step = torch.randint(1, n_others + 1, x.shape, generator=generator, device=x.device)
-    own = torch.arange(len(x), device=x.device).view(-1, *[1] * (x.ndim - 1))
-    return _uniform(x, generator), (own + step) % len(x)
-
-
-def _add_gaussian(x: Tensor, normal: Tensor, level: Tensor) -> Tensor:
-    return x + level * normal
-
-
-def _mask(x: Tensor, uniform: Tensor, level: Tensor) -> Tensor:
-    return x * (uniform >= level)
-
-
-def _salt_and_pepper(x: Tensor, uniform: Tensor, level: Tensor) -> Tensor:
-    low, high = x.amin(0), x.amax(0)
-    return torch.where(uniform < level / 2, low, torch.where(uniform < level, high, x))
-
-
-def _swap(x: Tensor, draws: tuple[Tensor, Tensor], level: Tensor) -> Tensor:
-    uniform, other_row = draws
-    return torch.where(uniform < level, x.gather(0, other_row), x)
-
-
-#: Kinds of noise by name.
-NOISES = {
-    "gaussian": Noise(_normal, _add_gaussian),
-    "masking": Noise(_uniform, _mask),
-    "salt_and_pepper": Noise(_uniform, _salt_and_pepper),
-    "swap": Noise(_uniform_and_other_row, _swap),
-}
+from ._noise import NOISES, CorruptedCopies, Corruption
+from ._ordering import OrderingAutoencoder
 
 
 class DenoisingModule(AutoencoderModule):
     """The error of rebuilding a batch from its corrupted copy.
 
-    The level of the noise is `noise_level`, or where there are `levels`, one of them for
-    each row; with `spread` it is drawn for each row up to `noise_level`. Reading corrupts
-    a row with each of `score_draws` at the level beside it, if there are any.
+    The error in reading is that of rebuilding a row from itself, or from `copies` if there are any.
     """
 
-    noise_level: Tensor
-    levels: Tensor | None
-    score_draws: Tensor | None
-    score_levels: Tensor
-
-    def __init__(
-        self,
-        *,
-        noise: str,
-        noise_level: float,
-        levels: Sequence[float] | None = None,
-        spread: bool = False,
-        score_shape: tuple[int, int] = (0, 0),
-        **arguments: Any,
-    ):
+    def __init__(self, corruption: Corruption, copies: CorruptedCopies | None, **arguments: Any):
         super().__init__(**arguments)
-        self.noise = NOISES[noise]
-        self.spread = spread
-
-        level = torch.tensor(noise_level, dtype=torch.float32)
-        listed = None if levels is None else torch.tensor(levels, dtype=torch.float32)
-        self.register_buffer("noise_level", level, persistent=False)
-        self.register_buffer("levels", listed, persistent=False)
-        n_draws, n_features = score_shape
-        if listed is not None:
-            score_levels = listed.repeat_interleave(n_draws)
-        elif spread:  # the midpoints of n_draws equal parts
-            score_levels = level * (torch.arange(n_draws, dtype=torch.float32) + 0.5) / n_draws
-        else:
-            score_levels = level.repeat(n_draws)
-        like = torch.empty(len(score_levels), n_features, dtype=torch.float32)
-        # The seed is always the same, so that the scores of several fits compare.
-        score_draws = self.noise.draw(like, Generator(0)).clone() if n_draws else None
-        self.register_buffer("score_levels", score_levels, persistent=False)
-        self.register_buffer("score_draws", score_draws, persistent=False)
+        self.corruption, self.copies = corruption, copies
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
-        return self.sample_corruption(batch.x, generator), super().sample_noise(batch, generator)
-
-    def sample_corruption(self, x: Tensor, generator: Generator) -> Any:
-        """Draw what `corrupt` consumes: for each entry, and for the level of each row."""
-        draws = self.noise.draw(x, generator)
-        shape = (len(x), *[1] * (x.ndim - 1))
-        if self.levels is not None:
-            n_levels = len(self.levels)
-            return draws, torch.randint(n_levels, shape, generator=generator, device=x.device)
-        if self.spread:
-            return draws, _uniform(x.new_empty(shape), generator)
-        return draws, None
+        return self.corruption.draw(batch.x, generator), super().sample_noise(batch, generator)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
-        corruption, layer_noise = noise
-        corrupted = self.corrupt(batch.x, corruption)
-        return self.reconstruction_loss(corrupted, batch.x, layer_noise)
-
-    def corrupt(self, x: Tensor, corruption: Any) -> Tensor:
-        """Return the batch as the encoder sees it in training."""
-        draws, place = corruption
-        level = self.noise_level
-        if self.levels is not None:
-            level = self.levels[place]
-        elif self.spread:
-            level = level * (1 - place)  # never 0
-        return self.noise.corrupt(x, draws, level)
+        drawn, layer_noise = noise
+        return self.reconstruction_loss(self.corruption(batch.x, drawn), batch.x, layer_noise)
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
-        if self.score_draws is None:
+        if self.copies is None:
             return super().reconstruction_error(x)
         error = torch.zeros_like(x)
-        for draws, level in zip(self.score_draws, self.score_levels, strict=True):
-            corrupted = self.noise.corrupt(x, draws, level)
-            error += self.error(self.decode_linear(self.encode(corrupted)), x)
-        return error / len(self.score_levels)
+        for copy in self.copies(x):
+            error += self.error_of(self.encode(copy), x)
+        return error / len(self.copies.levels)
 
 
-@inherit_parameters
-class DenoisingAutoencoder(Autoencoder):
+class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencoder):
     """Denoising autoencoder: learns to rebuild a clean row from a corrupted one.
 
     Each batch is corrupted anew, and the error is taken against the clean batch, so that
@@ -193,11 +87,102 @@ class DenoisingAutoencoder(Autoencoder):
         the levels of `noise_schedule`, or at levels in equal steps up to `noise_level` if
         that is "uniform". The noise of the copies is the same for every row and in every
         call. Only for "gaussian" and "masking" noise, which need no other rows.
+    hidden_layers : tuple of int or object, default=(128,)
+        Widths of the hidden layers between features and code, mirrored by the decoder;
+        ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
+        object with the methods `make_encoder` and `make_decoder`.
+    code_activation : str, default="identity"
+        Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "sigmoid" or "tanh".
+    loss : str or object, default="squared_error"
+        Error of an entry: "squared_error", "absolute_error", "huber" (with threshold 1)
+        or "binary_cross_entropy"; for the last one the reconstruction lies between 0 and
+        1, and so should the values of `X`. Or an output from `skae.outputs`, such as
+        ``Huber(delta=0.5)``, or any object with the methods `error` and `mean`.
+    weight_decay : float, default=0.0
+        Weight of the penalty: half the sum of the squared weights, without the biases.
+    l1 : float, default=0.0
+        Weight of the penalty: the sum of the absolute weights, without the biases.
+    ordered : bool, default=False
+        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        2014): each row keeps, while training, only as many of the first components as is
+        drawn for it, small numbers more often (log-uniformly), so that the first k
+        components alone rebuild it well. `truncate` then gives the estimator of any
+        smaller width.
+    init : {"glorot", "pca"}, default="glorot"
+        Start of the weights: drawn (Glorot and Bengio 2010), or such that the code is
+        that of PCA. The latter needs a linear network, or one hidden layer of at least
+        ``2 * n_components`` ReLU units, and `code_activation` "identity". It applies to
+        `fit`, not to `partial_fit`.
+    pretrain : bool, default=False
+        Whether `fit` first trains the layers one by one, each as an estimator of this
+        kind on the codes of the layer before (Vincent et al. 2010). For `Dense` layers
+        without dropout, batch normalisation and tied weights.
+    learning_rate : float, default=1e-3
+        Step size of Adam (Kingma and Ba 2015).
+    batch_size : int or "auto", default="auto"
+        Upper bound of the rows in a batch; rows are spread evenly over the batches.
+        "auto" is ``min(200, n_samples)``.
+    max_iter : int, default=200
+        Upper bound of the epochs.
+    tol : float, default=1e-4
+        Smallest improvement of the loss that counts for `n_iter_no_change`.
+    n_iter_no_change : int, default=10
+        Number of epochs without an improvement by `tol` after which the fit stops.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows, to stop by their loss, and
+        to keep the weights of the best epoch. Without it the training loss decides.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out for `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+default="constant"
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `max_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
+        is halved each time that the loss has not improved by `tol` for a quarter of
+        `n_iter_no_change` epochs.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
+        module, optimizer and history, at the begin and end of the training and of each epoch
+        (and batch, if they have a method for that, which makes each step slower).
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    verbose : bool or int, default=0
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------
     module_ : torch.nn.Module
         The fitted network, on `device_`.
+    n_iter_ : int
+        Number of epochs trained.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        Mean loss of the validation rows after each epoch; None without validation.
+    history_ : dict of lists of float
+        What was recorded in each epoch, by name: "train_loss", with validation "valid_loss", and
+        what callbacks recorded. ``pandas.DataFrame(history_)`` is a table of it.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+    device_ : torch.device
+        Where the network is.
+    r2_ : float
+        Fraction of the variance of the training rows that the reconstruction keeps. Only
+        after `fit` with ``init="pca"``.
+    r2_pca_ : float
+        The same of PCA with as many components.
+    explained_reconstruction_ratio_ : ndarray of shape (n_components,)
+        Fraction of the variance of the training rows (of the last chunk, after
+        `partial_fit`) that the first 1, 2, ... components keep. Only with `ordered`.
 
     See Also
     --------
@@ -234,6 +219,9 @@ class DenoisingAutoencoder(Autoencoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **OrderingAutoencoder._parameter_constraints,
+        **PCAStartAutoencoder._parameter_constraints,
+        **PretrainingAutoencoder._parameter_constraints,
         "noise": [StrOptions(set(NOISES))],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "noise_schedule": [StrOptions({"uniform"}), "array-like", None],
@@ -250,53 +238,63 @@ class DenoisingAutoencoder(Autoencoder):
         noise_level: float = 0.3,
         noise_schedule: str | Sequence[float] | None = None,
         score_draws: int = 0,
-        **parameters: Any,
+        hidden_layers: Sequence[int] | Any = (128,),
+        code_activation: str = "identity",
+        loss: str | Any = "squared_error",
+        weight_decay: float = 0.0,
+        l1: float = 0.0,
+        ordered: bool = False,
+        init: str = "glorot",
+        pretrain: bool = False,
+        learning_rate: float = 1e-3,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        learning_rate_schedule: str = "constant",
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = 0,
     ):
-        super().__init__(n_components, **parameters)
+        super().__init__(
+            n_components,
+            hidden_layers=hidden_layers,
+            code_activation=code_activation,
+            loss=loss,
+            weight_decay=weight_decay,
+            l1=l1,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            learning_rate_schedule=learning_rate_schedule,
+            callbacks=callbacks,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.noise = noise
         self.noise_level = noise_level
         self.noise_schedule = noise_schedule
         self.score_draws = score_draws
+        self.ordered = ordered
+        self.init = init
+        self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> DenoisingModule:
-        levels = self._scheduled_levels()
-        highest = self.noise_level if levels is None else max(levels)
-        if self.noise != "gaussian" and highest > 1:
-            name = "noise_level" if levels is None else "each level of noise_schedule"
-            raise ValueError(
-                f"{name} is the fraction of corrupted entries for noise={self.noise!r}, so it must "
-                f"be at most 1, got {highest:g}."
-            )
-        if self.score_draws and self.noise not in ("gaussian", "masking"):
-            raise ValueError(
-                f"score_draws={self.score_draws} needs noise='gaussian' or 'masking', since "
-                f"noise={self.noise!r} takes values from other rows, on which a score must not "
-                "depend; set score_draws=0."
-            )
-        return DenoisingModule(
-            noise=self.noise,
-            noise_level=self.noise_level,
-            levels=levels,
-            spread=isinstance(self.noise_schedule, str),
-            score_shape=(self.score_draws, n_features),
-            **self._module_arguments(n_features),
-        )
-
-    def _scheduled_levels(self) -> list[float] | None:
-        """Return the levels to choose from; None if they follow from `noise_level`."""
-        if self.noise_schedule is None or isinstance(self.noise_schedule, str):
-            return None
-        try:
-            levels = np.asarray(self.noise_schedule, dtype=np.float64)
-        except (TypeError, ValueError):
-            levels = np.empty(0)
-        fine = levels.ndim == 1 and len(levels) > 0 and np.isfinite(levels).all()
-        if not fine or levels.min() < 0:
-            raise ValueError(
-                "noise_schedule must be None, 'uniform' or a sequence of one or more levels, all "
-                f"finite and none negative, got {self.noise_schedule!r}."
-            )
-        return levels.tolist()
+        corruption = Corruption(self.noise, self.noise_level, self.noise_schedule)
+        copies = None
+        if self.score_draws:
+            copies = CorruptedCopies(corruption, self.score_draws, n_features)
+        return DenoisingModule(corruption, copies, **self._module_arguments(n_features))
 
     def corrupt(
         self, X: Any, random_state: int | np.random.RandomState | None = None
@@ -320,5 +318,6 @@ class DenoisingAutoencoder(Autoencoder):
         x = as_source(rows, None, self.device_).all().x
         seed = new_random_state(random_state).randint(MAX_SEED)
         generator = Generator(seed, self.device_)
-        corrupted = self.module_.corrupt(x, self.module_.sample_corruption(x, generator))
+        corruption = self.module_.corruption
+        corrupted = corruption(x, corruption.draw(x, generator))
         return corrupted.cpu().numpy().reshape(shape_of(X))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,13 +11,83 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from .._compute import resolve_device
 from .._random import MAX_SEED
-from .._training import Source
+from .._training import Source, TrainingState
 from ..layers import ACTIVATIONS, TransposedLinear
+from ._base import BaseAutoencoder, kept_variance
 from ._module import AutoencoderModule
+
+# Parameters of the estimator that an autoencoder of one of its layers has otherwise.
+_SINGLE_LAYER: dict[str, Any] = {
+    "hidden_layers": (),
+    "init": "glorot",
+    "ordered": False,
+    "pretrain": False,
+    "warm_start": False,
+}
+
+
+class PCAStartAutoencoder(BaseAutoencoder):
+    """An autoencoder that can start from the PCA solution."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "init": [StrOptions({"glorot", "pca"})],
+    }
+
+    init: str
+
+    def _initialise(
+        self,
+        module: AutoencoderModule,
+        source: Source,
+        random_state: np.random.RandomState,
+        *,
+        streaming: bool,
+    ) -> None:
+        super()._initialise(module, source, random_state, streaming=streaming)
+        if self.init == "pca" and not streaming:
+            pca = start_from_pca(module, source.X, random_state.randint(MAX_SEED))
+            self.r2_pca_ = float(pca.explained_variance_ratio_.sum())
+
+    def _keep(self, state: TrainingState, source: Source) -> None:
+        super()._keep(state, source)
+        if hasattr(self, "r2_pca_"):
+            self.r2_ = float(kept_variance(self.module_, source, [self.n_components])[0])
+
+
+class PretrainingAutoencoder(BaseAutoencoder):
+    """An autoencoder whose layers can be trained one by one first."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "pretrain": ["boolean"],
+    }
+
+    pretrain: bool
+    init: str  # of those that also have another start
+
+    def _initialise(
+        self,
+        module: AutoencoderModule,
+        source: Source,
+        random_state: np.random.RandomState,
+        *,
+        streaming: bool,
+    ) -> None:
+        super()._initialise(module, source, random_state, streaming=streaming)
+        if not self.pretrain or streaming:
+            return
+        if getattr(self, "init", "glorot") != "glorot":
+            raise ValueError(
+                f"pretrain=True and init={self.init!r} are two starts of the same weights; leave "
+                "one of them out."
+            )
+        pretrain(self, module, source, random_state)
 
 
 def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix, seed: int) -> PCA:
@@ -46,11 +116,13 @@ def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix,
         or not others <= {nn.ReLU, nn.Identity}
         or not isinstance(module.code_activation, nn.Identity)
         or (len(encoder) == 2 and encoder[0].out_features < copies * n_components)
+        or module.n_outputs_per_feature > 1
     ):
         raise ValueError(
             "init='pca' needs a network that can be PCA: code_activation='identity' and at most "
             "one hidden layer, with activation 'relu' and at least 2 * n_components units, or "
-            "with activation 'identity' and at least n_components units."
+            "with activation 'identity' and at least n_components units. The loss must take one "
+            "number per feature."
         )
     if n_components > min(X.shape):
         raise ValueError(
@@ -80,14 +152,34 @@ def unroll(
 ) -> None:
     """Give an autoencoder that was not fitted the weights of layers that were.
 
+    It is then fitted: it can be read, and with ``warm_start=True`` its `fit` goes on from these
+    weights.
+
     Parameters
     ----------
     autoencoder : Autoencoder
         With as many `Dense` layers.
     layers : list of pairs of (weight, bias)
-        From the features up, what encodes and what decodes in each layer.
+        From the features up, what encodes and what decodes in each layer; a weight has the
+        shape (n_out, n_in).
     like : estimator
-        Fitted, with the features that the autoencoder is to have.
+        Fitted to the features that the autoencoder is to take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import Autoencoder
+    >>> from skae.autoencoders import unroll
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> pca = PCA(2).fit(X)
+    >>> components, mean = torch.tensor(pca.components_), torch.tensor(pca.mean_)
+    >>> autoencoder = Autoencoder(2, hidden_layers=(), warm_start=True)
+    >>> encoding, decoding = (components, -components @ mean), (components.T, mean)
+    >>> unroll(autoencoder, [(encoding, decoding)], like=pca)
+    >>> bool(np.allclose(autoencoder.transform(X), pca.transform(X), atol=1e-5))
+    True
     """
     module = autoencoder._make_module(like.n_features_in_)
     encoder = _layers_of_kind(module.encoder, nn.Linear)
@@ -134,16 +226,13 @@ def pretrain(
             "pretrain=True needs hidden_layers of Dense layers without dropout, batch_norm, "
             "tied_weights or non_negative."
         )
+    single = {name: value for name, value in _SINGLE_LAYER.items() if hasattr(estimator, name)}
     inputs: Any = source.X
     for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
         layer = clone(estimator).set_params(
             n_components=down.out_features,
-            hidden_layers=(),
-            init="glorot",
-            pretrain=False,
-            ordered=False,
-            warm_start=False,
             random_state=random_state.randint(MAX_SEED),
+            **single,
         )
         if n_done < len(activations):
             layer.set_params(code_activation=_name_of(activations[n_done]))
@@ -151,7 +240,10 @@ def pretrain(
             layer.set_params(loss="squared_error")  # codes lie anywhere
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            layer.fit(inputs, sample_weight=source.sample_weight)
+            try:
+                layer.fit(inputs, sample_weight=source.sample_weight)
+            except ValueError as error:
+                raise ValueError(f"pretrain=True fails at layer {n_done + 1}: {error}") from error
         trained = layer.module_.cpu()
         _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
         _set(up, trained.decoder[0].weight, trained.decoder[0].bias)

@@ -12,11 +12,37 @@ from torch import Tensor, nn
 from .._random import Generator
 from .._training import Batch, Trainable
 from ..layers import ACTIVATIONS, run, sample_noise
-from ..losses import ERRORS, absolute_weights, mean_per_sample, squared_weights
+from ..losses import absolute_weights, mean_per_sample, squared_weights
+from ..outputs import OutputModule
 
 
 class AutoencoderModule(Trainable):
-    """The error of the decoded code, plus the penalties on the weights."""
+    """The error of the decoded code, plus the penalties on the weights.
+
+    The loss has two halves, `training_code` and `decoding_loss`, for a subclass to change or to
+    put something between.
+
+    Parameters
+    ----------
+    encoder, decoder : torch.nn.Module
+        As the layers of `skae.layers` build them.
+    n_components : int
+        Width of the code.
+    code_activation : str
+        Name of the activation of the code.
+    output : Output or object
+        What the numbers that the decoder gives mean; see `skae.outputs`.
+    weight_decay, l1 : float
+        Weights of the penalties: half the sum of the squared weights, and the sum of the
+        absolute ones.
+    ordered : bool
+        Whether the components are to be in the order of what they bring (nested dropout).
+
+    Attributes
+    ----------
+    n_kept : int
+        How many of the first components `encode` returns.
+    """
 
     weight_decay: Tensor
     l1: Tensor
@@ -28,17 +54,17 @@ class AutoencoderModule(Trainable):
         *,
         n_components: int,
         code_activation: str,
-        loss: str,
+        output: Any,
         weight_decay: float,
         l1: float,
-        ordered: bool,
+        ordered: bool = False,
     ):
         super().__init__()
         self.encoder = encoder
         self.code_activation = ACTIVATIONS[code_activation]()
         self.decoder = decoder
-        self.error = ERRORS[loss]
-        self.output_activation = nn.Sigmoid() if loss == "binary_cross_entropy" else nn.Identity()
+        self.output = OutputModule(output)
+        self.n_outputs_per_feature = getattr(output, "n_outputs_per_feature", 1)
         for name, value in [("weight_decay", weight_decay), ("l1", l1)]:
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
         self._penalises = weight_decay > 0 or l1 > 0
@@ -73,8 +99,8 @@ class AutoencoderModule(Trainable):
 
     def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of decoding `code` where `target` is wanted, per sample."""
-        output = run(self.decoder, code, None if noise is None else noise[1])
-        loss = mean_per_sample(self.error(output, target))
+        output = self._per_feature(run(self.decoder, code, None if noise is None else noise[1]))
+        loss = mean_per_sample(self.output().error(output, target))
         if self._penalises:
             weights = [p for p in self.parameters() if p.ndim > 1]
             loss = loss + self.weight_decay * squared_weights(weights)
@@ -85,11 +111,15 @@ class AutoencoderModule(Trainable):
         return self.code_activation(self.encoder(x))[..., : self.n_kept]
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.output_activation(self.decode_linear(z))
+        return self.output().mean(self.decoder_output(z))
 
-    def decode_linear(self, z: Tensor) -> Tensor:
-        """Return the output of the decoder before its activation; missing components are 0."""
-        return self.decoder(F.pad(z, (0, self.n_components - z.shape[1])))
+    def decoder_output(self, z: Tensor) -> Tensor:
+        """Return what the decoder gives for each code; missing components are 0."""
+        return self._per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
+
+    def _per_feature(self, output: Tensor) -> Tensor:
+        n_each = self.n_outputs_per_feature
+        return output if n_each == 1 else output.unflatten(1, (-1, n_each))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return the decoded code of each sample."""
@@ -97,7 +127,11 @@ class AutoencoderModule(Trainable):
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Return the error of each entry of the batch."""
-        return self.error(self.decode_linear(self.encode(x)), x)
+        return self.error_of(self.encode(x), x)
+
+    def error_of(self, code: Tensor, target: Tensor) -> Tensor:
+        """Return the error of each entry of `target` when rebuilt from `code`."""
+        return self.output().error(self.decoder_output(code), target)
 
     def log_score(self, x: Tensor) -> Tensor:
         return -mean_per_sample(self.reconstruction_error(x))

@@ -1,8 +1,9 @@
-"""The sparse autoencoder and its ways to keep a code sparse."""
+"""The sparse autoencoder."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -12,77 +13,32 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from .._inheritance import inherit_parameters
-from .._training import Batch, Source, TrainingState, read
-from ..losses import bernoulli_divergence, mean_activity
-from ._autoencoder import Autoencoder
+from .._training import Batch, Source, TrainingState
+from ._activity import measure_activity
+from ._initialisation import PretrainingAutoencoder
 from ._module import AutoencoderModule
-
-#: Ways to keep a code sparse, and what wakes its dead units.
-REMEDIES = {
-    "l1": "a smaller alpha",
-    "kl": "a larger target",
-    "k": "a larger k",
-    "lifetime": "a larger lifetime_fraction",
-}
-
-
-def keep_largest(code: Tensor, count: int, dim: int) -> Tensor:
-    """Return `code` with 0 everywhere but at the `count` largest entries along `dim`."""
-    winners = code.topk(count, dim=dim, sorted=False).indices
-    return code * torch.zeros_like(code).scatter(dim, winners, 1.0)
+from ._sparsity import SPARSITIES, Sparsity
 
 
 class SparseModule(AutoencoderModule):
-    """The error of a code that is penalised for its activity, or cut down to its winners."""
+    """The error of a code that a rule of sparsity penalises, or cuts down to its winners."""
 
-    alpha: Tensor
-    target: Tensor
-
-    def __init__(
-        self,
-        *,
-        sparsity: str,
-        alpha: float,
-        target: float,
-        n_winners: int,
-        n_winners_in_reading: int,
-        lifetime_fraction: float,
-        **arguments: Any,
-    ):
+    def __init__(self, sparsity: Sparsity, **arguments: Any):
         super().__init__(**arguments)
         self.sparsity = sparsity
-        self.n_winners, self.n_winners_in_reading = n_winners, n_winners_in_reading
-        self.lifetime_fraction = lifetime_fraction
-        for name, value in (("alpha", alpha), ("target", target)):
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         code = self.training_code(batch.x, noise)
-        loss = self.decoding_loss(code, batch.x, noise)
-        if self.sparsity == "l1":
-            loss = loss + self.alpha * mean_activity(code)
-        elif self.sparsity == "kl":
-            loss = loss + self.alpha * bernoulli_divergence(self.target, code.mean(0)).mean()
-        return loss
+        return self.sparsity.penalise(self.decoding_loss(code, batch.x, noise), code)
 
     def training_code(self, x: Tensor, noise: Any) -> Tensor:
-        code = super().training_code(x, noise)
-        if self.sparsity == "k":
-            return keep_largest(code, self.n_winners, dim=1)
-        if self.sparsity == "lifetime":
-            return keep_largest(code, max(1, round(self.lifetime_fraction * len(code))), dim=0)
-        return code
+        return self.sparsity.select(super().training_code(x, noise))
 
     def encode(self, x: Tensor) -> Tensor:
-        code = super().encode(x)
-        if self.sparsity == "k":
-            return keep_largest(code, min(self.n_winners_in_reading, code.shape[1]), dim=1)
-        return code
+        return self.sparsity.select_in_reading(super().encode(x))
 
 
-@inherit_parameters
-class SparseAutoencoder(Autoencoder):
+class SparseAutoencoder(PretrainingAutoencoder):
     """Sparse autoencoder: codes each row by a few active units out of many.
 
     The code may be wider than the input, since most of it is silent for a given row:
@@ -119,9 +75,63 @@ class SparseAutoencoder(Autoencoder):
     lifetime_fraction : float, default=0.05
         Fraction of the rows of a batch that "lifetime" keeps for each unit, rounded, but
         at least one row.
+    hidden_layers : tuple of int or object, default=(128,)
+        Widths of the hidden layers between features and code, mirrored by the decoder;
+        ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
+        object with the methods `make_encoder` and `make_decoder`.
     code_activation : str, default="relu"
         Activation of the code: "identity", "relu", "leaky_relu", "elu", "gelu", "silu",
         "softplus", "sigmoid" or "tanh".
+    loss : str or object, default="squared_error"
+        Error of an entry: "squared_error", "absolute_error", "huber" (with threshold 1)
+        or "binary_cross_entropy"; for the last one the reconstruction lies between 0 and
+        1, and so should the values of `X`. Or an output from `skae.outputs`, such as
+        ``Huber(delta=0.5)``, or any object with the methods `error` and `mean`.
+    weight_decay : float, default=0.0
+        Weight of the penalty: half the sum of the squared weights, without the biases.
+    l1 : float, default=0.0
+        Weight of the penalty: the sum of the absolute weights, without the biases.
+    pretrain : bool, default=False
+        Whether `fit` first trains the layers one by one, each as an estimator of this
+        kind on the codes of the layer before (Vincent et al. 2010). For `Dense` layers
+        without dropout, batch normalisation and tied weights.
+    learning_rate : float, default=1e-3
+        Step size of Adam (Kingma and Ba 2015).
+    batch_size : int or "auto", default="auto"
+        Upper bound of the rows in a batch; rows are spread evenly over the batches.
+        "auto" is ``min(200, n_samples)``.
+    max_iter : int, default=200
+        Upper bound of the epochs.
+    tol : float, default=1e-4
+        Smallest improvement of the loss that counts for `n_iter_no_change`.
+    n_iter_no_change : int, default=10
+        Number of epochs without an improvement by `tol` after which the fit stops.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows, to stop by their loss, and
+        to keep the weights of the best epoch. Without it the training loss decides.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out for `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+default="constant"
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `max_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
+        is halved each time that the loss has not improved by `tol` for a quarter of
+        `n_iter_no_change` epochs.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
+        module, optimizer and history, at the begin and end of the training and of each epoch
+        (and batch, if they have a method for that, which makes each step slower).
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    verbose : bool or int, default=0
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------
@@ -132,6 +142,21 @@ class SparseAutoencoder(Autoencoder):
         `partial_fit` trained on, with their weights.
     dead_units_ : ndarray of shape (n_dead_units,)
         Indices of the units that are 0 for each of these rows.
+    n_iter_ : int
+        Number of epochs trained.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        Mean loss of the validation rows after each epoch; None without validation.
+    history_ : dict of lists of float
+        What was recorded in each epoch, by name: "train_loss", with validation "valid_loss", and
+        what callbacks recorded. ``pandas.DataFrame(history_)`` is a table of it.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+    device_ : torch.device
+        Where the network is.
 
     Warns
     -----
@@ -176,7 +201,8 @@ class SparseAutoencoder(Autoencoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "sparsity": [StrOptions(set(REMEDIES))],
+        **PretrainingAutoencoder._parameter_constraints,
+        "sparsity": [StrOptions(set(SPARSITIES))],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "target": [Interval(Real, 0, 1, closed="neither")],
         "k": [Interval(Integral, 1, None, closed="left")],
@@ -196,49 +222,62 @@ class SparseAutoencoder(Autoencoder):
         k: int = 25,
         alpha_test: float = 1.0,
         lifetime_fraction: float = 0.05,
+        hidden_layers: Sequence[int] | Any = (128,),
         code_activation: str = "relu",
-        **parameters: Any,
+        loss: str | Any = "squared_error",
+        weight_decay: float = 0.0,
+        l1: float = 0.0,
+        pretrain: bool = False,
+        learning_rate: float = 1e-3,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        learning_rate_schedule: str = "constant",
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = 0,
     ):
-        super().__init__(n_components, code_activation=code_activation, **parameters)
+        super().__init__(
+            n_components,
+            hidden_layers=hidden_layers,
+            code_activation=code_activation,
+            loss=loss,
+            weight_decay=weight_decay,
+            l1=l1,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            learning_rate_schedule=learning_rate_schedule,
+            callbacks=callbacks,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.sparsity = sparsity
         self.alpha = alpha
         self.target = target
         self.k = k
         self.alpha_test = alpha_test
         self.lifetime_fraction = lifetime_fraction
+        self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> SparseModule:
-        if self.sparsity == "k" and self.k > self.n_components:
-            raise ValueError(
-                f"sparsity='k' cannot keep k={self.k} units of a code of "
-                f"n_components={self.n_components}; lower k, or widen the code."
-            )
-        if self.sparsity == "kl" and self.code_activation != "sigmoid":
-            raise ValueError(
-                "sparsity='kl' takes the code as probabilities; set code_activation='sigmoid' "
-                f"(now {self.code_activation!r}), or use sparsity='l1'."
-            )
-        return SparseModule(
-            sparsity=self.sparsity,
-            alpha=self.alpha,
-            target=self.target,
-            n_winners=self.k,
-            n_winners_in_reading=min(max(1, round(self.alpha_test * self.k)), self.n_components),
-            lifetime_fraction=self.lifetime_fraction,
-            **self._module_arguments(n_features),
-        )
+        sparsity = SPARSITIES[self.sparsity](self)
+        return SparseModule(sparsity, **self._module_arguments(n_features))
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
-        total, active = np.zeros(1), np.zeros(1, dtype=bool)
-        for rows, weight in source.chunks():
-            codes = read(self.module_, lambda module, x: module.encode(x), rows)
-            total = total + (
-                codes.sum(axis=0, dtype=np.float64) if weight is None else weight @ codes
-            )
-            active = active | codes.any(axis=0)
-        self.mean_activation_ = total / source.total_weight
-        self.dead_units_ = np.flatnonzero(~active)
+        self.mean_activation_, self.dead_units_ = measure_activity(self.module_, source)
 
     def _comment_on(self, state: TrainingState) -> None:
         super()._comment_on(state)
@@ -246,7 +285,7 @@ class SparseAutoencoder(Autoencoder):
         if 2 * n_dead > n_units:
             warnings.warn(
                 f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
-                f"training rows; try {REMEDIES[self.sparsity]}, a lower learning_rate, or a "
+                f"training rows; try {self.module_.sparsity.remedy}, a lower learning_rate, or a "
                 "smaller n_components.",
                 ConvergenceWarning,
                 stacklevel=5,

@@ -6,14 +6,13 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._inheritance import inherit_parameters
 from ._gaussian_module import GaussianRBMModule
 from ._rbm import BaseRBM
 
 
-@inherit_parameters
 class GaussianRBM(BaseRBM):
     """Restricted Boltzmann machine with normal visible units, for real-valued features.
 
@@ -30,11 +29,79 @@ class GaussianRBM(BaseRBM):
     variance : float or "learned", default="learned"
         Variance of each feature given the hidden units: fixed, or learned for each from
         the variance of the data on.
+    batch_size : int, default=10
+        Rows in a batch, and number of persistent chains.
+    n_iter : int, default=10
+        Number of epochs, that is sweeps over the rows.
+    verbose : bool or int, default=0
+        Whether to show a progress bar with the loss.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the order of the rows and the noise. The same int
+        gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
+        not touch numpy's global generator.
+    hidden : {"binary", "relu"}, default="binary"
+        Kind of the hidden units: binary, or noisy rectified linear (Nair and Hinton
+        2010), whose mean is ``softplus`` of their input.
+    algorithm : {"pcd", "cd", "pt"}, default="pcd"
+        Where the chains that stand for the model start at each step: where they ended
+        at the last one (persistent contrastive divergence, also known as stochastic maximum
+        likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
+        chains at several temperatures for each, which exchange their states (parallel
+        tempering, Desjardins et al. 2010).
+    n_gibbs_steps : int, default=1
+        Gibbs steps of the chains for each update.
+    n_temperatures : int, default=10
+        Number of temperatures of "pt"; the time of a step grows with it.
+    centered : bool, default=True
+        Whether to follow the gradient of the machine whose units have their mean taken off
+        (Melchior, Fischer and Wiskott 2016). The features may then be on in most rows
+        or in few with the same result, and the likelihood is better.
+    momentum : float, default=0.0
+        Fraction of the last step that is added to the next.
+    weight_decay : float, default=0.0
+        Weight of the penalty: half the sum of the squared weights, without the biases.
+    sparsity_target : float, default=0.1
+        Mean activation that `sparsity_cost` draws the hidden units to.
+    sparsity_cost : float, default=0.0
+        Weight of the cross-entropy between `sparsity_target` and the running mean
+        activation of each hidden unit.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+default="constant"
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `n_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
+        is halved each time that the loss has not improved for a quarter of `n_iter` epochs.
+    device : str or torch.device, default="auto"
+        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        "cuda", "mps" or another name that torch knows.
 
     Attributes
     ----------
     variance_ : ndarray of shape (n_features,)
         Variance of each feature given the hidden units.
+    components_ : ndarray of shape (n_components, n_features)
+        Weights.
+    intercept_hidden_ : ndarray of shape (n_components,)
+        Biases of the hidden units.
+    intercept_visible_ : ndarray of shape (n_features,)
+        Biases of the visible units.
+    h_samples_ : ndarray of shape (batch_size, n_components)
+        Hidden units of the persistent chains.
+    history_ : dict of lists of float
+        After each epoch of `fit`, for some training rows: "reconstruction_error" (mean
+        squared error per feature), "pseudo_likelihood" (estimated from one feature of
+        each row, in nats), and, given `X_val`, "free_energy_gap" (mean free energy of the
+        validation rows less that of training rows, in nats): while it grows, the machine
+        overfits. ``pandas.DataFrame(history_)`` is a table of it.
+    module_ : torch.nn.Module
+        The fitted network, on `device_`.
+    n_iter_ : int
+        Number of epochs trained.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+    device_ : torch.device
+        Where the network is.
 
     See Also
     --------
@@ -65,6 +132,7 @@ class GaussianRBM(BaseRBM):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseRBM._parameter_constraints,
         "variance": [StrOptions({"learned"}), Interval(Real, 0, None, closed="neither")],
     }
 
@@ -78,9 +146,41 @@ class GaussianRBM(BaseRBM):
         *,
         learning_rate: float = 0.01,
         variance: float | str = "learned",
-        **parameters: Any,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        verbose: bool | int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        hidden: str = "binary",
+        algorithm: str = "pcd",
+        n_gibbs_steps: int = 1,
+        n_temperatures: int = 10,
+        centered: bool = True,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        sparsity_target: float = 0.1,
+        sparsity_cost: float = 0.0,
+        learning_rate_schedule: str = "constant",
+        device: str | torch.device = "auto",
     ):
-        super().__init__(n_components, learning_rate=learning_rate, **parameters)
+        super().__init__(
+            n_components,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            n_iter=n_iter,
+            verbose=verbose,
+            random_state=random_state,
+            hidden=hidden,
+            algorithm=algorithm,
+            n_gibbs_steps=n_gibbs_steps,
+            n_temperatures=n_temperatures,
+            centered=centered,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            sparsity_target=sparsity_target,
+            sparsity_cost=sparsity_cost,
+            learning_rate_schedule=learning_rate_schedule,
+            device=device,
+        )
         self.variance = variance
 
     def _module_arguments(self) -> dict[str, Any]:

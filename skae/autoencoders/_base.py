@@ -1,0 +1,223 @@
+"""What every autoencoder does as an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._convergence import ConvergingEstimator
+from .._training import Source, read
+from .._validation import shape_of, validate_rows
+from ..base import FeatureLearner
+from ..layers import ACTIVATIONS, make_layers
+from ..outputs import OUTPUTS, make_output
+from ._module import AutoencoderModule
+
+
+class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
+    """An autoencoder: an encoder, a decoder, an output, and the reading of all three.
+
+    Its parameters are those that all autoencoders have; see `Autoencoder`. A subclass says what
+    it minimises: it overrides `_make_module`, and hands what `_module_arguments` returns on to
+    its `AutoencoderModule`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **FeatureLearner._parameter_constraints,
+        **ConvergingEstimator._parameter_constraints,
+        "hidden_layers": [tuple, list, HasMethods(["make_encoder", "make_decoder"])],
+        "code_activation": [StrOptions(set(ACTIVATIONS))],
+        "loss": [StrOptions(set(OUTPUTS)), HasMethods(["error", "mean"])],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "l1": [Interval(Real, 0, None, closed="left")],
+    }
+
+    module_: AutoencoderModule
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        hidden_layers: Sequence[int] | Any = (128,),
+        code_activation: str = "identity",
+        loss: str | Any = "squared_error",
+        weight_decay: float = 0.0,
+        l1: float = 0.0,
+        learning_rate: float = 1e-3,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        learning_rate_schedule: str = "constant",
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = 0,
+    ):
+        self.n_components = n_components
+        self.hidden_layers = hidden_layers
+        self.code_activation = code_activation
+        self.loss = loss
+        self.weight_decay = weight_decay
+        self.l1 = l1
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.learning_rate_schedule = learning_rate_schedule
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _make_module(self, n_features: int) -> AutoencoderModule:
+        return AutoencoderModule(**self._module_arguments(n_features))
+
+    def _module_arguments(self, n_features: int) -> dict[str, Any]:
+        output, layers = make_output(self.loss), make_layers(self.hidden_layers)
+        n_each = getattr(output, "n_outputs_per_feature", 1)
+        if n_each > 1 and (getattr(layers, "tied_weights", False) or hasattr(layers, "shape")):
+            raise ValueError(
+                f"loss={self.loss!r} takes {n_each} numbers per feature from the decoder, and "
+                f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
+            )
+        encoder = layers.make_encoder(n_features, self.n_components)
+        return {
+            "encoder": encoder,
+            "decoder": layers.make_decoder(n_each * n_features, self.n_components, encoder),
+            "n_components": self.n_components,
+            "code_activation": self.code_activation,
+            "output": output,
+            "weight_decay": self.weight_decay,
+            "l1": self.l1,
+        }
+
+    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        output = make_output(self.loss)
+        if hasattr(output, "check_values"):
+            output.check_values(X)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return each row rebuilt from its code.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The same as ``inverse_transform(transform(X))``, in the shape of `X`.
+        """
+        rows = self._read(X, lambda module, x: module.reconstruct(x))
+        return rows.reshape(shape_of(X))
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the error, as `loss` measures it, between rows and their reconstruction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+        per_feature : bool, default=False
+            Whether to give the error of each entry instead of the mean of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
+        """
+        if per_feature:
+            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
+            return errors.reshape(shape_of(X))
+        return -self.score_samples(X)
+
+    def inpaint(
+        self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
+    ) -> np.ndarray:
+        """Fill in missing entries by what the network makes of the others.
+
+        The missing entries start at `fill_value` and are replaced by their reconstruction
+        until they change no more, each row by itself.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; the values of missing entries (NaN, say) are ignored.
+        mask : array-like of bool of shape (n_samples, n_features)
+            Where entries are missing.
+        fill_value : float, default=0.0
+            Value to start from.
+        max_iter : int, default=100
+            Upper bound of the reconstructions.
+        tol : float, default=1e-4
+            Largest change of an entry with which a row is done.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, with the missing entries filled in and the others as they were.
+
+        Raises
+        ------
+        ValueError
+            If `mask` has not the shape of `X`.
+        """
+        check_is_fitted(self)
+        shape = shape_of(X)
+        mask = np.asarray(mask, dtype=bool)
+        if mask.shape != shape:
+            raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
+        known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
+        filled = validate_rows(self, known, reset=False).copy()
+        mask = mask.reshape(filled.shape)
+        active = np.flatnonzero(mask.any(axis=1))
+        for _ in range(max_iter):
+            if not len(active):
+                break
+            rebuilt = read(self.module_, lambda module, x: module.reconstruct(x), filled[active])
+            updated = np.where(mask[active], rebuilt, filled[active])
+            change = np.abs(updated - filled[active]).max(axis=1)
+            filled[active] = updated
+            active = active[change > tol]
+        return filled.reshape(shape)
+
+
+def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[int]) -> np.ndarray:
+    """Return what fraction of the variance of the rows the first components keep.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        Trained.
+    source : Source
+        The rows with their weights.
+    widths : sequence of int
+        Numbers of components.
+
+    Returns
+    -------
+    ndarray of shape (len(widths),)
+    """
+    total, scaler = np.zeros(len(widths)), StandardScaler(with_mean=False)
+    for rows, weight in source.chunks():
+        errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
+        weight = np.ones(len(errors)) if weight is None else weight
+        total += weight @ errors
+        scaler.partial_fit(rows, sample_weight=weight)
+    return 1 - total / source.total_weight / scaler.var_.sum()
