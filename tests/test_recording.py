@@ -10,7 +10,9 @@ from torch import nn
 import skae
 from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae._training import _steps
-from skae._training._recording import CannotRecordError, Recording, run_on_tape
+from skae._training._recording import Recording
+from skae._training._tape import CannotRecordError, run_on_tape
+from skae.autoencoders import AutoencoderModule
 from skae.layers import Conv1d, Conv2d, Dense
 from skae.outputs import Huber
 
@@ -133,6 +135,32 @@ def test_layers_from_elsewhere_are_not_recorded(table, by_autograd):
     with skae.config_context(record_steps=False):
         plain = Autoencoder(2, hidden_layers=ScaledLayers(), max_iter=4, tol=0, random_state=0)
         assert_array_equal(plain.fit(table).loss_curve_, estimator.loss_curve_)
+
+
+class OwnModule(AutoencoderModule):
+    """A user's objective, which keeps the rules of a `Trainable`."""
+
+    def loss(self, batch, noise):
+        return super().loss(batch, noise) + self.encode(batch.x).abs().mean(1)
+
+
+class OwnAutoencoder(Autoencoder):
+    def _make_module(self, n_features):
+        return OwnModule(**self._module_arguments(n_features))
+
+
+@pytest.mark.usefixtures("no_recordings")
+def test_objectives_from_elsewhere_are_recorded(table, by_autograd):
+    settings = dict(max_iter=6, tol=0, random_state=0)
+    estimator = OwnAutoencoder(2, **settings)
+    recorded = results(estimator, table[:100])
+    assert len(by_autograd) == 2
+    with skae.config_context(record_steps=False):
+        for one, same in zip(recorded, results(estimator, table[:100]), strict=True):
+            assert_array_equal(one, same)
+    assert not np.allclose(
+        estimator.loss_curve_, Autoencoder(2, **settings).fit(table[:100]).loss_curve_
+    )
 
 
 def test_hooks_are_not_recorded():

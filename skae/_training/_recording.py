@@ -13,14 +13,21 @@ the results are the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-aten = torch.ops.aten
+from ._tape import (
+    CannotRecordError,
+    Operation,
+    Slot,
+    Tape,
+    aten,
+    mapped,
+    shape_depends_on_values,
+    slots_in,
+)
 
 # Operations whose results depend on the shape of their input alone.
 _BY_SHAPE = (
@@ -49,104 +56,12 @@ _QUICK = {
 }
 
 
-class CannotRecordError(Exception):
-    """A function does something that a list of operations cannot repeat."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The place of a tensor in a recording."""
-
-    number: int
-
-
-@dataclass
-class Operation:
-    """One of torch's operations, with slots in place of tensors."""
-
-    function: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    outputs: Any  # as the operation returns them
-    is_view: bool = field(init=False)
-    writes: list[Slot] = field(init=False)
-
-    def __post_init__(self) -> None:
-        schema = self.function._schema
-        aliases = [r.alias_info for r in schema.returns if r.alias_info is not None]
-        self.is_view = bool(aliases) and not any(alias.is_write for alias in aliases)
-        self.writes = []
-        for place, argument in enumerate(schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                given = self.args[place] if place < len(self.args) else None
-                self.writes += slots_in(self.kwargs.get(argument.name, given))
-
-    @property
-    def inputs(self) -> list[Slot]:
-        """The slots that the operation reads (or writes to)."""
-        return slots_in((self.args, self.kwargs))
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether the operation gives the same each time, and changes nothing."""
-        random = torch.Tag.nondeterministic_seeded in self.function.tags
-        return not self.writes and not random
-
-    def key(self) -> Any:
-        """Return what two operations have in common that give the same."""
-        return self.function, repr(self.args), repr(sorted(self.kwargs.items()))
-
-
-def slots_in(value: Any) -> list[Slot]:
-    """Return the slots in nested tuples, lists and dicts."""
-    if isinstance(value, Slot):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [s for one in value for s in slots_in(one)] if isinstance(value, list | tuple) else []
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return nested tuples, lists and dicts with `change` applied to what they hold."""
-    if isinstance(value, list | tuple):
-        return type(value)(_mapped(one, change) for one in value)
-    if isinstance(value, dict):
-        return {key: _mapped(one, change) for key, one in value.items()}
-    return change(value)
-
-
-class _Tape(TorchDispatchMode):
-    """Notes each operation with its arguments and results, which it keeps alive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
-
-
-def _note(tape: _Tape, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    kwargs = kwargs or {}
-    result = func(*args, **kwargs)
-    tape.notes.append((func, args, kwargs, result))
-    return result
-
-
-# Set from outside: torch wraps what stands in the class body, and the wrapper imports torch's
-# compiler, which takes a second.
-_Tape.__torch_dispatch__ = _note  # type: ignore[assignment]
-
-
-def run_on_tape(function: Callable[[], Sequence[Tensor]]) -> tuple[list[Tensor], _Tape]:
-    """Return what a function returns, and the operations that it consists of."""
-    with (tape := _Tape()):
-        return list(function()), tape
-
-
 class Recording:
     """The operations of a function, ready to be bound to inputs.
 
     Parameters
     ----------
-    tape : _Tape
+    tape : Tape
         The operations.
     results : sequence of Tensor
         What the function returned.
@@ -169,7 +84,7 @@ class Recording:
 
     def __init__(
         self,
-        tape: _Tape,
+        tape: Tape,
         results: Sequence[Tensor],
         lasting: Sequence[Tensor],
         passing: Sequence[Tensor],
@@ -210,7 +125,7 @@ class Recording:
         self._constants[slot] = tensor
         return slot
 
-    def _noted(self, tape: _Tape) -> list[Operation]:
+    def _noted(self, tape: Tape) -> list[Operation]:
         operations = []
         self._storages = {t.untyped_storage().data_ptr() for t in self._values.values()}
 
@@ -226,10 +141,10 @@ class Recording:
         for function, args, kwargs, result in tape.notes:
             if function in (aten._local_scalar_dense.default, aten.item.default):
                 raise CannotRecordError("a number is read from a tensor")
-            if _shape_depends_on_values(function, args):
+            if shape_depends_on_values(function, args):
                 raise CannotRecordError("the shape of a tensor depends on the data")
-            slots = _mapped(args, to_slot), _mapped(kwargs, to_slot)
-            operations.append(Operation(function, *slots, _mapped(result, to_output)))
+            slots = mapped(args, to_slot), mapped(kwargs, to_slot)
+            operations.append(Operation(function, *slots, mapped(result, to_output)))
         return operations
 
     # -- fewer operations ------------------------------------------------------------------
@@ -248,7 +163,7 @@ class Recording:
         kept: list[Operation] = []
         for operation in self._operations:
             args, kwargs = (
-                _mapped(value, lambda v: same.get(v, v) if isinstance(v, Slot) else v)
+                mapped(value, lambda v: same.get(v, v) if isinstance(v, Slot) else v)
                 for value in (operation.args, operation.kwargs)
             )
             operation = Operation(operation.function, args, kwargs, operation.outputs)
@@ -377,14 +292,6 @@ def _line(operation: Operation, names: dict[str, Any]) -> str:
     changes_input = operation.outputs in operation.inputs  # it has its name already
     target = "_" if changes_input else _target(operation.outputs)
     return f"{target} = {function}({', '.join(arguments)})"
-
-
-def _shape_depends_on_values(function: Any, args: tuple[Any, ...]) -> bool:
-    if function is aten.index.Tensor:  # of masks it does, of integers it does not
-        return any(
-            index.dtype in (torch.bool, torch.uint8) for index in args[1] if index is not None
-        )
-    return torch.Tag.dynamic_output_shape in function.tags
 
 
 def _target(outputs: Any) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .._config import records_steps
 from ._batch import Batch
-from ._recording import CannotRecordError, Recording, run_on_tape
+from ._recording import Recording
+from ._tape import CannotRecordError, run_on_tape
 from ._trainable import Step, Trainable, tensors_of
 
 StepFunction = Callable[[Batch, Any, Step], dict[str, Tensor]]

@@ -120,16 +120,18 @@ class Trainable(nn.Module):
 
         Modules of equal structure differ in their parameters and buffers alone, so that they
         can share a recorded step, and be trained as one batch. It holds the types of all
-        submodules, their attributes, and the shapes of their tensors. It is not known for
-        classes from outside of torch and this package, which may keep a state that no
-        attribute shows, not even where such an object is an attribute, nor where hooks run.
+        submodules, their attributes, and the shapes of their tensors. It is not known where
+        hooks run, nor for layers and other objects whose classes are from outside of torch and
+        this package: those may keep a state that no attribute shows. (A `Trainable` from
+        elsewhere keeps the rules above.)
         """
         places: dict[Tensor, int] = {}  # tied weights are one tensor in two places
         parts: list[Hashable] = []
         for name, module in self.named_modules():
             hooked = any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
             attributes = {k: v for k, v in vars(module).items() if k not in _BOOKKEEPING}
-            if hooked or not all(map(_is_known, (module, *attributes.values()))):
+            parts_known = [_is_known(value) for value in attributes.values()]
+            if hooked or not all(parts_known) or not _is_known(module):
                 return None
             tensors = [*module._parameters.items(), *module._buffers.items()]
             parts.append((name, type(module), module.training, _frozen(attributes)))
@@ -169,8 +171,13 @@ class Trainable(nn.Module):
 
 
 def _is_known(value: Any) -> bool:
-    """Whether the class of a value is Python's own, numpy's, torch's or of this package."""
-    return type(value).__module__.split(".")[0] in ("builtins", "numpy", "torch", "skae")
+    """Whether a class is known to compute by its attributes alone, or bound to do so."""
+    return isinstance(value, Trainable) or type(value).__module__.split(".")[0] in (
+        "builtins",
+        "numpy",
+        "torch",
+        "skae",
+    )
 
 
 def _frozen(value: Any) -> Hashable:
