@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import SelfOrganizingMap
 from skae.som import (
-    _module,
+    _refinements,
     neighborhood_preservation,
     quantization_error,
     topographic_error,
@@ -301,7 +301,7 @@ def test_untangling_stops_where_no_two_prototypes_mend_the_map(grid, seed, monke
 def test_prototypes_change_places_at_the_end_and_nothing_else(monkeypatch):
     X = load_iris().data
     som = quick((8, 8), n_iter=50).fit(X)
-    monkeypatch.setattr(_module, "_MOST_UNTANGLED", 0)
+    monkeypatch.setattr(_refinements, "_MOST_UNTANGLED", 0)
     tangled = quick((8, 8), n_iter=50).fit(X)
     assert topographic_error(som, X) < topographic_error(tangled, X)
     in_order = [som.codebook_[np.lexsort(som.codebook_.T)] for som in (som, tangled)]
@@ -343,7 +343,7 @@ def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
         radii.append(radius)
         return spread(grid, neighborhood, radius, sums, **options)
 
-    monkeypatch.setattr("skae.som._module.spread", note)
+    monkeypatch.setattr("skae.som._batch_rule.spread", note)
     quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
     expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
     assert_allclose(radii, [*expected, 0.5])  # the last sweep moves no prototype

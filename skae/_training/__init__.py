@@ -4,7 +4,7 @@ from skorch.callbacks import Callback
 
 from ._batch import Batch
 from ._engine import train
-from ._plan import FACTORS, SCHEDULES, Plan
+from ._plan import FACTORS, SCHEDULES, Plan, between
 from ._reading import read
 from ._source import (
     Source,
@@ -30,6 +30,7 @@ __all__ = [
     "TrainingState",
     "as_source",
     "as_tensor",
+    "between",
     "device_of",
     "drop_zero_weight",
     "load_weights",

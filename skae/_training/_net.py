@@ -171,7 +171,7 @@ class Net(NeuralNet):
         n_done = len(self.history) - 1
         step, n_batches, n_planned = self._step, len(iterator), self.plan.max_iter
         step.epoch, step.n_epochs = n_done, n_planned
-        step.next_progress = n_done / n_planned
+        step.next_progress, step.accumulated = n_done / n_planned, None
         losses: list[dict[str, Tensor]] = []
         if isinstance(self._take_step, RecordedSteps):
             self._take_step.refresh()

@@ -24,6 +24,26 @@ FACTORS: dict[str, Callable[[float], float]] = {
     "cosine": lambda part: (1 + math.cos(math.pi * part)) / 2,
 }
 
+
+def between(start: float, end: float, part: float, kind: str) -> float:
+    """Return where a quantity is that goes from start to end, when a part of the way is over.
+
+    Parameters
+    ----------
+    start, end : float
+        Above 0 for the kind "exponential", unless they are equal.
+    part : float
+        From 0 to 1.
+    kind : str
+        A key of `FACTORS`.
+    """
+    if start == end:
+        return start
+    if kind == "exponential":
+        return start * (end / start) ** part
+    return end + (start - end) * FACTORS[kind](part)
+
+
 #: Names of the schedules of a learning rate.
 SCHEDULES = ("constant", *FACTORS, "plateau")
 

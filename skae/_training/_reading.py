@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from .._compute import chunk_rows, limit_threads
+from .._compute import chunk_rows, limit_threads, map_parts, worker_threads
 from ._source import as_tensor, to_dense
 from ._trainable import Trainable, tensors_of
 
@@ -47,18 +47,28 @@ def read(
         widest = max([*X.shape[1:], *[side for tensor in tensors for side in tensor.shape]])
         n_at_a_time = min(max(_FEW_ROWS, chunk_rows(widest, device)), n_rows)
     n_weights = sum([tensor.numel() for tensor in tensors])
-    with limit_threads(n_at_a_time * n_weights), torch.inference_mode():
+    shared_out = module.maps_parts and device.type == "cpu" and n_at_a_time < n_rows
+    n_threads = torch.get_num_threads() if shared_out else 1
+    with limit_threads(0 if shared_out else n_at_a_time * n_weights), torch.inference_mode():
         if n_at_a_time == n_rows:
             x = as_tensor(to_dense(X)).to(device)
             result = method(module, x)
             shares = result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
             return (result.clone() if shares else result).numpy(force=True)
-        output = torch.empty(0)
-        for chunk in gen_batches(n_rows, n_at_a_time):
-            result = method(module, as_tensor(to_dense(X[chunk])).to(device))
-            if chunk.start == 0:
-                output = torch.empty((n_rows, *result.shape[1:]), dtype=result.dtype)
-            output[chunk] = result
+
+        def read_chunk(chunk: slice) -> Tensor:
+            return method(module, as_tensor(to_dense(X[chunk])).to(device))
+
+        def fill(chunk: slice) -> None:
+            with torch.inference_mode():  # in each thread
+                output[chunk] = read_chunk(chunk)
+
+        first, *others = gen_batches(n_rows, n_at_a_time)
+        result = read_chunk(first)
+        output = torch.empty((n_rows, *result.shape[1:]), dtype=result.dtype)
+        output[first] = result
+        with worker_threads(n_threads):
+            map_parts(fill, others)
         return output.numpy()
 
 

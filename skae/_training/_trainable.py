@@ -32,6 +32,8 @@ class Step:
         How many rows the batch has as a share of a full one, at most 1.
     streaming : bool
         Whether the rows are a chunk of a stream that is gone through once.
+    accumulated : object
+        What the steps of this epoch have left for `end_epoch`; None at its start.
     on_gradients : callable
         To be called between the gradients and the step along them: what callbacks wait for.
     """
@@ -43,6 +45,7 @@ class Step:
     next_progress: float = 0.0
     share: float = 1.0
     streaming: bool = False
+    accumulated: Any = None
     on_gradients: Callable[[], None] = lambda: None
 
     @property
@@ -67,7 +70,8 @@ class Trainable(nn.Module):
       was learned. Everything else is an attribute, and so part of `structure`.
     """
 
-    #: Whether a step shares out its work by `map_parts`, for which the engine lends threads.
+    #: Whether a step shares out its work by `map_parts`, for which the engine lends threads, and
+    #: chunks of rows are read in such threads.
     maps_parts: bool = False
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:

@@ -9,32 +9,31 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy import sparse
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import Tags, gen_batches
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._compute import DENSE_NUMBERS
-from .._training import Plan, Source, TrainingState, read, to_dense
-from .._validation import validate_codes, validate_rows
+from .._training import Plan, Source, TrainingState
 from ..base import BaseTorchEstimator
+from ._checks import checked_radii, checked_shape
 from ._grid import NEIGHBORHOODS, Grid
+from ._metrics import METRICS
 from ._module import MapModule
-from ._start import automatic_shape, fill_with_means, first_prototypes, principal_plane
+from ._reading import MapReader
+from ._start import (
+    automatic_shape,
+    default_radii,
+    fill_with_means,
+    first_prototypes,
+    principal_plane,
+)
 from ._units import Units
 
 # More units than this for each row are warned of.
 _UNITS_PER_ROW = 10
 
 
-class SelfOrganizingMap(
-    Units, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator
-):
+class SelfOrganizingMap(Units, MapReader):
     """Self-organising map: prototypes of the rows, laid out so that similar ones are close.
 
     Each unit of a two-dimensional map has a prototype, a point among the rows. A row is won
@@ -66,14 +65,19 @@ class SelfOrganizingMap(
         stiffer map, which is torn less where the rows have much noise in many features.
     decay : {"exponential", "linear"}, default="exponential"
         How the radius, and the learning rate of the online rule, go from start to end. By
-        the batch rule the radius is there after three quarters of the sweeps.
+        the batch rule the radius is there after three quarters of the sweeps, or without
+        `refine` in the last one.
     algorithm : {"batch", "online"}, default="batch"
         Whether `fit` moves the prototypes once a sweep, to the mean of the rows weighted by
         the neighbourhood, or after each row. The batch rule is faster by far, and its result
         does not depend on the order of the rows.
+    refine : bool, default=True
+        Whether the batch rule goes beyond Kohonen's, as the Notes say: for maps with smaller
+        errors of quantisation and topography. False is the rule of the textbook.
     learning_rate : float, default=0.5
         With the online rule, the part of the way towards a row that its winner goes, at the
-        start; it ends with a hundredth of that. At most 1.
+        start. It falls from row to row, to a hundredth of that when all rows are through. At
+        most 1.
     n_iter : int, default=50
         Number of sweeps over the rows.
     init : {"pca", "sample", "random"} or array-like of shape (n_units, n_features), \
@@ -137,15 +141,27 @@ default="pca"
 
     Notes
     -----
-    The batch rule differs from the textbook's in three ways, all off with a radius of 0. But
-    for the last 15 % of the sweeps, a prototype goes 1.8 times the way to the mean of its
-    rows (Xiao 2010). Once the radius is below 1, a unit that
-    wins no row goes halfway to the adjacent unit whose rows have the largest error, until
-    it wins some of them (so does growing neural gas place units, Fritzke 1995). Both leave poor
-    optima. And if the last radius is below 1, the last of several sweeps moves no prototype;
-    instead they change places, two at a time, as long as that leaves fewer rows whose two
-    nearest prototypes are not adjacent (`skae.som.topographic_error`) and lengthens the links
-    of the two by a tenth at most. Maps of more than 2,048 units are left as they are.
+    The batch rule puts each prototype, once a sweep, at the mean of all rows, weighted by the
+    neighbourhood between its unit and the winner of each (Kohonen 2001). It is refined in four
+    ways, all off with a radius of 0 or `refine` False:
+
+    - The radius is held at its end in the last quarter of the sweeps, so that the map settles.
+    - But for the last 15 % of the sweeps, a prototype goes 1.8 times the way to its mean
+      (over-relaxation, Xiao 2010), which gets it past poor optima.
+    - Once the radius is below 1, a unit that wins no row goes halfway to the adjacent unit whose
+      rows have the largest error, until it wins some of them (so does growing neural gas
+      place units, Fritzke 1995). The last sweep revives none.
+    - If the last radius is below 1, the last of several sweeps moves no prototype; instead
+      they change places, two at a time, as long as that leaves fewer rows whose two nearest
+      prototypes are not adjacent (`skae.som.topographic_error`): a change has to mend at least
+      1 in 100,000 rows, and lengthens the links of the two by a tenth at most. Each prototype is
+      tried twice at most. Maps of more than 2,048 units are left as they are, since this
+      takes matrices of units by units.
+
+    With or without these, a unit that no row reaches keeps its prototype, and so does one with
+    the neighbourhood "mexican_hat" where what pushes it away takes more than nine tenths of what
+    pulls. The memberships of `transform` are as wide as the mean squared distance of the
+    rows in the last sweep says, or, by the online rule, that of some 1,000 rows before.
 
     Missing entries, NaN, are left out of distances, which grow as if the others stood for
     them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
@@ -197,10 +213,11 @@ default="pca"
         "radius": [None, tuple, list, Interval(Real, 0, None, closed="left")],
         "decay": [StrOptions({"exponential", "linear"})],
         "algorithm": [StrOptions({"batch", "online"})],
+        "refine": ["boolean"],
         "learning_rate": [Interval(Real, 0, 1, closed="right")],
         "n_iter": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"pca", "sample", "random"}), "array-like"],
-        "metric": [StrOptions({"euclidean", "cosine", "manhattan"})],
+        "metric": [StrOptions(set(METRICS))],
         "output": [StrOptions({"distances", "membership", "coordinates"})],
     }
 
@@ -216,6 +233,7 @@ default="pca"
         radius: float | tuple[float, float] | None = None,
         decay: str = "exponential",
         algorithm: str = "batch",
+        refine: bool = True,
         learning_rate: float = 0.5,
         n_iter: int = 50,
         init: Any = "pca",
@@ -233,6 +251,7 @@ default="pca"
         self.radius = radius
         self.decay = decay
         self.algorithm = algorithm
+        self.refine = refine
         self.learning_rate = learning_rate
         self.n_iter = n_iter
         self.init = init
@@ -324,69 +343,15 @@ default="pca"
         return self.fit(X, sample_weight=sample_weight).labels_
 
     def _make_module(self, n_features: int) -> MapModule:
-        self._chosen_shape()
-        self._radii((1, 1))
+        checked_shape(self.shape)
+        checked_radii(self.radius, self.decay)
         return MapModule(
             neighborhood=self.neighborhood,
             decay=self.decay,
             metric=self.metric,
             online=self.algorithm == "online",
+            refine=bool(self.refine),
         )
-
-    def _chosen_shape(self) -> tuple[int, int] | None:
-        """Return the shape of the map, None for "auto"; refuse what is none."""
-        if isinstance(self.shape, str):
-            return None
-        sides = tuple(self.shape)
-        whole = all(isinstance(side, Integral) and side > 0 for side in sides)
-        if len(sides) != 2 or not whole:
-            raise ValueError(
-                f"shape must be two positive integers, the rows and the columns of the map, or "
-                f"'auto'; got {self.shape!r}."
-            )
-        return int(sides[0]), int(sides[1])
-
-    def _radii(self, shape: tuple[int, int]) -> tuple[float, float]:
-        """Return the first and the last radius; refuse what is none."""
-        if self.radius is None:
-            ordered = isinstance(self.init, str) and self.init == "pca"
-            return max(1.0, max(shape) / (2.5 if ordered else 2)), 0.25
-        radius: Any = self.radius
-        both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
-        if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
-            raise ValueError(
-                "radius must be a number of at least 0, or two, for the start and the end of the "
-                f"training; got {self.radius!r}."
-            )
-        if self.decay == "exponential" and 0 in both and both != (0, 0):
-            raise ValueError(
-                f"radius={self.radius!r} cannot decay exponentially, which never reaches 0; set "
-                "decay='linear', or an end such as 0.1."
-            )
-        return float(both[0]), float(both[1])
-
-    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        """Refuse rows without a distance from anything."""
-        entries = X.data if sparse.issparse(X) else X
-        if not np.isnan(entries).any() and self.metric != "cosine":
-            return
-        for chunk in _chunks(X):
-            block = to_dense(X[chunk])
-            missing = np.isnan(block)
-            if (empty := missing.all(axis=1)).any():
-                row = chunk.start + int(empty.argmax())
-                raise ValueError(
-                    f"Row {row} of X has no value, all its entries are NaN; leave such rows out."
-                )
-            if self.metric == "cosine":
-                zero = ~np.nan_to_num(block).any(axis=1)
-                if zero.any():
-                    row = chunk.start + int(zero.argmax())
-                    raise ValueError(
-                        f"Row {row} of X is all zeros and has no direction, so that metric="
-                        "'cosine' has no distance for it; leave such rows out, or take another "
-                        "metric."
-                    )
 
     def _initialise(
         self,
@@ -398,7 +363,7 @@ default="pca"
     ) -> None:
         X, weight = source.X, source.sample_weight
         weight = np.ones(source.n_rows) if weight is None else weight
-        shape, plane = self._chosen_shape(), None
+        shape, plane = checked_shape(self.shape), None
         if isinstance(self.init, str) or shape is None:
             X = fill_with_means(X, weight)
         hexagonal = self.topology == "hexagonal"
@@ -406,17 +371,9 @@ default="pca"
             plane = principal_plane(X, weight)
             shape = automatic_shape(weight.sum(), plane[2], hexagonal)
         grid = Grid(shape, hexagonal, bool(self.toroidal))
-        if isinstance(self.init, str):
-            codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
-        else:
-            given = check_array(self.init, dtype=np.float32, input_name="init", copy=True)
-            if given.shape != (grid.n_units, source.n_features):
-                raise ValueError(
-                    f"init has shape {given.shape}, but the map has {grid.n_units} units and X "
-                    f"has {source.n_features} features."
-                )
-            codebook = torch.from_numpy(given)
-        module.start(grid, self._radii(shape), codebook)
+        codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
+        radii = checked_radii(self.radius, self.decay)
+        module.start(grid, radii or default_radii(self.init, shape), codebook)
         if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
             warnings.warn(
                 f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
@@ -449,105 +406,3 @@ default="pca"
         for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
             if hasattr(self, name):
                 delattr(self, name)
-
-    # -- reading ---------------------------------------------------------------------
-
-    @property
-    def _n_features_out(self) -> int:
-        return 2 if self.output == "coordinates" else self.module_.grid.n_units
-
-    def _read(self, X: Any, method: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        self._check_values(X)
-        return read(self.module_, method, X)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the winner of each row: the unit with the nearest prototype.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The number of a unit for each row. Units are numbered row by row of the map.
-        """
-        return self._read(X, lambda module, x: module.winners(x)).astype(np.int32)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return where each row lies on the map, in the form that `output` names.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_units), or (n_samples, 2) for coordinates
-            In the dtype of `X` if that is float32 or float64, else float64.
-        """
-        self._validate_params()  # `output` may have been set since
-        return self._read(X, lambda module, x: module.encode(x, self.output))
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return the row that each code stands for.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_units), or (n_samples, 2) for coordinates
-            What `transform` returns: distances, of which the smallest names the prototype;
-            memberships, by which the prototypes are mixed; or coordinates, between which
-            the prototypes are interpolated linearly.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        check_is_fitted(self)
-        self._validate_params()
-        codes = validate_codes(self, X, self._n_features_out)
-        return read(self.module_, lambda module, z: module.decode(z, self.output), codes)
-
-    def impute(self, X: Any) -> np.ndarray:
-        """Fill in missing entries from the prototype of the winner.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, with NaN for missing entries.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The rows, dense; the entries that are not missing are as they were.
-        """
-        return self._read(X, lambda module, x: module.fill_in(x))
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is: minus its distance from the winner.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Higher is more normal. The score of a row does not depend on the other rows.
-        """
-        return super().score_samples(X)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
-def _chunks(X: np.ndarray | sparse.csr_matrix) -> Any:
-    return gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1]))

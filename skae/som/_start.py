@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.utils.validation import check_array
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -106,8 +107,14 @@ def automatic_shape(n_rows: float, deviations: np.ndarray, hexagonal: bool) -> t
     return max(1, round(n_units / n_columns)), n_columns
 
 
+def default_radii(init: Any, shape: tuple[int, int]) -> tuple[float, float]:
+    """Return the first and the last radius: a map that starts in order needs less of it."""
+    ordered = isinstance(init, str) and init == "pca"
+    return max(1.0, max(shape) / (2.5 if ordered else 2)), 0.25
+
+
 def first_prototypes(
-    init: str,
+    init: Any,
     grid: Grid,
     X: np.ndarray | sparse.csr_matrix,
     weight: np.ndarray,
@@ -118,7 +125,7 @@ def first_prototypes(
 
     Parameters
     ----------
-    init : {"pca", "sample", "random"}
+    init : {"pca", "sample", "random"} or array-like of shape (n_units, n_features)
         See `SelfOrganizingMap`.
     grid : Grid
         The map.
@@ -131,7 +138,14 @@ def first_prototypes(
     plane : tuple of ndarray, optional
         The `principal_plane` of the rows, if it is known.
     """
-    if init == "sample":
+    if not isinstance(init, str):
+        prototypes = check_array(init, dtype=np.float32, input_name="init", copy=True)
+        if prototypes.shape != (grid.n_units, X.shape[1]):
+            raise ValueError(
+                f"init has shape {prototypes.shape}, but the map has {grid.n_units} units and X "
+                f"has {X.shape[1]} features."
+            )
+    elif init == "sample":
         few = X.shape[0] < grid.n_units
         chosen = random_state.choice(X.shape[0], grid.n_units, replace=few, p=weight / weight.sum())
         rows = X[chosen]

@@ -1,0 +1,69 @@
+"""What a user hands to a map, checked."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import gen_batches
+
+from .._compute import DENSE_NUMBERS
+from .._training import to_dense
+
+
+def checked_shape(shape: Any) -> tuple[int, int] | None:
+    """Return the shape of a map, None for "auto"; refuse what is none."""
+    if isinstance(shape, str):
+        return None
+    sides = tuple(shape)
+    whole = all(isinstance(side, Integral) and int(side) > 0 for side in sides)
+    if len(sides) != 2 or not whole:
+        raise ValueError(
+            f"shape must be two positive integers, the rows and the columns of the map, or "
+            f"'auto'; got {shape!r}."
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
+    """Return the first and the last radius, None for the default; refuse what is none."""
+    if radius is None:
+        return None
+    both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
+    if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
+        raise ValueError(
+            "radius must be a number of at least 0, or two, for the start and the end of the "
+            f"training; got {radius!r}."
+        )
+    if decay == "exponential" and 0 in both and both != (0, 0):
+        raise ValueError(
+            f"radius={radius!r} cannot decay exponentially, which never reaches 0; set "
+            "decay='linear', or an end such as 0.1."
+        )
+    return float(both[0]), float(both[1])
+
+
+def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
+    """Refuse rows without a distance from anything."""
+    entries = X.data if sparse.issparse(X) else X
+    if not np.isnan(entries).any() and metric != "cosine":
+        return
+    for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
+        block = to_dense(X[chunk])
+        missing = np.isnan(block)
+        if (empty := missing.all(axis=1)).any():
+            row = chunk.start + int(empty.argmax())
+            raise ValueError(
+                f"Row {row} of X has no value, all its entries are NaN; leave such rows out."
+            )
+        if metric == "cosine":
+            zero = ~np.nan_to_num(block).any(axis=1)
+            if zero.any():
+                row = chunk.start + int(zero.argmax())
+                raise ValueError(
+                    f"Row {row} of X is all zeros and has no direction, so that metric="
+                    "'cosine' has no distance for it; leave such rows out, or take another "
+                    "metric."
+                )

@@ -1,0 +1,124 @@
+"""Rows on a fitted map: their winners, codes and scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from .._training import read
+from .._validation import validate_codes, validate_rows
+from ..base import BaseTorchEstimator
+from ._checks import check_rows
+from ._module import MapModule
+
+
+class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
+    """A map as a transformer: all that it says of rows."""
+
+    module_: MapModule
+    metric: str
+    output: str
+
+    @property
+    def _n_features_out(self) -> int:
+        return 2 if self.output == "coordinates" else self.module_.grid.n_units
+
+    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        check_rows(X, self.metric)
+
+    def _read(self, X: Any, method: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        self._check_values(X)
+        return read(self.module_, method, X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the winner of each row: the unit with the nearest prototype.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The number of a unit for each row. Units are numbered row by row of the map.
+        """
+        return self._read(X, lambda module, x: module.winners(x)).astype(np.int32)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return where each row lies on the map, in the form that `output` names.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units), or (n_samples, 2) for coordinates
+            In the dtype of `X` if that is float32 or float64, else float64.
+        """
+        self._validate_params()  # `output` may have been set since
+        return self._read(X, lambda module, x: module.encode(x, self.output))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return the row that each code stands for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_units), or (n_samples, 2) for coordinates
+            What `transform` returns: distances, of which the smallest names the prototype;
+            memberships, by which the prototypes are mixed; or coordinates, between which
+            the prototypes are interpolated linearly.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        codes = validate_codes(self, X, self._n_features_out)
+        return read(self.module_, lambda module, z: module.decode(z, self.output), codes)
+
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries from the prototype of the winner.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense; the entries that are not missing are as they were.
+        """
+        return self._read(X, lambda module, x: module.fill_in(x))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: minus its distance from the winner.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal. The score of a row does not depend on the other rows.
+        """
+        return super().score_samples(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
