@@ -27,7 +27,17 @@ from skae.som import (
     topographic_product,
     trustworthiness,
 )
+from skae.som._batch_rule import add_up
 from skae.som._grid import NEIGHBORHOODS, Grid, spread
+from skae.som._refinements import (
+    are_idle_units_revived,
+    are_prototypes_exchanged,
+    exchange,
+    falling_sweeps,
+    is_over_relaxed,
+    over_relaxation,
+    revival,
+)
 from skae.som._untangling import untangled
 
 GRIDS = [
@@ -140,7 +150,7 @@ def test_all_units_of_a_toroidal_map_have_as_many_neighbours():
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("neighborhood", NEIGHBORHOODS)
 def test_spread_is_the_product_with_the_neighbourhood_matrix(grid, neighborhood, monkeypatch):
-    monkeypatch.setattr("skae.som._grid.MATRIX_NUMBERS", 3 * grid.n_units)  # three rows at a time
+    monkeypatch.setattr("skae.som._grid.chunk_rows", lambda *_: 3)  # at a time
     radius, d = 1.5, map_distances(grid)
     matrix = {
         "gaussian": np.exp(-(d**2) / (2 * radius**2)),
@@ -242,6 +252,166 @@ def distances_to(row, prototypes, metric):
     if metric == "manhattan":
         return np.abs(prototypes - row).sum(axis=1) / known.mean()
     return np.sqrt(((prototypes - row) ** 2).sum(axis=1) / known.mean())
+
+
+def textbook(X, weight, prototypes, reach, radii):
+    """Return Kohonen's batch rule as it stands in his book, a row of `reach` for each winner."""
+    for radius in radii:
+        shares = weight * reach(radius)[:, cdist(X, prototypes).argmin(axis=1)]
+        total = shares.sum(axis=1, keepdims=True)
+        # Where weights of both signs have no mean, the prototype stays.
+        enough = total > np.maximum(0.1 * np.abs(shares).sum(axis=1, keepdims=True), 1e-30)
+        means = shares @ X / np.where(enough, total, 1)
+        prototypes = np.where(enough, means, prototypes)
+    return prototypes
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("decay", ["exponential", "linear"])
+@pytest.mark.parametrize("neighborhood", NEIGHBORHOODS)
+@pytest.mark.parametrize("topology", ["rectangular", "hexagonal"])
+def test_without_refinements_it_is_kohonens_batch_rule(
+    table, topology, neighborhood, decay, weighted
+):
+    weight = np.random.default_rng(0).uniform(0.5, 2, 300) if weighted else np.ones(300)
+    som = quick(
+        topology=topology,
+        neighborhood=neighborhood,
+        decay=decay,
+        init=table[:12],
+        radius=(2, 0.5),
+        n_iter=8,
+        refine=False,
+    ).fit(table, sample_weight=weight)
+    d = map_distances(Grid((4, 3), hexagonal=topology == "hexagonal"))
+    reach = {
+        "gaussian": lambda r: np.exp(-(d**2) / (2 * r**2)),
+        "bubble": lambda r: (d <= r) * 1.0,
+        "triangle": lambda r: np.maximum(0, 1 - d / r),
+        "mexican_hat": lambda r: (
+            1.1 * np.exp(-(d**2) / (2 * r**2)) - 0.1 * np.exp(-(d**2) / (8 * r**2))
+        ),
+    }[neighborhood]
+    radii = np.geomspace(2, 0.5, 8) if decay == "exponential" else np.linspace(2, 0.5, 8)
+    # A bubble of radius 1, say, must not miss the neighbours by rounding.
+    expected = textbook(table, weight, table[:12], lambda r: reach(r * (1 + 1e-9)), radii)
+    assert_allclose(som.codebook_, expected, atol=1e-4)
+
+
+def test_refinements_are_off_with_a_radius_of_0(table):
+    plain, refined = (quick(init=table[:12], radius=0, refine=r).fit(table) for r in (False, True))
+    assert_array_equal(plain.codebook_, refined.codebook_)
+
+
+def test_refinements_make_better_maps():
+    X = load_iris().data
+    plain, refined = (quick((8, 8), n_iter=50, refine=refine).fit(X) for refine in (False, True))
+    assert quantization_error(refined, X) < quantization_error(plain, X)
+    assert topographic_error(refined, X) < topographic_error(plain, X)
+
+
+def test_over_relaxation_goes_beyond_the_means_until_the_last_sweeps():
+    start, means = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, -1.0]])
+    assert_allclose(over_relaxation(start, means), [[1 + 1.8, -1.8]])
+    assert [is_over_relaxed(sweep, 20, 0.5) for sweep in (0, 16, 17, 19)] == [True, True, 0, 0]
+    assert not is_over_relaxed(0, 20, 0.0)
+
+
+def test_radius_is_held_in_the_last_quarter():
+    assert [falling_sweeps(n) for n in (4, 40, 100)] == [3, 30, 75]
+
+
+def test_revived_units_go_halfway_to_the_adjacent_unit_with_the_largest_error():
+    before = torch.tensor([[0.0], [4.0], [10.0], [20.0], [30.0]])
+    moved = torch.tensor([[1.0], [5.0], [12.0], [21.0], [31.0]])
+    energy = torch.tensor([3.0, 0.0, 7.0, 0.0, 0.0])
+    grid = Grid((1, 5))
+    # Unit 1 lies between 0 and 2; unit 3 beside 2; unit 4 beside none that wins anything.
+    revived = revival(moved, before, energy == 0, energy, grid)
+    assert_allclose(revived, [[1], [(4 + 12) / 2], [12], [(20 + 12) / 2], [31]])
+    assert_allclose(moved, [[1], [5], [12], [21], [31]])
+    assert_array_equal(revival(moved, before, energy < 0, energy, grid), moved)
+    asked = [are_idle_units_revived(8, 10, radius) for radius in (0.0, 0.5, 1.0)]
+    assert asked == [False, True, False]
+    assert not are_idle_units_revived(9, 10, 0.5)
+
+
+def test_exchange_puts_a_torn_chain_in_order():
+    # Prototypes 1 and 3 of a chain are in each other's place.
+    codebook = torch.tensor([[0.0], [3.0], [2.0], [1.0], [4.0]])
+    pairs = torch.zeros(5, 5)
+    for one, other in ((0, 3), (3, 2), (2, 1), (1, 4)):
+        pairs[one, other] = pairs[other, one] = 5
+    in_order = exchange(codebook, pairs, Grid((5, 1)))[:, 0].tolist()
+    assert in_order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0])
+    last_radii = [are_prototypes_exchanged(9, 10, radius, 5) for radius in (0.0, 0.5, 1.0)]
+    assert last_radii == [False, True, False]
+    assert not are_prototypes_exchanged(8, 10, 0.5, 5)
+    assert not are_prototypes_exchanged(0, 1, 0.5, 5)  # a single sweep has to move them
+    assert not are_prototypes_exchanged(9, 10, 0.5, 5000)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_a_sweep_do_not_depend_on_its_parts(table, gaps, weighted, monkeypatch):
+    X = with_gaps(table) if gaps else table
+    weight = np.random.default_rng(0).uniform(0.5, 2, 300)
+    known = ~np.isnan(X)
+    error = np.array([distances_to(row, table[:12], "euclidean") for row in X])
+    nearest, w = np.argsort(error, axis=1)[:, :2], weight if weighted else np.ones(300)
+    won = w * (nearest[:, 0] == np.arange(12)[:, None])
+    x, prototypes = torch.from_numpy(X), torch.from_numpy(table[:12])
+    monkeypatch.setattr("skae.som._winners.chunk_rows", lambda *_: 7)  # at a time
+    for least in (10**9, 500):
+        monkeypatch.setattr("skae.som._batch_rule._WORK_OF_PART", least)
+        sums = add_up(
+            x, torch.from_numpy(w) if weighted else None, prototypes, "euclidean", count_pairs=True
+        )
+        assert_allclose(sums.rows, won @ np.nan_to_num(X), rtol=1e-9)
+        assert_allclose(np.broadcast_to(sums.weights, (12, 5)), won @ known)
+        assert_allclose(sums.energies, won @ (error.min(axis=1) ** 2 / 2))
+        assert_allclose(sums.distance, (w * error.min(axis=1)).sum())
+        assert_allclose(sums.total, w.sum())
+        pairs = np.zeros((12, 12))
+        np.add.at(pairs, tuple(nearest.T), w)
+        assert_allclose(sums.pairs, pairs, rtol=1e-6)
+
+
+def test_interrupted_sweep_leaves_the_map_as_it_was_before(table, monkeypatch):
+    seen = []
+
+    def interrupted(x, weight, codebook, *arguments, **options):
+        seen.append(codebook.numpy().copy())
+        if len(seen) == 8:  # in the middle of the third sweep
+            raise KeyboardInterrupt
+        return add_up(x, weight, codebook, *arguments, **options)
+
+    monkeypatch.setattr("skae.som._module.add_up", interrupted)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        som = quick(batch_size=100).fit(table)
+    assert not np.array_equal(seen[3], seen[6])
+    assert_array_equal(som.codebook_, seen[6])
+    assert som.n_iter_ == 2
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_threads_change_no_bit(metric, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 5)) + 1
+    monkeypatch.setattr("skae.som._batch_rule._WORK_OF_PART", 5000)
+    monkeypatch.setattr("skae._training._reading.chunk_rows", lambda *_: 100)  # at a time
+    before, results = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            som = quick(metric=metric).fit(X)
+            results.append((som.codebook_, som.labels_, som.transform(X), som.score_samples(X)))
+            assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            assert_array_equal(one, same)
 
 
 def test_all_but_the_last_sweeps_go_beyond_the_means(table):
@@ -347,6 +517,9 @@ def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
     quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
     expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
     assert_allclose(radii, [*expected, 0.5])  # the last sweep moves no prototype
+    radii.clear()
+    quick(radius=(4, 0.5), decay=decay, n_iter=4, refine=False).fit(table)
+    assert_allclose(radii, expected)  # in the last sweep, and not before
     for init, start in (("pca", 0.4 * 6), ("sample", 0.5 * 6)):
         radii.clear()
         quick((6, 3), init=init).fit(table)
@@ -383,6 +556,22 @@ def test_one_online_step_is_the_formula(table, metric, gaps):
     assert_allclose(som.codebook_, expected, atol=1e-6)
     error = distances_to(row, start, metric)[winner]
     assert_allclose(som.quantization_errors_, [error], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", ["exponential", "linear"])
+@pytest.mark.parametrize("n_rows", [40, 700])
+def test_learning_rate_falls_to_a_hundredth(decay, n_rows):
+    # A map of one unit, with a feature that is 1 in all rows and 0 in the first prototype.
+    X = np.column_stack([np.ones(n_rows), np.linspace(0, 1, n_rows)])
+    part = np.arange(n_rows) / n_rows
+    stream = np.minimum(1, np.arange(n_rows) / 500)  # there after 500 rows for each unit
+    for method, over in (("fit", part), ("partial_fit", stream)):
+        rate = 0.3 * (0.01**over if decay == "exponential" else 1 - 0.99 * over)
+        som = quick(
+            (1, 1), init=[[0, 0]], algorithm="online", decay=decay, learning_rate=0.3, n_iter=1
+        )
+        getattr(som, method)(X)
+        assert_allclose(1 - som.codebook_[0, 0], np.prod(1 - rate), atol=1e-5)
 
 
 def test_weights_are_repetitions_of_a_row_in_succession(table):

@@ -10,14 +10,14 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from .._compute import SINGLE_THREAD_WORK, map_parts
+from .._compute import map_parts
 from ._grid import Grid, spread
 from ._metrics import energies, has_gaps
 from ._winners import WinnerSearch
 
-# Parts of a batch for threads to take. Their number does not depend on that of the threads, and
-# so neither do the bits.
-_N_PARTS = 16
+# Multiply-adds, at least, of a part of a batch for a thread to take, and the most parts: in
+# smaller ones threads wait for each other between operations, for Python's lock.
+_WORK_OF_PART, _MOST_PARTS = 2**26, 16
 
 # A unit that receives less weight than this keeps its prototype.
 _NO_WEIGHT = 1e-30
@@ -88,13 +88,20 @@ def add_up(
         Whether to count the pairs of the two nearest units.
     """
     search = WinnerSearch(codebook, metric)
-    small = len(x) * codebook.numel() < SINGLE_THREAD_WORK or x.device.type != "cpu"
-    parts = gen_batches(len(x), -(-len(x) // (1 if small else _N_PARTS)))
 
     def sums(part: slice) -> Sums:
         return _sums(x[part], None if weight is None else weight[part], search, count_pairs)
 
-    return reduce(add, map_parts(sums, parts))
+    n_parts = _n_parts(len(x) * codebook.numel()) if x.device.type == "cpu" else 1
+    return reduce(add, map_parts(sums, gen_batches(len(x), -(-len(x) // n_parts))))
+
+
+def _n_parts(work: int) -> int:
+    """Return a power of two, which most numbers of threads divide.
+
+    It does not depend on that of the threads, and so neither do the bits.
+    """
+    return min(_MOST_PARTS, 2 ** max(0, (work // _WORK_OF_PART).bit_length() - 1))
 
 
 def _sums(x: Tensor, weight: Tensor | None, search: WinnerSearch, count_pairs: bool) -> Sums:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._compute import chunk_rows
+
 #: Distance between the rows of a hexagonal map whose neighbours are 1 apart.
 _HEXAGONAL_GAP = math.sqrt(3) / 2
-
-#: Entries of a matrix of units by units held at a time.
-MATRIX_NUMBERS = 2**24
 
 # How much a Mexican hat pushes away. The textbook's second derivative of a Gaussian pushes more
 # than it pulls wherever winners are all around, and maps fall apart.
@@ -192,7 +191,7 @@ def spread(
         return (across @ spread_down).flatten(0, 1)
     received = torch.empty_like(sums)
     positions = grid.positions(sums)
-    for block in torch.arange(grid.n_units).split(max(1, MATRIX_NUMBERS // grid.n_units)):
+    for block in torch.arange(grid.n_units).split(chunk_rows(grid.n_units, sums.device)):
         units = slice(int(block[0]), int(block[-1]) + 1)
         matrix = reach(grid.squared_distances(positions[units]), radius)
         torch.mm(matrix.abs_() if absolute else matrix, sums, out=received[units])

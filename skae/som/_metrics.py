@@ -82,14 +82,13 @@ def distances_to(x: Tensor, prototypes: Tensor, metric: str, *, gaps: bool) -> T
         norms = torch.where(x.isnan(), 0, prototypes).norm(dim=1)
         return 1 - (x.nan_to_num() * prototypes).sum(1) / norms.clamp_min(_TINY)
     difference = prototypes.sub_(x)
-    known = x.new_ones(1)
     if gaps:
-        known = (~x.isnan()).to(x.dtype).mean(1)
         difference = difference.nan_to_num_()
-    if metric == "manhattan":
-        return difference.abs_().sum(1) / known
-    found = difference.square_().sum(1) / known
-    return found / 2 if metric == "cosine" else found.sqrt_()
+    power = 1 if metric == "manhattan" else 2
+    found = torch.linalg.vector_norm(difference, power, dim=1)
+    if gaps:
+        found /= (~x.isnan()).to(x.dtype).mean(1).pow_(1 / power)
+    return found.square_().div_(2) if metric == "cosine" else found
 
 
 def energies(distances: Tensor, metric: str) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .._compute import DENSE_NUMBERS
+from .._compute import chunk_rows
 from ._grid import Grid
 from ._untangling import untangled
 
@@ -74,7 +74,7 @@ def revival(moved: Tensor, codebook: Tensor, idle: Tensor, energies: Tensor, gri
     B. Fritzke, A growing neural gas network learns topologies, NIPS 1995.
     """
     revived, positions = moved.clone(), grid.positions(moved)
-    for units in idle.nonzero()[:, 0].split(max(1, DENSE_NUMBERS // len(moved))):
+    for units in idle.nonzero()[:, 0].split(chunk_rows(len(moved), moved.device)):
         near = torch.where(grid.adjacent(positions[units]), energies, 0).max(1)
         units, nearest = units[near.values > 0], near.indices[near.values > 0]
         revived[units] = (codebook[units] + moved[nearest]) / 2
