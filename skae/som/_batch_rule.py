@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from .._compute import map_parts
+from .._compute import DENSE_NUMBERS, map_parts
 from ._grid import Grid, spread
 from ._metrics import energies, has_gaps
 from ._winners import WinnerSearch
@@ -93,6 +93,8 @@ def add_up(
         return _sums(x[part], None if weight is None else weight[part], search, count_pairs)
 
     n_parts = _n_parts(len(x) * codebook.numel()) if x.device.type == "cpu" else 1
+    if count_pairs:  # each part has a matrix of units by units
+        n_parts = min(n_parts, max(1, DENSE_NUMBERS // len(codebook) ** 2))
     return reduce(add, map_parts(sums, gen_batches(len(x), -(-len(x) // n_parts))))
 
 
