@@ -14,7 +14,7 @@ from . import _refinements as refinements
 from ._batch_rule import Sums, add_up, batch_rule
 from ._grid import Grid
 from ._metrics import distances, energies, prepared
-from ._online_rule import ROWS_PER_UNIT, OnlineLearner, running_mean
+from ._online_rule import LAST_RATE, ROWS_PER_UNIT, learn_row_by_row, running_mean
 from ._winners import nearest
 
 
@@ -112,7 +112,7 @@ class MapModule(Trainable):
 
     def _learn_row_by_row(self, x: Tensor, weight: Tensor | None, step: Step) -> Tensor:
         """Learn by the online rule; return the mean distance."""
-        weights = [1.0] * len(x) if weight is None else weight.tolist()
+        rate, weights = step.learning_rate, [1.0] * len(x) if weight is None else weight.tolist()
         before, *after = accumulate(weights, initial=float(self.n_seen))
         if step.streaming:
             n_enough = ROWS_PER_UNIT * len(self.codebook)
@@ -120,19 +120,21 @@ class MapModule(Trainable):
         else:
             span = step.next_progress - step.progress
             parts = [step.progress + span * number / len(x) for number in range(len(x))]
-        learner = OnlineLearner(
-            self.grid, self.neighborhood, self.metric, self.decay, self.radius, step.learning_rate
+        radii = [between(*self.radius, part, self.decay) for part in parts]
+        rates = [between(rate, LAST_RATE * rate, part, self.decay) for part in parts]
+        found = learn_row_by_row(
+            self.codebook,
+            x,
+            zip(weights, radii, rates, strict=True),
+            self.grid,
+            self.neighborhood,
+            self.metric,
         )
-        found = learner.learn(self.codebook, x, weights, parts)
         running_mean(self.temperature, energies(found, self.metric), weights, after)
         self.n_seen.fill_(after[-1])
         return found.mean() if weight is None else (weight * found).mean()
 
     # -- reading -------------------------------------------------------------------------------
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Return rows as they are compared: of unit length, with the cosine metric."""
-        return prepared(x, self.metric)
 
     def distances(self, x: Tensor) -> Tensor:
         """Return the distances of rows from all prototypes, of shape (n, n_units)."""

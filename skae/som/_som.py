@@ -159,9 +159,10 @@ default="pca"
       takes matrices of units by units.
 
     With or without these, a unit that no row reaches keeps its prototype, and so does one with
-    the neighbourhood "mexican_hat" where what pushes it away takes more than nine tenths of what
-    pulls. The memberships of `transform` are as wide as the mean squared distance of the
-    rows in the last sweep says, or, by the online rule, that of some 1,000 rows before.
+    the neighbourhood "mexican_hat" whose weights, of both signs, add up to less than a tenth of
+    their absolute values. The memberships of `transform` are as wide as the mean squared
+    distance of the rows from their winners in the last sweep or, by the online rule, of the
+    last 1,000 rows or so.
 
     Missing entries, NaN, are left out of distances, which grow as if the others stood for
     them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
