@@ -365,7 +365,12 @@ def test_sums_of_a_sweep_do_not_depend_on_its_parts(table, gaps, weighted, monke
     for least in (10**9, 500):
         monkeypatch.setattr("skae.som._batch_rule._WORK_OF_PART", least)
         sums = add_up(
-            x, torch.from_numpy(w) if weighted else None, prototypes, "euclidean", count_pairs=True
+            x,
+            torch.from_numpy(w) if weighted else None,
+            prototypes,
+            "euclidean",
+            gaps=gaps,
+            count_pairs=True,
         )
         assert_allclose(sums.rows, won @ np.nan_to_num(X), rtol=1e-9)
         assert_allclose(np.broadcast_to(sums.weights, (12, 5)), won @ known)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._compute import DENSE_NUMBERS, map_parts
 from ._grid import Grid, spread
-from ._metrics import energies, has_gaps
+from ._metrics import energies
 from ._winners import WinnerSearch
 
 # Multiply-adds, at least, of a part of a batch for a thread to take, and the most parts: in
@@ -68,7 +68,13 @@ class Sums:
 
 
 def add_up(
-    x: Tensor, weight: Tensor | None, codebook: Tensor, metric: str, *, count_pairs: bool = False
+    x: Tensor,
+    weight: Tensor | None,
+    codebook: Tensor,
+    metric: str,
+    *,
+    gaps: bool,
+    count_pairs: bool = False,
 ) -> Sums:
     """Return the sums over rows by the units that win them.
 
@@ -84,13 +90,15 @@ def add_up(
         Prepared prototypes.
     metric : str
         See `SelfOrganizingMap`.
+    gaps : bool
+        Whether entries of the rows may be missing.
     count_pairs : bool
         Whether to count the pairs of the two nearest units.
     """
     search = WinnerSearch(codebook, metric)
 
     def sums(part: slice) -> Sums:
-        return _sums(x[part], None if weight is None else weight[part], search, count_pairs)
+        return _sums(x[part], None if weight is None else weight[part], search, gaps, count_pairs)
 
     n_parts = _n_parts(len(x) * codebook.numel()) if x.device.type == "cpu" else 1
     if count_pairs:  # each part has a matrix of units by units
@@ -106,8 +114,10 @@ def _n_parts(work: int) -> int:
     return min(_MOST_PARTS, 2 ** max(0, (work // _WORK_OF_PART).bit_length() - 1))
 
 
-def _sums(x: Tensor, weight: Tensor | None, search: WinnerSearch, count_pairs: bool) -> Sums:
-    n_units, gaps = len(search.codebook), has_gaps(x)
+def _sums(
+    x: Tensor, weight: Tensor | None, search: WinnerSearch, gaps: bool, count_pairs: bool
+) -> Sums:
+    n_units = len(search.codebook)
     winners, distances, seconds = search(x, gaps=gaps, seconds=count_pairs)
     pairs = None
     if seconds is not None:

@@ -51,6 +51,8 @@ class MapModule(Trainable):
         super().__init__()
         self.neighborhood, self.decay, self.metric = neighborhood, decay, metric
         self.online, self.refine = online, refine
+        #: Whether entries of the rows in training may be missing.
+        self.gaps = True
 
     def start(self, grid: Grid, radius: tuple[float, float], codebook: Tensor) -> None:
         """Take a map, its first and last radius, and prototypes of shape (n_units, n_features)."""
@@ -76,7 +78,12 @@ class MapModule(Trainable):
         if self.online or step.streaming:
             return {"loss": self._learn_row_by_row(x, batch.weight, step)}
         sums = add_up(
-            x, batch.weight, self.codebook, self.metric, count_pairs=self._exchanges(step)
+            x,
+            batch.weight,
+            self.codebook,
+            self.metric,
+            gaps=self.gaps,
+            count_pairs=self._exchanges(step),
         )
         step.accumulated = sums if step.accumulated is None else step.accumulated + sums
         return {"loss": sums.distance / len(x)}

@@ -73,6 +73,8 @@ def revival(moved: Tensor, codebook: Tensor, idle: Tensor, energies: Tensor, gri
     ----------
     B. Fritzke, A growing neural gas network learns topologies, NIPS 1995.
     """
+    if not idle.any():
+        return moved
     revived, positions = moved.clone(), grid.positions(moved)
     for units in idle.nonzero()[:, 0].split(chunk_rows(len(moved), moved.device)):
         near = torch.where(grid.adjacent(positions[units]), energies, 0).max(1)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -381,6 +382,10 @@ default="pca"
                 "will stand for no row. Make shape smaller, or set it to 'auto'.",
                 stacklevel=5,
             )
+
+    def _observe(self, module: MapModule, source: Source) -> None:
+        entries = source.X.data if sparse.issparse(source.X) else source.X
+        module.gaps = bool(np.isnan(entries).any())
 
     def _plan(self, source: Source) -> Plan:
         return Plan(

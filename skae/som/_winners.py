@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .._compute import chunk_rows
-from ._metrics import distances, distances_to, energies, has_gaps
+from ._metrics import distances as all_distances
+from ._metrics import distances_to, energies, has_gaps
 
 # The scores of a chunk of rows, as a part of the largest tensor that is usual: they are read
 # again at once, and better from the nearest cache.
@@ -74,25 +75,25 @@ class WinnerSearch:
             Whether to look for the units that come second as well.
         """
         n_rows, n_units = len(x), len(self.codebook)
-        n_at_a_time = chunk_rows(n_units, x.device, _PART_OF_CHUNK)
-        winners = torch.empty(n_rows, dtype=torch.int64, device=x.device)
-        second = torch.empty_like(winners) if seconds else None
-        buffer = x.new_empty(min(n_at_a_time, n_rows), n_units)
-        for start in range(0, n_rows, n_at_a_time):
-            rows = slice(start, min(start + n_at_a_time, n_rows))
-            scores = buffer[: rows.stop - start]
-            self._score(x[rows], gaps, scores)
-            _argmax(scores, winners[rows])
-            if second is not None:
-                scores.scatter_(1, winners[rows, None], -torch.inf)
-                _argmax(scores, second[rows])
-        nearest = self.codebook.index_select(0, winners)
-        return Found(winners, distances_to(x, nearest, self.metric, gaps=gaps), second)
+        n_at_a_time = min(n_rows, chunk_rows(n_units, x.device, _PART_OF_CHUNK))
+        found = torch.empty(1 + seconds, n_rows, dtype=torch.int64, device=x.device)
+        buffer = x.new_empty(n_at_a_time, n_units)
+        # Few and large operations, between which threads would wait for Python's lock.
+        for rows, best in zip(x.split(n_at_a_time), found.split(n_at_a_time, 1), strict=True):
+            scores = buffer if len(rows) == n_at_a_time else buffer[: len(rows)]
+            self._score(rows, gaps, scores)
+            _argmax(scores, best[0])
+            if seconds:
+                scores.scatter_(1, best[0, :, None], -torch.inf)
+                _argmax(scores, best[1])
+        nearest = self.codebook.index_select(0, found[0])
+        distances = distances_to(x, nearest, self.metric, gaps=gaps)
+        return Found(found[0], distances, found[1] if seconds else None)
 
     def _score(self, x: Tensor, gaps: bool, out: Tensor) -> None:
         """Write what is larger for nearer prototypes, of shape (n, n_units)."""
         if self.metric == "manhattan" or (gaps and self.metric == "cosine"):
-            torch.neg(distances(x, self.codebook, self.metric), out=out)
+            torch.neg(all_distances(x, self.codebook, self.metric), out=out)
         elif gaps:
             torch.mm(x.nan_to_num(), self._v, out=out)
             out.addmm_((~x.isnan()).to(x.dtype), self._by_feature.T)
@@ -123,5 +124,5 @@ def nearest(x: Tensor, codebook: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     rounding = _ROUNDING * torch.finfo(x.dtype).eps * scale
     unclear = energies(second, metric) - energies(found, metric) <= rounding
     if unclear.any():
-        found[unclear], winners[unclear] = distances(x[unclear], codebook, metric).min(1)
+        found[unclear], winners[unclear] = all_distances(x[unclear], codebook, metric).min(1)
     return winners, found
