@@ -13,7 +13,7 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.utils.validation import has_fit_parameter
 
 import skae
-from skae import SelfOrganizingMap
+from skae import DeepBeliefNetwork, SelfOrganizingMap
 from skae._convergence import ConvergingEstimator
 from skae.base import BaseTorchEstimator
 from skae.boltzmann._rbm import BaseRBM
@@ -102,15 +102,17 @@ def fixture_over(condition, among=public_estimators):
 estimator_class = fixture_over(lambda one: True)
 #: With the detectors.
 public_class = fixture_over(lambda one: True, public_classes)
-#: Those with one network, trained by the engine.
-network_class = fixture_over(lambda one: issubclass(one, BaseTorchEstimator))
+#: Those with one network, trained by the engine: not a stack of them.
+network_class = fixture_over(
+    lambda one: issubclass(one, BaseTorchEstimator) and not issubclass(one, DeepBeliefNetwork)
+)
 #: Those that train until their loss stops improving.
 converging_class = fixture_over(lambda one: issubclass(one, ConvergingEstimator))
-#: Those that train for as many epochs as they are told, a map aside: its start is good already.
+#: Those of these that train a fixed number of epochs, a map aside: its start is good already.
 non_converging_class = fixture_over(
     lambda one: (
         issubclass(one, BaseTorchEstimator)
-        and not issubclass(one, (ConvergingEstimator, SelfOrganizingMap))
+        and not issubclass(one, (ConvergingEstimator, DeepBeliefNetwork, SelfOrganizingMap))
     )
 )
 #: Those that take weights of the rows.

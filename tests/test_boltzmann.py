@@ -16,8 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
-from skae._training import Generator
-from skae.boltzmann._halves import Halves
+from skae._random import Generator
+from skae._training import SCHEDULES, Batch, Step
+from skae._training._optimizers import LearningRate
+from skae.boltzmann import _halves
 from skae.boltzmann._module import RBMModule
 from skae.boltzmann._units import BinaryUnits, RectifiedUnits
 
@@ -53,6 +55,11 @@ def random_machine(seed, n_components=5, n_features=9, scale=1.0):
     return machine
 
 
+def step_at(learning_rate):
+    """Return what the engine tells a module of a step."""
+    return Step([LearningRate([{"params": []}], lr=learning_rate)])
+
+
 # -- in place of scikit-learn's ----------------------------------------------------------
 
 
@@ -77,13 +84,12 @@ def test_step_equals_that_of_scikit_learn_given_the_same_samples(prototypes):
     theirs = sklearn.neural_network.BernoulliRBM(4)
     for name in ("components_", "intercept_hidden_", "intercept_visible_", "h_samples_"):
         setattr(theirs, name, getattr(ours, name).copy())
-    rows = torch.from_numpy(x)
-    noise = module.sample_noise(rows, Generator(0))
-    samples = module.advance(rows, noise).numpy()
+    batch = Batch(torch.from_numpy(x))
+    noise = module.sample_noise(batch, Generator(0))
+    samples = module.advance(batch.x, noise).numpy()
     theirs._sample_visibles = lambda h, rng: samples
     theirs._fit(x, np.random.RandomState(0))
-    module.set_pace(learning_rate=0.1)
-    module.training_step(rows, noise, None, [])
+    module.training_step(batch, noise, step_at(0.1))
     for name in ("components_", "intercept_hidden_", "intercept_visible_"):
         assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-6)
 
@@ -110,47 +116,116 @@ def test_n_iter_of_zero_leaves_the_start(prototypes):
 # -- learning ----------------------------------------------------------------------------
 
 
-def gradient_by_autograd(module, x, noise):
-    """Return the gradient of the mean log-likelihood, with the chains for the model."""
-    samples = module.advance(x, noise)
+def gradient_by_autograd(module, objective):
+    """Return minus the gradient of an objective, by parameter."""
     parameters = dict(module.named_parameters())
     for parameter in parameters.values():
         parameter.requires_grad_()
-    objective = module.free_energy(samples).mean() - module.free_energy(x).mean()
-    gradients = torch.autograd.grad(objective, list(parameters.values()))
+    gradients = torch.autograd.grad(objective(), list(parameters.values()), allow_unused=True)
     for parameter in parameters.values():
         parameter.requires_grad_(False)
-    return dict(zip(parameters, gradients, strict=True))
+    return {
+        name: torch.zeros_like(parameter) if gradient is None else -gradient
+        for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
+    }
 
 
+def enhance(change, visible_mean, hidden_mean, variance):
+    """Return the gradient of a centred machine, from that of the plain one.
+
+    Melchior, Fischer and Wiskott 2016; the changes of weights and visible biases have the unit of
+    the features, and so are times the variances.
+    """
+    weight = (
+        change["weight"]
+        - torch.outer(change["hidden_bias"], visible_mean)
+        - torch.outer(hidden_mean, change["visible_bias"])
+    )
+    return change | {
+        "weight": weight,
+        "visible_bias": change["visible_bias"] - weight.T @ hidden_mean,
+        "hidden_bias": change["hidden_bias"] - weight @ (visible_mean / variance),
+    }
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
+@pytest.mark.parametrize("centered", [False, True], ids=["plain", "centred"])
 @pytest.mark.parametrize("hidden", ["binary", "relu"])
 @pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
-def test_step_follows_the_gradient_of_the_free_energy(
-    prototypes, standardised, visible, algorithm, hidden
+def test_step_follows_the_gradient_of_the_loss(
+    prototypes, standardised, visible, algorithm, hidden, centered, weighted
 ):
     kind, X = (BernoulliRBM, prototypes) if visible == "bernoulli" else (GaussianRBM, standardised)
     parameters = dict(n_components=4, hidden=hidden, algorithm=algorithm, n_temperatures=3)
-    machine = quick(kind, **parameters, n_gibbs_steps=2, centered=False, batch_size=50).fit(X)
-    module = machine.module_
-    x = torch.from_numpy(X[:20].astype(np.float32))
-    noise = module.sample_noise(x, Generator(0))
-    if algorithm == "pt":  # of all temperatures, the model's own is the first
-        advance = type(module).advance
-        module.advance = lambda *arguments: advance(module, *arguments)[: module.n_chains]
-    expected = gradient_by_autograd(module, x, noise)
-    vars(module).pop("advance", None)
+    parameters |= dict(centered=centered, sparsity_cost=0.3, weight_decay=0.2)
+    machine = quick(kind, **parameters, n_gibbs_steps=2, batch_size=50).fit(X)
+    module = machine.module_.double()
+    weight = torch.linspace(0.1, 1.9, 20, dtype=torch.float64) if weighted else None
+    batch = Batch(torch.from_numpy(X[:20]), weight)
+    noise = module.sample_noise(batch, Generator(0))
+    decay = gradient_by_autograd(
+        module, lambda: 0.2 * module.weight.square().sum() / 2 + 0 * module.hidden_bias.sum()
+    )
+    expected = gradient_by_autograd(module, lambda: module.mean_loss(batch, noise))
+    variance = torch.ones(X.shape[1], dtype=torch.float64)
+    if visible == "gaussian":  # what has the unit of a feature moves in its unit
+        variance = module.log_variance.exp()
+    expected["weight"] = variance * (expected["weight"] - decay["weight"])
+    expected["visible_bias"] = variance * expected["visible_bias"]
+    if centered:
+        means = module.visible_mean.clone(), module.hidden_offset.clone()
+        expected = enhance(expected, *means, variance)
+    expected["weight"] = expected["weight"] + decay["weight"]
     before = {name: p.clone() for name, p in module.named_parameters()}
     rate = 1e-3
-    module.set_pace(learning_rate=rate)
-    module.training_step(x, noise, None, [])
-    variance = 1.0
-    if visible == "gaussian":  # the steps of what has the unit of a feature are in its unit
-        variance = before["log_variance"].exp()
+    module.training_step(batch, noise, step_at(rate))
     for name, after in module.named_parameters():
-        scale = variance if name in ("weight", "visible_bias") else 1.0
         moved = (after - before[name]) / rate
-        assert_allclose(moved, expected[name] * scale, rtol=1e-3, atol=2e-3)
+        assert_allclose(moved, expected[name], rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_terms_of_the_loss_add_up(prototypes):
+    machine = quick(BernoulliRBM, n_components=4, sparsity_cost=0.3, weight_decay=0.2)
+    module = machine.fit(prototypes).module_
+    batch = Batch(torch.from_numpy(prototypes[:20].astype(np.float32)))
+    noise = module.sample_noise(batch, Generator(0))
+    terms = module.loss_terms(batch, noise)
+    assert set(terms) == {"free_energy_difference", "sparsity", "weight_decay"}
+    assert_allclose(module.loss(batch, noise), sum(terms.values()))
+    ends = module.advance(batch.x, noise)
+    difference = machine.free_energy(batch.x) - machine.free_energy(ends).mean()
+    assert_allclose(terms["free_energy_difference"], difference, atol=1e-5)
+    assert_allclose(terms["weight_decay"], 0.1 * np.square(machine.components_).sum(), rtol=1e-6)
+    # It is pure: neither chains nor running means move.
+    assert_array_equal(module.loss(batch, noise), module(batch, noise))
+
+
+def test_loss_of_the_products_in_halves_has_their_gradient():
+    X = (np.random.default_rng(0).random((9, 784)) < 0.2).astype(np.float32)
+    module = quick(BernoulliRBM, n_components=256, batch_size=9).fit(X).module_
+    batch = Batch(torch.from_numpy(X))
+    assert _halves.halving_pays(module.weight, 9)
+    noise = module.sample_noise(batch, Generator(0))
+    gradient = gradient_by_autograd(module, lambda: module.mean_loss(batch, noise))
+    ends = module.advance(batch.x, noise)
+    expected = module.encode(batch.x).T @ batch.x / 9 - module.encode(ends).T @ ends / 9
+    assert_allclose(gradient["weight"], expected, atol=1e-6)
+
+
+def test_step_tells_the_difference_of_the_energies(prototypes):
+    machine = quick(BernoulliRBM, n_components=4).fit(prototypes)
+    module = machine.module_
+    batch = Batch(torch.from_numpy(prototypes[:20].astype(np.float32)))
+    noise = module.sample_noise(batch, Generator(0))
+    b, c, W = machine.intercept_visible_, machine.intercept_hidden_, machine.components_
+    means = []
+    for v in (prototypes[:20], module.advance(batch.x, noise).numpy()):
+        h = machine.transform(v)
+        means.append(-(v @ b + h @ c + (h @ W * v).sum(1)).mean())
+    told = module.training_step(batch, noise, step_at(0.1))
+    assert list(told) == ["energy_difference"]
+    assert float(told["energy_difference"]) == pytest.approx(means[0] - means[1], abs=1e-5)
 
 
 def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
@@ -163,12 +238,11 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     mirror.hidden_bias.add_(plain.weight.sum(1))
     mirror.visible_mean.copy_(1 - plain.visible_mean)
     x = torch.from_numpy(X[:10].astype(np.float32))
-    for module in (plain, mirror):
-        module.set_pace(learning_rate=0.1)
+    step = step_at(0.1)
     for seed in range(5):
-        start, [(visible, hidden)], uniforms = plain.sample_noise(x, Generator(seed))
-        plain.training_step(x, (start, [(visible, hidden)], uniforms), None, [])
-        mirror.training_step(1 - x, (start, [(1 - visible, hidden)], uniforms), None, [])
+        start, [(visible, hidden)], uniforms = plain.sample_noise(Batch(x), Generator(seed))
+        plain.training_step(Batch(x), (start, [(visible, hidden)], uniforms), step)
+        mirror.training_step(Batch(1 - x), (start, [(1 - visible, hidden)], uniforms), step)
     assert_allclose(mirror.weight, -plain.weight, atol=1e-5)
     assert_allclose(mirror.visible_bias, -plain.visible_bias, atol=1e-5)
     assert_allclose(mirror.hidden_bias, plain.hidden_bias + plain.weight.sum(1), atol=1e-5)
@@ -188,7 +262,7 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
 def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
     X = (np.random.default_rng(0).random((63, 784)) < 0.2).astype(np.float32)
     machine.set_params(batch_size=9, n_iter=2, random_state=0, device="cpu")
-    assert Halves.pay(torch.empty(256, 784), 9)
+    assert _halves.halving_pays(torch.empty(256, 784), 9)
     seen, before = [], torch.get_num_threads()
     try:
         for n_threads in (1, 2, 4):
@@ -200,8 +274,8 @@ def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
     for one, two, four in zip(*seen, strict=True):
         assert_array_equal(one, two)
         assert_array_equal(one, four)
-    assert fitted.module_.threads_in_a_step() == 1  # the views do not outlive the training
-    monkeypatch.setattr(Halves, "pay", lambda *_: False)
+    assert fitted.module_.n_threads(9) == 2
+    monkeypatch.setattr(_halves, "halving_pays", lambda *_: False)
     assert_allclose(clone(machine).fit(X).components_, seen[0][0], rtol=1e-3, atol=1e-5)
 
 
@@ -231,24 +305,41 @@ def test_learns_more_than_the_frequencies_of_the_bits(prototypes, parameters):
         assert machine.log_likelihood(prototypes).mean() > best - 0.7
 
 
-def test_linear_schedule_ends_at_zero(prototypes):
-    parameters = dict(n_components=4, n_iter=4, learning_rate_schedule="linear")
+RATES = {
+    "constant": [0.4, 0.4, 0.4, 0.4],
+    "linear": [0.4, 0.3, 0.2, 0.1],
+    "exponential": [0.4, 0.4 * 0.01**0.25, 0.4 * 0.01**0.5, 0.4 * 0.01**0.75],
+    "cosine": [0.4, 0.2 * (1 + np.sqrt(0.5)), 0.2, 0.2 * (1 - np.sqrt(0.5))],
+}
+
+
+@pytest.mark.parametrize("schedule", RATES)
+def test_schedules_of_the_learning_rate(prototypes, monkeypatch, schedule):
+    rates, take_step = [], RBMModule.training_step
+
+    def noting_step(self, batch, noise, step):
+        rates.append(step.learning_rate)
+        return take_step(self, batch, noise, step)
+
+    monkeypatch.setattr(RBMModule, "training_step", noting_step)
+    parameters = dict(n_components=4, n_iter=4, learning_rate_schedule=schedule)
+    quick(BernoulliRBM, batch_size=400, learning_rate=0.4, **parameters).fit(prototypes)
+    assert_allclose(rates, RATES[schedule])
+
+
+def test_learning_rate_falls_on_a_plateau(prototypes, monkeypatch):
     rates = []
 
-    class Recording(BernoulliRBM):
-        def _train(self, module, rows, validation, **settings):
-            step = module.training_step
-            module.training_step = lambda *arguments: (
-                rates.append(module.learning_rate),
-                step(*arguments),
-            )[1]
-            try:
-                return super()._train(module, rows, validation, **settings)
-            finally:
-                del module.training_step
+    def idle_step(self, batch, noise, step):  # whose loss never improves
+        rates.append(step.learning_rate)
+        return {"loss": torch.zeros(())}
 
-    quick(Recording, batch_size=400, learning_rate=0.4, **parameters).fit(prototypes)
-    assert_allclose(rates, [0.4, 0.3, 0.2, 0.1])
+    monkeypatch.setattr(RBMModule, "training_step", idle_step)
+    parameters = dict(n_iter=20, learning_rate_schedule="plateau", learning_rate=0.4)
+    quick(BernoulliRBM, batch_size=400, **parameters).fit(prototypes)
+    assert rates[0] == 0.4
+    assert 0.4 / 2**10 < rates[-1] <= 0.1
+    assert {*RATES, "plateau"} == set(SCHEDULES)
 
 
 def test_weight_decay_shrinks_the_weights(prototypes):
@@ -446,11 +537,10 @@ def test_tempered_chains_keep_the_distribution_where_plain_ones_are_stuck():
         module.visible_bias.fill_(-4.0)
         module.hidden_bias.fill_(-32.0)
         module.chains.zero_()
-        generator = Generator(0)
-        x = torch.zeros(200, 8)
+        generator, batch, step = Generator(0), Batch(torch.zeros(200, 8)), step_at(0.0)
         for _ in range(200):
-            module.training_step(x, module.sample_noise(x, generator), None, [])
-        v = module.advance(x, module.sample_noise(x, generator))[: module.n_chains]
+            module.training_step(batch, module.sample_noise(batch, generator), step)
+        v = module.advance(batch.x, module.sample_noise(batch, generator))[: module.n_chains]
         sample[algorithm] = float(v.mean())
     assert sample["pcd"] < 0.1
     assert sample["pt"] == pytest.approx(0.5, abs=0.12)  # by symmetry

@@ -9,34 +9,26 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import Tags, gen_batches
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._compute import gradients_enabled
 from .._random import MAX_SEED, new_random_state
-from .._training import to_dense
-from .._validation import all_or_nothing, validate_codes, validate_rows
-from ..autoencoders import Autoencoder
-from ..autoencoders._initialisation import unroll
+from .._training import Trainable, read
+from .._validation import all_or_nothing, validate_codes
+from ..autoencoders import Autoencoder, unroll
+from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
 from ._bernoulli import BernoulliRBM
 from ._gaussian import GaussianRBM
 from ._rbm import BaseRBM
+from ._stack import StackModule
 
 # The learning rate of a Gaussian machine, as part of that of a binary one.
-_GAUSSIAN_PACE = 0.1
-# Rows that are rebuilt at a time.
-_ROWS_AT_A_TIME = 1000
+_GAUSSIAN_PART = 0.1
 
 
-class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DeepBeliefNetwork(FeatureLearner):
     """Deep belief network: restricted Boltzmann machines, each on the codes of the one below.
 
     The layers are trained one after the other (Hinton, Osindero and Teh 2006).
@@ -86,6 +78,10 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     ----------
     rbms_ : list of BernoulliRBM or GaussianRBM
         The fitted machines, from the features up.
+    module_ : torch.nn.Module
+        Their networks as one, on `device_`.
+    device_ : torch.device
+        Where the networks are.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -191,7 +187,8 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If a parameter or the input is not valid; nothing changes then.
         """
         with all_or_nothing(self):
-            X = validate_rows(self, X, reset=True, training=True)
+            X, _ = self._validated(X, None, reset=True)
+            self._forget(keep_curves=False)
             self._train(self._new_machines(), X, "fit")
         return self
 
@@ -211,9 +208,9 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self : object
             The estimator, fitted to one more chunk.
         """
-        with all_or_nothing(self), gradients_enabled():
+        with all_or_nothing(self):
             first = not hasattr(self, "rbms_")
-            X = validate_rows(self, X, reset=first, training=True)
+            X, _ = self._validated(X, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.
             machines = self._new_machines() if first else copy.deepcopy(self.rbms_)
             self._train(machines, X, "partial_fit")
@@ -240,7 +237,7 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             if name not in ("hidden_layer_sizes", "visible", "random_state"):
                 setattr(machine, name, value)
         if isinstance(machine, GaussianRBM):
-            machine.learning_rate = _GAUSSIAN_PACE * self.learning_rate
+            machine.learning_rate = _GAUSSIAN_PART * self.learning_rate
 
     def _train(self, machines: list[BaseRBM], X: Any, method: str) -> None:
         rows, interrupted = X, False
@@ -253,7 +250,13 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             if machine is not machines[-1]:
                 rows = machine.transform(rows)
         self.rbms_ = machines
-        self._n_features_out = machines[-1].n_components
+        self._keep_module(StackModule([machine.module_ for machine in machines]))
+
+    def _keep_module(self, module: Trainable) -> None:
+        BaseTorchEstimator._keep_module(self, module)
+        self._n_features_out = self.rbms_[-1].n_components
+
+    # -- reading -------------------------------------------------------------------------
 
     def transform(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the mean hidden units of a layer for each row.
@@ -270,10 +273,8 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ndarray of shape (n_samples, hidden_layer_sizes[layer])
         """
         check_is_fitted(self)
-        rows = validate_rows(self, X, reset=False)
-        for machine in self._up_to(layer):
-            rows = machine.transform(rows)
-        return rows
+        n_layers = self._n_layers(layer)
+        return self._read(X, lambda module, x: module.encode(x, n_layers))
 
     def inverse_transform(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the mean of the features for hidden units of a layer.
@@ -290,19 +291,18 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        machines = self._up_to(layer)
-        rows = validate_codes(self, X, machines[-1].n_components)
-        for machine in reversed(machines):
-            rows = machine.inverse_transform(rows)
-        return rows
+        n_layers = self._n_layers(layer)
+        Z = validate_codes(self, X, self.rbms_[n_layers - 1].n_components)
+        return read(self.module_, lambda module, z: module.decode(z, n_layers), Z)
 
-    def _up_to(self, layer: int) -> list[BaseRBM]:
+    def _n_layers(self, layer: int) -> int:
+        """Return how many machines there are up to a layer."""
         n_layers = len(self.rbms_)
         if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
             raise ValueError(
                 f"layer must be an integer from {-n_layers} to {n_layers - 1}, got {layer!r}."
             )
-        return self.rbms_[: layer % n_layers + 1]
+        return layer % n_layers + 1
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return ``inverse_transform(transform(X))``.
@@ -316,7 +316,7 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         -------
         ndarray of shape (n_samples, n_features)
         """
-        return self.inverse_transform(self.transform(X))
+        return self._read(X, lambda module, x: module.decode(module.encode(x)))
 
     def sample(self, n_samples: int = 1, *, n_gibbs_steps: int = 1000) -> np.ndarray:
         """Draw from the top machine, and return the mean of the features below it.
@@ -334,10 +334,8 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             The same for each call if `random_state` is an int.
         """
         check_is_fitted(self)
-        rows = self.rbms_[-1].sample(n_samples, n_gibbs_steps=n_gibbs_steps)
-        for machine in reversed(self.rbms_[:-1]):
-            rows = machine.inverse_transform(rows)
-        return rows
+        codes = self.rbms_[-1].sample(n_samples, n_gibbs_steps=n_gibbs_steps)
+        return self.inverse_transform(codes, len(self.rbms_) - 2) if len(self.rbms_) > 1 else codes
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the mean squared reconstruction error per feature of each row.
@@ -352,33 +350,7 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ndarray of shape (n_samples,)
             Higher is more normal. The likelihood of a deep belief network is not known.
         """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        scores = np.empty(X.shape[0], dtype=X.dtype)
-        for some in gen_batches(X.shape[0], _ROWS_AT_A_TIME):
-            rows = rebuilt = to_dense(X[some])
-            for machine in self.rbms_:
-                rebuilt = machine.transform(rebuilt)
-            for machine in reversed(self.rbms_):
-                rebuilt = machine.inverse_transform(rebuilt)
-            scores[some] = -np.square(rebuilt - rows).mean(axis=1)
-        return scores
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of `score_samples`, so that a search needs no scorer.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-        y : None
-            Ignored, here for consistency.
-
-        Returns
-        -------
-        float
-        """
-        return float(self.score_samples(X).mean())
+        return super().score_samples(X)
 
     def to_autoencoder(self, **parameters: Any) -> Autoencoder:
         """Unroll the network into an autoencoder that has its weights (fine-tuning).
@@ -407,9 +379,3 @@ class DeepBeliefNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         layers = [machine.module_.as_layers() for machine in self.rbms_]
         unroll(unrolled, layers, like=self)
         return unrolled
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from .._compute import chunk_rows, limit_threads
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import read
 from .._validation import validate_rows
@@ -94,11 +95,16 @@ class Distribution(BaseTorchEstimator):
     @torch.no_grad()
     def _sample(self, n_rows: int, n_steps: int, generator: Generator) -> torch.Tensor:
         module = self.module_
-        start = torch.arange(n_rows, device=self.device_) % module.n_chains
-        h = module.chains[start]
-        for _ in range(n_steps):
-            v, h = module.gibbs_step(h, generator)
-        return v
+        in_chunk = min(n_rows, chunk_rows(max(module.weight.shape), self.device_))
+        chains = torch.arange(n_rows, device=self.device_) % module.n_chains
+        parts = []
+        with limit_threads(in_chunk * module.weight.numel(), module.n_threads(in_chunk)):
+            for start in chains.split(in_chunk):
+                h = module.chains[start]
+                for _ in range(n_steps):
+                    v, h = module.gibbs_step(h, generator)
+                parts.append(v)
+        return torch.cat(parts)
 
     def _generator(self, random_state: np.random.RandomState) -> Generator:
         return Generator(random_state.randint(MAX_SEED), self.device_)

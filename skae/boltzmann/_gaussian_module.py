@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from .._random import Generator
-from .._training import Step
 from ._module import RBMModule
 
 # Of the largest variance of a feature, what a constant one has; it starts with variance 1.
@@ -29,7 +28,9 @@ class GaussianRBMModule(RBMModule):
     """A restricted Boltzmann machine with normal visible units (Cho, Ilin and Raiko 2011).
 
     Its energy is ``E(v, h) = sum (v - b)^2 / (2 s^2) - c.h - h.W.(v / s^2)`` with the
-    variances s^2, of which the logarithm is learned.
+    variances s^2, of which the logarithm is learned. The changes of the weights and of the
+    visible biases are those of `RBMModule` times the variances: steps are then as large as
+    the features are, whatever the variances have become.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class GaussianRBMModule(RBMModule):
         self.log_variance = nn.Parameter(torch.full((n_features,), start), requires_grad=False)
         self.register_buffer("lowest_log_variance", torch.zeros(n_features))
 
-    def _start(self, variance: Tensor, n_rows: float) -> None:
+    def _start(self, variance: Tensor) -> None:
         self.visible_bias.copy_(self.visible_mean)
         if self.learns_variance:
             constant = variance <= variance.max() * _SMALLEST_VARIANCE
@@ -66,8 +67,10 @@ class GaussianRBMModule(RBMModule):
     def mean_visible(self, activation: Tensor) -> Tensor:
         return activation
 
-    def sample_visible(self, activation: Tensor, noise: Tensor) -> Tensor:
-        return activation + torch.exp(self.log_variance / 2) * noise
+    def sample_visible(
+        self, activation: Tensor, noise: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        return torch.add(activation, torch.exp(self.log_variance / 2) * noise, out=out)
 
     def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
         return 0.5 * ((v - bias).square() * torch.exp(-self.log_variance)).sum(-1)
@@ -110,19 +113,15 @@ class GaussianRBMModule(RBMModule):
         at_v = self.hidden.log_states(activation).sum(-1) - 0.5 * (v - bias).square() * precision
         return at_v - torch.logsumexp(exponents, -1) - step.log()
 
-    def _ascend(self, v: Tensor, mean: Tensor, share: Tensor, n_rows: int, step: Step) -> Tensor:
-        # The gradients of weights and biases of the visible units are those of the likelihood
-        # times the variances: their steps are then as large as the features are, whatever the
-        # variances have become.
-        if self.learns_variance:
-            energy = 0.5 * (v - self.visible_bias).square() - v * (
-                self.visible_activation(mean) - self.visible_bias
-            )
-            change = step.learning_rate * step.share * (share @ energy)
-            change *= torch.exp(-self.log_variance)
-            change = change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
-            changed = torch.maximum(self.log_variance + change, self.lowest_log_variance)
-        loss = super()._ascend(v, mean, share, n_rows, step)
-        if self.learns_variance:
-            self.log_variance.copy_(changed)
-        return loss
+    def _other_changes(
+        self, v: Tensor, h: Tensor, share: Tensor, rate: float
+    ) -> list[tuple[Tensor, Tensor]]:
+        if not self.learns_variance:
+            return []
+        energy = 0.5 * (v - self.visible_bias).square() - v * (
+            self.visible_activation(h) - self.visible_bias
+        )
+        change = rate * (share @ energy) * torch.exp(-self.log_variance)
+        change = change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+        changed = torch.maximum(self.log_variance + change, self.lowest_log_variance)
+        return [(self.log_variance, changed)]

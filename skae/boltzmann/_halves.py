@@ -1,4 +1,10 @@
-"""Products of rows and weights in two halves, one for each of two threads."""
+"""Products of rows and weights, in two halves where each of two threads can take one.
+
+An exception from `limit_threads`: a step of Gibbs sampling is too small for torch to share out
+without a change of rounding, and so large that a second thread saves up to a third of it.
+A product that is left to torch rounds differently in two threads than in one; two
+products that are one thread's each do not, so that the bits depend on no number of threads.
+"""
 
 from __future__ import annotations
 
@@ -12,42 +18,34 @@ from .._compute import SINGLE_THREAD_WORK
 _LEAST_WORK = 3 * 2**19
 
 
-class Halves:
-    """The weights of a machine in halves, whose products two threads share.
-
-    A product that is left to torch rounds differently in two threads than in one; two
-    products that are one thread's each do not.
-
-    Parameters
-    ----------
-    weight : Tensor of shape (n_components, n_features)
-        Of even sizes. The halves are views of it and follow what becomes of it.
-    """
-
-    def __init__(self, weight: Tensor):
-        self._hidden = weight.T.unflatten(1, (2, -1)).transpose(0, 1)
-        self._visible = weight.unflatten(1, (2, -1)).transpose(0, 1)
-
-    @staticmethod
-    def pay(weight: Tensor, n_rows: int) -> bool:
-        """Whether to halve the products of `n_rows` rows; larger ones are left to torch."""
-        even = weight.shape[0] % 2 == weight.shape[1] % 2 == 0
-        work = n_rows * weight.numel()
-        return weight.is_cpu and even and _LEAST_WORK <= work < SINGLE_THREAD_WORK
-
-    def to_hidden(self, v: Tensor) -> Tensor:
-        """Return ``v @ weight.T``."""
-        return _product(v, self._hidden)
-
-    def to_visible(self, h: Tensor) -> Tensor:
-        """Return ``h @ weight``."""
-        return _product(h, self._visible)
+def halving_pays(weight: Tensor, n_rows: int) -> bool:
+    """Whether to halve the products of `n_rows` rows; larger ones are left to torch."""
+    even = weight.shape[0] % 2 == weight.shape[1] % 2 == 0
+    work = n_rows * weight.numel()
+    return weight.is_cpu and even and _LEAST_WORK <= work < SINGLE_THREAD_WORK
 
 
-def add_in_halves(to: Tensor, h: Tensor, v: Tensor, **factors: float) -> None:
-    """Do ``to.addmm_(h.T, v, **factors)``, the columns of `h` in halves."""
+def to_hidden(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``v @ weight.T + bias``."""
+    if not halving_pays(weight, v.shape[0]):
+        return torch.addmm(bias, v, weight.T)
+    return _product(v, weight.view(2, -1, weight.shape[1]).transpose(1, 2)).add_(bias)
+
+
+def to_visible(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``h @ weight + bias``."""
+    if not halving_pays(weight, h.shape[0]):
+        return torch.addmm(bias, h, weight)
+    return _product(h, weight.view(weight.shape[0], 2, -1).transpose(0, 1)).add_(bias)
+
+
+def add_product(to: Tensor, h: Tensor, v: Tensor, *, beta: float, alpha: float = 1.0) -> None:
+    """Set `to` to ``beta * to + alpha * h.T @ v``."""
+    if not halving_pays(to, v.shape[0]):
+        to.addmm_(h.T, v, beta=beta, alpha=alpha)
+        return
     halves = h.view(h.shape[0], 2, -1).permute(1, 2, 0)
-    to.view(2, -1, v.shape[1]).baddbmm_(halves, v.expand(2, -1, -1), **factors)
+    to.view(2, -1, v.shape[1]).baddbmm_(halves, v.expand(2, -1, -1), beta=beta, alpha=alpha)
 
 
 def _product(rows: Tensor, halves: Tensor) -> Tensor:

@@ -10,13 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._compute import chunk_rows, limit_threads
 from .._random import Generator
 from ._module import RBMModule
 
 #: Units of the smaller layer up to which all its states are counted.
 MAX_ENUMERATED = 20
-
-_STATES_AT_A_TIME = 2**12
 
 
 class LogPartition(NamedTuple):
@@ -43,20 +42,26 @@ def enumerable(module: RBMModule, *, binary_visible: bool) -> bool:
 def exact(module: RBMModule, *, binary_visible: bool) -> LogPartition:
     """Sum over all states of the smaller layer, in float64."""
     n_components, n_features = module.weight.shape
+    of_visible = binary_visible and n_features < n_components
+    n_units = n_features if of_visible else n_components
+    n_rows = min(2**n_units, chunk_rows(max(n_components, n_features), module.weight.device))
     partial = []
-    if binary_visible and n_features < n_components:
-        for v in _all_states(n_features, module.weight):
-            partial.append(torch.logsumexp(-module.free_energy(v), 0))
-    else:
-        for h in _all_states(n_components, module.weight):
-            states = module.log_visible_states(module.visible_activation(h), module.visible_bias)
-            partial.append(torch.logsumexp(h @ module.hidden_bias + states, 0))
-    return LogPartition(float(torch.logsumexp(torch.stack(partial), 0)), 0.0)
+    with limit_threads(n_rows * module.weight.numel()):
+        for states in _all_states(n_units, n_rows, like=module.weight):
+            logs = -module.free_energy(states) if of_visible else _log_marginal(module, states)
+            partial.append(torch.logsumexp(logs, 0))
+        return LogPartition(float(torch.logsumexp(torch.stack(partial), 0)), 0.0)
 
 
-def _all_states(n_units: int, like: Tensor) -> Iterator[Tensor]:
+def _log_marginal(module: RBMModule, h: Tensor) -> Tensor:
+    """Return the log-probability of each row of hidden units, up to log Z."""
+    states = module.log_visible_states(module.visible_activation(h), module.visible_bias)
+    return h @ module.hidden_bias + states
+
+
+def _all_states(n_units: int, n_rows: int, like: Tensor) -> Iterator[Tensor]:
     bits = torch.arange(n_units, device=like.device)
-    for numbers in torch.arange(2**n_units, device=like.device).split(_STATES_AT_A_TIME):
+    for numbers in torch.arange(2**n_units, device=like.device).split(n_rows):
         yield ((numbers[:, None] >> bits) & 1).to(like.dtype)
 
 
@@ -97,13 +102,14 @@ def annealed(
         v = start
         betas.reverse()
     total = torch.zeros(n_runs, dtype=torch.float64, device=v.device)
-    for before, beta in itertools.pairwise(betas):
-        activation = module.hidden_activation(v)
-        total += module.log_weight(v, activation, beta)
-        total -= module.log_weight(v, activation, before)
-        visible_noise, hidden_noise = module.draw_noise(n_runs, generator)
-        h = module.sample_hidden(beta * activation, hidden_noise)
-        v = module.sample_visible(module.visible_activation(h, beta), visible_noise)
+    with limit_threads(n_runs * module.weight.numel(), module.n_threads(n_runs)):
+        for before, beta in itertools.pairwise(betas):
+            activation = module.hidden_activation(v)
+            total += module.log_weight(v, activation, beta)
+            total -= module.log_weight(v, activation, before)
+            visible_noise, hidden_noise = module.draw_noise(n_runs, generator)
+            h = module.sample_hidden(beta * activation, hidden_noise)
+            v = module.sample_visible(module.visible_activation(h, beta), visible_noise)
     ratio = float(torch.logsumexp(total, 0)) - math.log(n_runs)
     relative = torch.exp(total - ratio)  # of mean 1; its deviation is that of log Z, to first order
     error = float(relative.std()) / math.sqrt(n_runs) if n_runs > 1 else math.nan

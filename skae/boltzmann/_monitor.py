@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._compute import chunk_rows
 from .._training import Callback, Source
-from ._module import RBMModule
+
+#: Names of what is noted for users; the last one is noted given validation rows.
+CURVES = ("reconstruction_error", "pseudo_likelihood", "free_energy_gap")
 
 _MAX_ROWS = 500
 # Distance to the end of its range below which a unit is saturated.
@@ -17,6 +20,8 @@ _SATURATED = 0.01
 
 class Monitor(Callback):
     """Notes after each sweep, in the history.
+
+    The `CURVES`, and "saturated": the number of hidden units that say the same of every row.
 
     Parameters
     ----------
@@ -39,27 +44,28 @@ class Monitor(Callback):
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Note how the machine does."""
         module, x = net.module_, self.rows
+        in_block = chunk_rows(module.weight.shape[0] * module.numbers_per_conditional(), x.device)
         activation = module.hidden_activation(x)
-        reconstructed = module.decode(module.hidden.mean(activation))
+        mean = module.hidden.mean(activation)
+        conditionals = [
+            module.log_conditionals(v.gather(1, features), some[:, None], features)
+            for v, some, features in zip(
+                *(rows.split(in_block) for rows in (x, activation, self._features)), strict=True
+            )
+        ]
         # A sum over everything would depend on the number of threads.
-        error = (reconstructed - x).square().mean(1).mean()
+        error = (module.decode(mean) - x).square().mean(1).mean()
         net.history.record("reconstruction_error", float(error))
-        conditionals = module.log_conditionals(
-            x.gather(1, self._features), activation[:, None], self._features
-        )
-        net.history.record("pseudo_likelihood", float(conditionals.mean()) * x.shape[1])
+        net.history.record("pseudo_likelihood", float(torch.cat(conditionals).mean()) * x.shape[1])
+        net.history.record("saturated", float(_saturated(mean, module.hidden.highest).sum()))
         if self.validation is not None:
             gap = module.free_energy(self.validation).mean() - module.free_energy(x).mean()
             net.history.record("free_energy_gap", float(gap))
 
 
-@torch.no_grad()
-def count_saturated(module: RBMModule, source: Source) -> int:
-    """Return how many hidden units are at the same end of their range for some training rows."""
-    mean = module.encode(_some(source))
-    low = (mean < _SATURATED).all(0)
-    high = (mean > module.hidden.highest - _SATURATED).all(0)
-    return int((low | high).sum())
+def _saturated(mean: Tensor, highest: float) -> Tensor:
+    """Return which units are at the same end of their range for all rows."""
+    return (mean < _SATURATED).all(0) | (mean > highest - _SATURATED).all(0)
 
 
 def _some(source: Source) -> Tensor:

@@ -20,7 +20,7 @@ from .._training import SCHEDULES, Plan, Source, TrainingState
 from ..base import FeatureLearner
 from ._distribution import Distribution
 from ._module import RBMModule
-from ._monitor import Monitor, count_saturated
+from ._monitor import CURVES, Monitor
 
 # Rows that are added up before float32 sums lose digits.
 _ROWS_TO_ADD = 2**12
@@ -71,8 +71,9 @@ class BaseRBM(Distribution, FeatureLearner):
     sparsity_cost : float, default=0.0
         Weight of the cross-entropy between `sparsity_target` and the running mean
         activation of each hidden unit.
-    learning_rate_schedule : {"constant", "linear"}, default="constant"
-        Whether the learning rate of `fit` stays, or falls to 0 in equal steps, one a sweep.
+    learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
+            default="constant"
+        How the learning rate of `fit` goes from sweep to sweep.
     device : str or torch.device, default="auto"
         Where to train and to read: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -262,16 +263,16 @@ class BaseRBM(Distribution, FeatureLearner):
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
         self.n_iter_ = getattr(self, "n_iter_", 0) + len(state.history)
-        self._n_saturated = count_saturated(self.module_, source)
-        if not hasattr(self, "_state"):
-            names = ("reconstruction_error", "pseudo_likelihood", "free_energy_gap")
-            curves = state.curves()
-            self.history_ = {name: curves.get(name, []) for name in names[:2]}
-            self.history_ |= {name: curves[name] for name in names[2:] if name in curves}
+        before, curves = getattr(self, "history_", {}), state.curves()
+        self.history_ = {
+            name: [*before.get(name, ()), *curves.get(name, ())]
+            for name in CURVES
+            if name != CURVES[-1] or name in before or name in curves
+        }
 
     def _comment_on(self, state: TrainingState) -> None:
         super()._comment_on(state)
-        n_saturated = self._n_saturated
+        n_saturated = int(state.history[-1]["saturated"]) if state.history else 0
         if 2 * n_saturated > self._n_features_out:
             warnings.warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
