@@ -201,6 +201,25 @@ def test_terms_of_the_loss_add_up(prototypes):
     assert_array_equal(module.loss(batch, noise), module(batch, noise))
 
 
+@pytest.mark.parametrize("hidden", ["binary", "relu"])
+@pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
+@pytest.mark.parametrize("kind", [BernoulliRBM, GaussianRBM])
+def test_loss_of_machines_that_are_stacked_is_that_of_each_alone(
+    prototypes, kind, algorithm, hidden
+):
+    parameters = dict(n_components=4, algorithm=algorithm, hidden=hidden, learning_rate=1e-3)
+    modules = [quick(kind, random_state=i, **parameters).fit(prototypes).module_ for i in (0, 1)]
+    batch = Batch(torch.from_numpy(prototypes[:20].astype(np.float32)))
+    noise = modules[0].sample_noise(batch, Generator(0))
+    parameters, buffers = torch.func.stack_module_state(modules)
+    stacked = torch.vmap(
+        lambda *state: torch.func.functional_call(modules[0], state, (batch, noise))
+    )(parameters, buffers)
+    for together, module in zip(stacked, modules, strict=True):
+        assert_allclose(together.detach(), module.loss(batch, noise), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(*stacked)
+
+
 def test_loss_of_the_products_in_halves_has_their_gradient():
     X = (np.random.default_rng(0).random((9, 784)) < 0.2).astype(np.float32)
     module = quick(BernoulliRBM, n_components=256, batch_size=9).fit(X).module_

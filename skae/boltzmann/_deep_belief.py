@@ -13,6 +13,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._compute import gradients_enabled
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
 from .._validation import all_or_nothing, validate_codes
@@ -208,7 +209,7 @@ class DeepBeliefNetwork(FeatureLearner):
         self : object
             The estimator, fitted to one more chunk.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "rbms_")
             X, _ = self._validated(X, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.

@@ -12,7 +12,7 @@ from .._compute import chunk_rows
 from .._random import Generator
 from .._training import Trainable
 from ._halves import to_hidden, to_visible
-from ._units import UNITS, BinaryUnits, RectifiedUnits
+from ._units import UNITS, BinaryUnits, RectifiedUnits, less
 
 # Of the largest tensor that is usual, what the conditionals fill: they are read several times.
 _BLOCK_PART = 0.5
@@ -66,12 +66,18 @@ class EnergyModule(Trainable):
         self, activation: Tensor, noise: Tensor, out: Tensor | None = None
     ) -> Tensor:
         """Draw the visible units, into `out` if that is given."""
-        mean = torch.sigmoid(activation)
-        return torch.lt(noise, mean, out=mean if out is None else out)
+        return less(noise, torch.sigmoid(activation), out)
 
     def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
         """Return the energy of each row without hidden units."""
-        return -(v @ bias if bias.dim() == 1 else (v * bias).sum(-1))
+        return -(v * bias).sum(-1)
+
+    def mean_visible_energy(self, v: Tensor, share: Tensor, mean: Tensor) -> Tensor:
+        """Return the sum of the energies of rows without hidden units, each times its share.
+
+        `mean` is that sum of the rows themselves.
+        """
+        return -torch.dot(self.visible_bias, mean)
 
     def log_visible_states(self, activation: Tensor, bias: Tensor) -> Tensor:
         """Return the log of the sum over the visible states, for each row of their input."""
@@ -123,10 +129,6 @@ class EnergyModule(Trainable):
         the hidden ones are on as often as off; at 1 the machine is itself.
         """
         return torch.lerp(self.base_bias(), self.visible_bias, beta)
-
-    def energy(self, v: Tensor, h: Tensor, activation: Tensor) -> Tensor:
-        """Return ``E(v, h)`` of each row, given also the activation of the hidden units by v."""
-        return self.visible_energy(v, self.visible_bias) - (h * activation).sum(-1)
 
     def free_energy(self, v: Tensor) -> Tensor:
         """Return ``-log sum_h exp(-E(v, h))`` of each row."""

@@ -75,6 +75,9 @@ class GaussianRBMModule(RBMModule):
     def visible_energy(self, v: Tensor, bias: Tensor) -> Tensor:
         return 0.5 * ((v - bias).square() * torch.exp(-self.log_variance)).sum(-1)
 
+    def mean_visible_energy(self, v: Tensor, share: Tensor, mean: Tensor) -> Tensor:
+        return torch.dot(share, self.visible_energy(v, self.visible_bias))
+
     def log_visible_states(self, activation: Tensor, bias: Tensor) -> Tensor:
         gain = (activation.square() - bias.square()) * torch.exp(-self.log_variance)
         return 0.5 * (gain + self.log_variance + math.log(2 * math.pi)).sum(-1)

@@ -35,6 +35,9 @@ class RBMModule(SamplingModule):
 
     hidden_offset: Tensor
     running_mean: Tensor
+    weight_velocity: Tensor
+    hidden_bias_velocity: Tensor
+    visible_bias_velocity: Tensor
 
     def __init__(
         self,
@@ -57,12 +60,9 @@ class RBMModule(SamplingModule):
         start = self.hidden.mean(torch.zeros(n_components))
         self.register_buffer("hidden_offset", start if centered else torch.zeros(n_components))
         self.register_buffer("running_mean", start.clone())
-        for name, parameter in self._learned():
+        for name, parameter in list(self.named_parameters()):
             velocity = torch.zeros(parameter.shape if momentum else 0)
             self.register_buffer(f"{name}_velocity", velocity)
-
-    def _learned(self) -> list[tuple[str, Tensor]]:
-        return [(name, getattr(self, name)) for name in ("weight", "hidden_bias", "visible_bias")]
 
     # -- the start -----------------------------------------------------------------------
 
@@ -148,19 +148,20 @@ class RBMModule(SamplingModule):
         share = self._shares(batch)
         n_counted = share.shape[0]  # of all temperatures, the first is that of the model
         v, h, activation = v[:n_counted], h[:n_counted], activation[:n_counted]
-        energy = torch.dot(share, self.energy(v, h, activation))
         data_mean = torch.mv(h[:n_rows].T, share[:n_rows])
         rate = step.learning_rate * step.share
         others = self._other_changes(v, h, share, rate)
         change = statistics(v, h, share)
+        energy = self.mean_visible_energy(v, share, change.visible_bias)
+        energy -= torch.dot(change.h.view(-1), activation.view(-1))
         if self.sparsity_cost:
             change = add_sparsity(change, share[:n_rows], self._push())
         if self.centered:
             m, l = self.visible_mean, self.hidden_offset  # noqa: E741
             change = centre(change, share, m, l, self.scaled(m))
         update(
-            [parameter for _, parameter in self._learned()],
-            [getattr(self, f"{name}_velocity") for name, _ in self._learned()],
+            (self.weight, self.hidden_bias, self.visible_bias),
+            (self.weight_velocity, self.hidden_bias_velocity, self.visible_bias_velocity),
             change,
             rate=rate,
             weight_decay=self.weight_decay,
@@ -168,9 +169,14 @@ class RBMModule(SamplingModule):
         )
         for parameter, value in others:
             parameter.copy_(value)
-        for running in (self.running_mean, *[self.hidden_offset] * self.centered):
+        for running in self._running_means():
             running.lerp_(data_mean, _RUNNING_RATE * step.share)
         return {"energy_difference": energy}
+
+    def _running_means(self) -> list[Tensor]:
+        """Return the means of the hidden units that a step needs, over the last steps."""
+        needed = (self.sparsity_cost, "running_mean"), (self.centered, "hidden_offset")
+        return [getattr(self, name) for is_needed, name in needed if is_needed]
 
     def _both_phases(self, x: Tensor, noise: Any) -> Tensor:
         """Return the rows of the batch and, below them, the ends of all chains."""

@@ -153,6 +153,6 @@ class SamplingModule(EnergyModule):
                 for chain, at in [(one, cold), (other, warm)]
             )
             swap = uniforms[cold].log() < gain
-            chain_at[cold] = torch.where(swap, other, one)
-            chain_at[warm] = torch.where(swap, one, other)
+            chain_at = chain_at.index_copy(0, cold, torch.where(swap, other, one))
+            chain_at = chain_at.index_copy(0, warm, torch.where(swap, one, other))
         return chain_at

@@ -28,7 +28,7 @@ class BinaryUnits:
         activation: Tensor, mean: Tensor, noise: Tensor, out: Tensor | None = None
     ) -> Tensor:
         """Return 1 where the uniform `noise` lies below the mean, else 0."""
-        return torch.lt(noise, mean, out=torch.empty_like(noise) if out is None else out)
+        return less(noise, mean, out)
 
     @staticmethod
     def log_states(activation: Tensor) -> Tensor:
@@ -82,6 +82,12 @@ class RectifiedUnits:
     def most(bias: Tensor, weight: Tensor) -> Tensor:
         """Return the largest state of each unit that is to be reckoned with."""
         return F.softplus(bias + 5 * weight.norm(dim=1)) + 5
+
+
+def less(one: Tensor, other: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return 1 where `one` is less than `other`, else 0, in their dtype."""
+    # `torch.vmap` knows no `out`.
+    return torch.lt(one, other).to(one.dtype) if out is None else torch.lt(one, other, out=out)
 
 
 UNITS: dict[str, type[BinaryUnits] | type[RectifiedUnits]] = {
