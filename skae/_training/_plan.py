@@ -62,6 +62,9 @@ class Plan:
         Step size of the optimizers of groups that state none themselves.
     schedule : str
         One of `SCHEDULES`: how the learning rate goes from epoch to epoch.
+    plateau_of : callable or None
+        Tells from the net what is to fall, or schedule "plateau" lowers the learning rate; None
+        is the loss.
     patience : int or None
         Number of epochs without an improvement of the loss after which to stop; None
         trains a fixed number of epochs.
@@ -81,6 +84,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     schedule: str = "constant"
+    plateau_of: Callable[[Any], float] | None = None
     patience: int | None = None
     tol: float = 0.0
     shuffled: bool = True
@@ -100,7 +104,7 @@ class Plan:
             patience = max(1, round(_PLATEAU_PART * (self.patience or self.max_iter)))
             return LRScheduler(
                 ReduceLROnPlateau,
-                monitor=monitor,
+                monitor=self.plateau_of or monitor,
                 event_name=None,
                 factor=_PLATEAU_FACTOR,
                 patience=patience,

@@ -27,11 +27,11 @@ class Monitor(Callback):
     ----------
     source : Source
         The training rows, of which some, evenly spaced, are looked at.
-    validation : Source or None
+    validation : Source, optional
         Rows to compare them with.
     """
 
-    def __init__(self, source: Source, validation: Source | None):
+    def __init__(self, source: Source, validation: Source | None = None):
         self.rows = _some(source)
         self.validation = None if validation is None else _some(validation)
         n_rows, n_features = self.rows.shape
@@ -39,6 +39,12 @@ class Monitor(Callback):
         self._features = (torch.arange(n_rows, device=source.device) * n_features // n_rows)[
             :, None
         ]
+
+    @torch.no_grad()
+    def reconstruction_error(self, net: Any) -> float:
+        """Return the mean squared error per feature of the rows, rebuilt."""
+        module = net.module_
+        return _mean_squared(module.decode(module.encode(self.rows)) - self.rows)
 
     @torch.no_grad()
     def on_epoch_end(self, net: Any, **_: Any) -> None:
@@ -53,14 +59,17 @@ class Monitor(Callback):
                 *(rows.split(in_block) for rows in (x, activation, self._features)), strict=True
             )
         ]
-        # A sum over everything would depend on the number of threads.
-        error = (module.decode(mean) - x).square().mean(1).mean()
-        net.history.record("reconstruction_error", float(error))
+        net.history.record("reconstruction_error", _mean_squared(module.decode(mean) - x))
         net.history.record("pseudo_likelihood", float(torch.cat(conditionals).mean()) * x.shape[1])
         net.history.record("saturated", float(_saturated(mean, module.hidden.highest).sum()))
         if self.validation is not None:
             gap = module.free_energy(self.validation).mean() - module.free_energy(x).mean()
             net.history.record("free_energy_gap", float(gap))
+
+
+def _mean_squared(difference: Tensor) -> float:
+    # A sum over everything would depend on the number of threads.
+    return float(difference.square().mean(1).mean())
 
 
 def _saturated(mean: Tensor, highest: float) -> Tensor:

@@ -73,7 +73,10 @@ class BaseRBM(Distribution, FeatureLearner):
         activation of each hidden unit.
     learning_rate_schedule : {"constant", "linear", "exponential", "cosine", "plateau"}, \
             default="constant"
-        How the learning rate of `fit` goes from sweep to sweep.
+        How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
+        `n_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it is
+        halved each time that the reconstruction error in `history_` has not improved for a
+        quarter of `n_iter` epochs ("plateau").
     device : str or torch.device, default="auto"
         Where to train and to read: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -93,7 +96,7 @@ class BaseRBM(Distribution, FeatureLearner):
         squared error per feature), "pseudo_likelihood" (estimated from one feature of
         each row, in nats), and, given `X_val`, "free_energy_gap" (mean free energy of the
         validation rows less that of training rows, in nats): while it grows, the machine
-        learns its training rows by heart. ``pandas.DataFrame(history_)`` is a table of it.
+        overfits. ``pandas.DataFrame(history_)`` is a table of it.
     module_ : torch.nn.Module
         The fitted network, on `device_`.
     n_iter_ : int
@@ -251,6 +254,8 @@ class BaseRBM(Distribution, FeatureLearner):
             batch_size=self._batch_size(source.X.shape),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
+            # The difference of the energies, which a step returns, need not fall.
+            plateau_of=Monitor(source).reconstruction_error,
             verbose=bool(self.verbose),
         )
 
