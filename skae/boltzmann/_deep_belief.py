@@ -80,9 +80,9 @@ class DeepBeliefNetwork(FeatureLearner):
     rbms_ : list of BernoulliRBM or GaussianRBM
         The fitted machines, from the features up.
     module_ : torch.nn.Module
-        Their networks as one, on `device_`.
+        The fitted network, on `device_`.
     device_ : torch.device
-        Where the networks are.
+        Where the network is.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

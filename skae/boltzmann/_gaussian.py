@@ -69,7 +69,8 @@ class GaussianRBM(BaseRBM):
 default="constant"
         How the learning rate of `fit` goes from epoch to epoch: it stays; it falls over
         `n_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
-        is halved each time that the loss has not improved for a quarter of `n_iter` epochs.
+        is halved each time that the reconstruction error in `history_` has not improved for
+        a quarter of `n_iter` epochs.
     device : str or torch.device, default="auto"
         Where to train and to read: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
