@@ -170,7 +170,7 @@ class DenseSource(Source):
 
     def _rows(self, index: Tensor) -> Tensor:
         table = self._table
-        batch = self._batch(len(index), table, *table.shape[1:])
+        batch = self._batch(index.shape[0], table, *table.shape[1:])
         return torch.index_select(table, 0, index.to(table.device), out=batch).to(self.device)
 
     def _rows_between(self, start: int, stop: int) -> Tensor:

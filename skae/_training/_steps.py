@@ -86,9 +86,9 @@ class RecordedSteps:
         self._runs: dict[Hashable, Callable[..., list[Tensor]]] = {}
 
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
-        passing: list[Tensor] = []
-        _flatten(batch, passing)
-        _flatten(noise, passing)
+        passing = [tensor for tensor in batch if tensor is not None]
+        if noise is not None:
+            _flatten(noise, passing)
         shapes = tuple([tensor.shape for tensor in passing])
         run = self._runs.get(shapes)
         if run is None:
@@ -176,8 +176,9 @@ def _flatten(value: Any, into: list[Tensor]) -> None:
     """Add the tensors in nested tuples and lists to a list."""
     if isinstance(value, Tensor):
         into.append(value)
-    elif value is not None:
-        for one in value:
+        return
+    for one in value:
+        if one is not None:
             _flatten(one, into)
 
 
