@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import quick
+from conftest import VARIANTS, has, quick
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
@@ -80,11 +80,18 @@ def assert_resumes(estimator, X, after):
     return straight.state
 
 
+# Not a stack of machines: each of these has a training of its own.
+ONE_TRAINING = [
+    pytest.param(one, parameters, id=f"{one.__name__}-{'-'.join(parameters)}")
+    for one, parameters in VARIANTS
+    if not has(one, "hidden_layer_sizes")
+]
+
+
+@pytest.mark.parametrize(("estimator_class", "parameters"), ONE_TRAINING)
 @pytest.mark.parametrize("after", [1, 3])
-def test_a_stopped_training_goes_on_to_the_same_bits(estimator, table, after):
-    if not hasattr(estimator, "_make_module"):
-        pytest.skip("a stack of machines, each with a training of its own")
-    assert_resumes(estimator.set_params(batch_size=40), table, after)
+def test_a_stopped_training_goes_on_to_the_same_bits(estimator_class, parameters, table, after):
+    assert_resumes(quick(estimator_class, batch_size=40, **parameters), table, after)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
