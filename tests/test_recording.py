@@ -105,6 +105,15 @@ def test_fits_of_equal_structure_share_a_recording(table, by_autograd):
     assert len(by_autograd) == 2 * n_first
 
 
+@pytest.mark.usefixtures("no_recordings")
+def test_large_batches_are_not_recorded(table, by_autograd, monkeypatch):
+    monkeypatch.setattr(_steps, "_MOST_NUMBERS", 50 * 5)
+    for batch_size, n_by_autograd in ((50, 2), (60, 5 * 3)):
+        by_autograd.clear()
+        Autoencoder(2, batch_size=batch_size, max_iter=3, tol=0, random_state=0).fit(table)
+        assert len(by_autograd) == n_by_autograd
+
+
 class Scaled(nn.Module):
     """A user's layer, which may do anything."""
 

@@ -18,6 +18,10 @@ from ._trainable import Step, Trainable, tensors_of
 
 StepFunction = Callable[[Batch, Any, Step], dict[str, Tensor]]
 
+# Numbers in a batch above which its steps are not recorded: what Python and autograd take is
+# nothing beside their operations, and to record one holds all that is computed on the way.
+_MOST_NUMBERS = 2**22
+
 # Recordings that are kept for later fits in this process. Each holds a few small tensors.
 _N_KEPT = 128
 
@@ -119,7 +123,12 @@ class RecordedSteps:
             return self._loss_and_gradients(batch, noise)
 
         key = self._structure, _appearance(batch), _appearance(noise)
-        if self._structure is None or (key in _recordings and _recordings.get(key) is None):
+        too_large = batch.x.numel() > _MOST_NUMBERS
+        if (
+            too_large
+            or self._structure is None
+            or (key in _recordings and _recordings.get(key) is None)
+        ):
             return by_autograd()
         recording = _recordings.get(key)
         if recording is None:
