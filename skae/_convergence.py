@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._training import SCHEDULES, Callback, Plan, Source, TrainingState
+from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
 from .base import BaseTorchEstimator
 
 
@@ -136,10 +136,7 @@ class ConvergingEstimator(BaseTorchEstimator):
         self.loss_curve_ = [*getattr(self, "loss_curve_", ()), *state.curve("train_loss")]
         before = getattr(self, "validation_loss_curve_", None) or []
         self.validation_loss_curve_ = [*before, *state.curve("valid_loss")] or None
-        self.history_ = {
-            name: [*getattr(self, "history_", {}).get(name, ()), *curve]
-            for name, curve in state.curves().items()
-        }
+        self.history_ = joined(getattr(self, "history_", {}), state.curves())
         self.n_iter_ = len(self.loss_curve_)
 
     def _comment_on(self, state: TrainingState) -> None:

@@ -4,22 +4,20 @@ from skorch.callbacks import Callback
 
 from ._batch import Batch
 from ._engine import train
-from ._plan import FACTORS, SCHEDULES, Plan, between
+from ._plan import SCHEDULES, Plan, between
 from ._reading import read
 from ._source import (
     Source,
     as_source,
-    as_tensor,
     drop_zero_weight,
     mean_one,
     merge_equal_rows,
     to_dense,
 )
-from ._state import TrainingState, restore_on_error
+from ._state import TrainingState, joined, restore_on_error
 from ._trainable import Step, Trainable, device_of, load_weights
 
 __all__ = [
-    "FACTORS",
     "SCHEDULES",
     "Batch",
     "Callback",
@@ -29,10 +27,10 @@ __all__ = [
     "Trainable",
     "TrainingState",
     "as_source",
-    "as_tensor",
     "between",
     "device_of",
     "drop_zero_weight",
+    "joined",
     "load_weights",
     "mean_one",
     "merge_equal_rows",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.utils import noop
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
-from ._plan import Plan
+from ._plan import FACTORS, Plan
 from ._trainable import tensors_of
+
+# A plateau divides the learning rate by two after a quarter of the patience.
+_PLATEAU_FACTOR, _PLATEAU_PART = 0.5, 0.25
 
 
 class DivergedError(Exception):
@@ -80,6 +85,8 @@ class Patience(EarlyStopping):
         try:
             super().on_epoch_end(net)
         except KeyboardInterrupt:
+            if self.misses_ < self.patience:  # Ctrl-C
+                raise
             self.is_over = True
 
 
@@ -95,8 +102,55 @@ class EndOfPatience(Callback):
             raise KeyboardInterrupt
 
 
+class Scheduler(LRScheduler):
+    """skorch's scheduler, for all optimizers, and without a hook that each batch would call."""
+
+    on_batch_end = Callback.on_batch_end
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        """Note the learning rates of all optimizers."""
+        super().on_train_begin(net)
+        groups = net.module_.parameter_groups()
+        self._planned = [group.get("lr", net.plan.learning_rate) for group in groups]
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        """Let the other learning rates change as the first one does."""
+        super().on_epoch_end(net)
+        factor = net.optimizer_.param_groups[0]["lr"] / self._planned[0]
+        for optimizer, planned in zip(net.optimizers_[1:], self._planned[1:], strict=True):
+            optimizer.param_groups[0]["lr"] = planned * factor
+
+
+def make_scheduler(plan: Plan, monitor: str) -> Scheduler | None:
+    """Return what sets the learning rate by a plan; None if that is constant.
+
+    `monitor` names in the history what "plateau" watches, if the plan says nothing else.
+    """
+    if plan.schedule == "constant":
+        return None
+    if plan.schedule == "plateau":
+        patience = max(1, round(_PLATEAU_PART * (plan.patience or plan.max_iter)))
+        return Scheduler(
+            ReduceLROnPlateau,
+            monitor=plan.plateau_of or monitor,
+            event_name=None,
+            factor=_PLATEAU_FACTOR,
+            patience=patience,
+            threshold=plan.tol,
+            threshold_mode="abs",
+        )
+    factor = partial(_factor, schedule=plan.schedule, n_epochs=plan.max_iter)
+    return Scheduler(LambdaLR, event_name=None, lr_lambda=factor)
+
+
+def _factor(epoch: int, *, schedule: str, n_epochs: int) -> float:
+    return FACTORS[schedule](epoch / max(1, n_epochs))
+
+
 class ProgressBar(Callback):
     """A bar over all batches of a training, with the losses of the last epoch."""
+
+    _bar: Any = None
 
     def on_train_begin(self, net: Any, X: Any = None, **_: Any) -> None:
         """Start the bar."""
@@ -114,7 +168,8 @@ class ProgressBar(Callback):
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 @torch.no_grad()

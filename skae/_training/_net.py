@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .._random import Generator
 from ._batch import Batch
-from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar
+from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar, make_scheduler
 from ._plan import Plan
 from ._source import Batches, Source
 from ._state import TrainingState
@@ -60,7 +60,7 @@ class Net(NeuralNet):
         self.validation = validation
         self.on_epoch_complete = on_epoch_complete
         monitor = "train_loss" if validation is None else "valid_loss"
-        self.scheduler = plan.make_scheduler(monitor)
+        self.scheduler = make_scheduler(plan, monitor)
         self.patience = None
         if plan.patience is not None:
             self.patience = Patience(plan, monitor, load_best=validation is not None)
@@ -102,7 +102,8 @@ class Net(NeuralNet):
         needs_gradients = "on_grad_computed" in hooks
         if needs_gradients:
             self._step.on_gradients = self._notify_gradients
-        self._take_step = stepper(state.module, may_record=not needs_gradients)
+        self._take_step = stepper(state.module, state.optimizers, may_record=not needs_gradients)
+        self._callbacks_of_others = callbacks
 
     @property
     def _default_callbacks(self) -> list[Any]:
@@ -128,11 +129,15 @@ class Net(NeuralNet):
         return Batches(dataset, self.plan.batch_size, generator)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call a hook of all callbacks; note if one of them ends the training."""
+        """Call a hook of all callbacks; note if one of the user's ends the training."""
+        getattr(self, method_name)(self, **cb_kwargs)
         try:
-            super().notify(method_name, **cb_kwargs)
+            for _, callback in self.callbacks_:
+                now = callback
+                getattr(callback, method_name)(self, **cb_kwargs)
         except KeyboardInterrupt:
-            self.stopped = True
+            # One that comes while our own are at work is the user's Ctrl-C.
+            self.stopped = not type(now).__module__.startswith("skae.")
             self._hand_over(method_name)
             raise
         self._hand_over(method_name)
@@ -143,7 +148,7 @@ class Net(NeuralNet):
         if method_name == "on_train_begin":
             if self.patience is not None:
                 self.patience.__dict__.update(state.stopping)
-            if state.schedule:
+            if self.scheduler is not None and state.schedule:
                 self.scheduler.lr_scheduler_.load_state_dict(state.schedule)
         if method_name != "on_epoch_end":
             return
@@ -152,7 +157,8 @@ class Net(NeuralNet):
         state.history.append(epoch)
         if self.patience is not None:
             state.stopping = {name: getattr(self.patience, name) for name in Patience.MEMORY}
-        if self.plan.schedule == "plateau":  # the others know all by the epoch
+        # All but one know what they need by the number of the epoch.
+        if self.scheduler is not None and self.plan.schedule == "plateau":
             state.schedule = self.scheduler.lr_scheduler_.state_dict()
         if self.on_epoch_complete is not None:
             self.on_epoch_complete(state)
@@ -173,13 +179,12 @@ class Net(NeuralNet):
         step.epoch, step.n_epochs = n_done, n_planned
         step.next_progress, step.accumulated = n_done / n_planned, None
         losses: list[dict[str, Tensor]] = []
-        if isinstance(self._take_step, RecordedSteps):
-            self._take_step.refresh()
+        if training:
+            self._refresh_recorded_steps()
         for number, batch in enumerate(iterator, start=1):
             if self._has_batch_hooks:
                 self.notify("on_batch_begin", batch=batch, training=training)
-                if isinstance(self._take_step, RecordedSteps):
-                    self._take_step.refresh()
+                self._refresh_recorded_steps()
             if training:
                 step.progress = step.next_progress
                 step.next_progress = (n_done + number / n_batches) / n_planned
@@ -191,6 +196,10 @@ class Net(NeuralNet):
             step.progress = step.next_progress
             module.end_epoch(step)
         self._record(losses, iterator.share, prefix)
+
+    def _refresh_recorded_steps(self) -> None:
+        if isinstance(self._take_step, RecordedSteps):
+            self._take_step.refresh(thoroughly=bool(self._callbacks_of_others))
 
     def _after_batch(
         self, batch: Batch, losses: dict[str, Tensor], training: bool, prefix: str

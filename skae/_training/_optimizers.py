@@ -24,7 +24,7 @@ class LearningRate(torch.optim.Optimizer):
     _opt_called = True  # or torch's schedulers warn that no step has been taken
 
     def __init__(self, params: Any, lr: float):
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": lr, "betas": _BETAS, "eps": _EPSILON})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take a group of parameters, without the checks that import torch's compiler."""
@@ -74,7 +74,9 @@ class Adam(LearningRate):
         self._parameters: list[Tensor] = [p for g in self.param_groups for p in g["params"]]
         self._first = [torch.zeros_like(p) for p in self._parameters]
         self._second = [torch.zeros_like(p) for p in self._parameters]
-        self._n_steps = self._parameters[0].new_zeros((), dtype=torch.float32)
+        # One count for all, until some of them sit out a step.
+        self._n_steps = [self._parameters[0].new_zeros((), dtype=torch.float32)]
+        self._n_steps *= len(self._parameters)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -88,22 +90,49 @@ class Adam(LearningRate):
 
         A parameter without one, as of a layer that a callback froze, stays as it is.
         """
-        lists = self._parameters, list(gradients), self._first, self._second
+        lists = self._parameters, list(gradients), self._first, self._second, self._n_steps
         if any(gradient is None for gradient in gradients):
+            self._count_apart()
             some = [i for i, gradient in enumerate(gradients) if gradient is not None]
-            lists = tuple([one[i] for i in some] for one in lists)  # type: ignore[assignment]
-        is_fused = self._n_steps.device.type in ("cpu", "cuda")
+            parts = (self._parameters, gradients, self._first, self._second, self._n_steps)
+            lists = tuple([one[i] for i in some] for one in parts)  # type: ignore[assignment]
+            if not some:
+                return
+        self._increment(lists[-1])
+        is_fused = lists[-1][0].device.type in ("cpu", "cuda")
         update: Any = _fused if is_fused else _functional
-        update(*lists, self._n_steps, self.param_groups[0]["lr"])
+        group = self.param_groups[0]
+        update(*lists, group["lr"], group["betas"], group["eps"])
+
+    def _count_apart(self) -> None:
+        if self._n_steps[0] is self._n_steps[-1]:
+            self._n_steps = [n_steps.clone() for n_steps in self._n_steps]
+
+    @staticmethod
+    def _increment(n_steps: list[Tensor]) -> None:
+        if n_steps[0] is n_steps[-1]:
+            n_steps[0].add_(1)
+        else:
+            torch._foreach_add_(n_steps, 1)
 
     def _moments(self) -> list[Tensor]:
-        return [*self._first, *self._second, self._n_steps]
+        return [*self._first, *self._second, *self._n_steps]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where another optimizer of the same parameters was."""
+        n_steps = state_dict["moments"][-len(self._parameters) :]
+        if not all(torch.equal(one, n_steps[0]) for one in n_steps):
+            self._count_apart()
+        super().load_state_dict(state_dict)
 
     def to(self, device: torch.device) -> None:
         """Move the moments; the parameters are the module's."""
         self._first = [moment.to(device) for moment in self._first]
         self._second = [moment.to(device) for moment in self._second]
-        self._n_steps = self._n_steps.to(device)
+        if self._n_steps[0] is self._n_steps[-1]:
+            self._n_steps = [self._n_steps[0].to(device)] * len(self._n_steps)
+        else:
+            self._n_steps = [n_steps.to(device) for n_steps in self._n_steps]
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("_parameters", "_first", "_second", "_n_steps")
@@ -115,22 +144,23 @@ def _fused(
     gradients: list[Tensor],
     first: list[Tensor],
     second: list[Tensor],
-    n_steps: Tensor,
+    n_steps: list[Tensor],
     learning_rate: float,
+    betas: tuple[float, float],
+    eps: float,
 ) -> None:
-    n_steps += 1
     torch._fused_adam_(
         parameters,
         gradients,
         first,
         second,
         [],
-        [n_steps] * len(parameters),
+        n_steps,
         lr=learning_rate,
-        beta1=_BETAS[0],
-        beta2=_BETAS[1],
+        beta1=betas[0],
+        beta2=betas[1],
         weight_decay=0.0,
-        eps=_EPSILON,
+        eps=eps,
         amsgrad=False,
         maximize=False,
     )
@@ -141,23 +171,24 @@ def _functional(
     gradients: list[Tensor],
     first: list[Tensor],
     second: list[Tensor],
-    n_steps: Tensor,
+    n_steps: list[Tensor],
     learning_rate: float,
+    betas: tuple[float, float],
+    eps: float,
 ) -> None:
-    n_steps += 1
     adam(
         parameters,
         gradients,
         first,
         second,
         [],
-        [n_steps - 1 for _ in parameters],  # `adam` adds 1
+        [count - 1 for count in n_steps],  # `adam` adds 1
         amsgrad=False,
-        beta1=_BETAS[0],
-        beta2=_BETAS[1],
+        beta1=betas[0],
+        beta2=betas[1],
         lr=learning_rate,
         weight_decay=0.0,
-        eps=_EPSILON,
+        eps=eps,
         maximize=False,
     )
 

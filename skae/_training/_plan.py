@@ -5,17 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-
-from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 # What an exponential schedule has left of the learning rate at the end.
 _LAST_PART = 0.01
-
-# A plateau divides the learning rate by two after a quarter of the patience.
-_PLATEAU_FACTOR, _PLATEAU_PART = 0.5, 0.25
 
 #: What is left of the learning rate when a part (from 0 to 1) of the training is over.
 FACTORS: dict[str, Callable[[float], float]] = {
@@ -63,8 +56,7 @@ class Plan:
     schedule : str
         One of `SCHEDULES`: how the learning rate goes from epoch to epoch.
     plateau_of : callable or None
-        Tells from the net what is to fall, or schedule "plateau" lowers the learning rate; None
-        is the loss.
+        Gives what the schedule "plateau" watches, from the net in training; None is the loss.
     patience : int or None
         Number of epochs without an improvement of the loss after which to stop; None
         trains a fixed number of epochs.
@@ -95,25 +87,3 @@ class Plan:
     def share(self, n_rows: int) -> float:
         """Return how many rows a batch has as a share of a full one, at most 1."""
         return min(1.0, n_rows / (self.full_batch or self.batch_size))
-
-    def make_scheduler(self, monitor: str) -> Any:
-        """Return the skorch callback that sets the learning rate; None if that is constant."""
-        if self.schedule == "constant":
-            return None
-        if self.schedule == "plateau":
-            patience = max(1, round(_PLATEAU_PART * (self.patience or self.max_iter)))
-            return LRScheduler(
-                ReduceLROnPlateau,
-                monitor=self.plateau_of or monitor,
-                event_name=None,
-                factor=_PLATEAU_FACTOR,
-                patience=patience,
-                threshold=self.tol,
-                threshold_mode="abs",
-            )
-        factor = partial(_factor, schedule=self.schedule, n_epochs=self.max_iter)
-        return LRScheduler(LambdaLR, event_name=None, lr_lambda=factor)
-
-
-def _factor(epoch: int, *, schedule: str, n_epochs: int) -> float:
-    return FACTORS[schedule](epoch / max(1, n_epochs))

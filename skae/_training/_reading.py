@@ -17,6 +17,9 @@ from .._compute import chunk_rows, limit_threads, map_parts, worker_threads
 from ._source import as_tensor, to_dense
 from ._trainable import Trainable, tensors_of
 
+# Types of attributes that decide what a module computes.
+_SETTINGS = (bool, int, float, str)
+
 # So many rows are never cut into chunks.
 _FEW_ROWS = 64
 
@@ -72,15 +75,30 @@ def read(
         return output.numpy()
 
 
-# The copies in float64, and the weights of which each is a copy.
-_doubles: WeakKeyDictionary[Trainable, tuple[list[Tensor], Trainable]] = WeakKeyDictionary()
+# The copies in float64, and what each is a copy of.
+_doubles: WeakKeyDictionary[Trainable, tuple[Any, list[Tensor], Trainable]] = WeakKeyDictionary()
 
 
 def _in_double(module: Trainable, tensors: list[Tensor], device: torch.device) -> Trainable:
-    """Return a float64 copy of a module with these tensors, the same one until they change."""
-    known, double = _doubles.get(module, ([], module))
-    if known and known[0].device == tensors[0].device and all(map(torch.equal, known, tensors)):
+    """Return a float64 copy of a module with these tensors, the same one until it changes."""
+    parts = _parts(module)
+    known_parts, known, double = _doubles.get(module, (None, [], module))
+    if (
+        parts == known_parts
+        and known[0].device == tensors[0].device
+        and len(known) == len(tensors)
+        and all(map(torch.equal, known, tensors))
+    ):
         return double
     double = copy.deepcopy(module).to(device, torch.float64)
-    _doubles[module] = [tensor.detach().clone() for tensor in tensors], double
+    _doubles[module] = parts, [tensor.detach().clone() for tensor in tensors], double
     return double
+
+
+def _parts(module: Trainable) -> list[Any]:
+    """Return what a module consists of beside its tensors: submodules, settings, hooks."""
+    found: list[Any] = []
+    for part in module.modules():
+        found += (id(part), type(part), len(part._forward_hooks))
+        found += [value for value in vars(part).values() if type(value) in _SETTINGS]
+    return found

@@ -39,6 +39,9 @@ _BY_SHAPE = (
     aten.new_full.default,
 )
 
+# Bytes of a tensor that a recording holds at most, rather than computing it again.
+_LARGEST_CONSTANT = 2**18
+
 # The same operations without the overhead of their call through `torch.ops`.
 _QUICK = {
     aten.add.Tensor: torch.add,
@@ -70,11 +73,6 @@ class Recording:
     passing : sequence of Tensor
         Inputs that are others in each call.
 
-    Attributes
-    ----------
-    checked : bool
-        Whether the results were compared with those of the function, which is for others to do.
-
     Raises
     ------
     CannotRecordError
@@ -89,7 +87,6 @@ class Recording:
         lasting: Sequence[Tensor],
         passing: Sequence[Tensor],
     ):
-        self.checked = False
         self._values: dict[Slot, Tensor] = {}
         self._slots: dict[int, Slot] = {}
         self._constants: dict[Slot, Tensor] = {}
@@ -167,7 +164,8 @@ class Recording:
                 for value in (operation.args, operation.kwargs)
             )
             operation = Operation(operation.function, args, kwargs, operation.outputs)
-            operation = self._without_kept_dimension(operation, kept)
+            if all(map(is_fixed, operation.inputs)):
+                operation = self._without_kept_dimension(operation, kept)
             output = operation.outputs
             touched = [*operation.inputs, *slots_in([output])]
             fixed = operation.is_repeatable and all(map(is_fixed, touched))
@@ -177,9 +175,13 @@ class Recording:
                 same[output] = original
             elif fixed and isinstance(output, Slot) and operation.key() in seen:
                 same[output] = seen[operation.key()].outputs
-            elif fixed and (
-                operation.function in _BY_SHAPE
-                or all(slot in self._constants for slot in operation.inputs)
+            elif (
+                fixed
+                and (
+                    operation.function in _BY_SHAPE
+                    or all(slot in self._constants for slot in operation.inputs)
+                )
+                and all(map(self._is_small, slots_in([output])))
             ):
                 for slot in slots_in([output]):
                     self._constants[slot] = self._values[slot].detach()
@@ -189,6 +191,10 @@ class Recording:
                     seen[operation.key()] = operation
         self._outputs = [same.get(slot, slot) for slot in self._outputs]
         self._operations = self._used(kept)
+
+    def _is_small(self, slot: Slot) -> bool:
+        """Whether a recording may hold a tensor."""
+        return self._values[slot].untyped_storage().nbytes() <= _LARGEST_CONSTANT
 
     def _storage(self, slot: Any) -> int | None:
         if not isinstance(slot, Slot):
@@ -211,6 +217,8 @@ class Recording:
         for total in before:
             if total.outputs == view.inputs[0] and total.function is aten.sum.dim_IntList:
                 summed, dims, *_ = total.args
+                if total.kwargs.get("dtype") is not None or min(dims, default=0) < 0:
+                    return view
                 rest = [
                     side
                     for place, side in enumerate(self._values[summed].shape)

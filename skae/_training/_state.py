@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import torch
@@ -12,6 +14,9 @@ from torch import Tensor
 from .._random import Generator
 from ._optimizers import LearningRate, make_optimizers
 from ._trainable import Trainable, device_of, tensors_of
+
+# What skorch records of each epoch that is no result.
+_COUNTS = ("epoch", "dur", "train_batch_count", "valid_batch_count")
 
 
 class TrainingState:
@@ -57,6 +62,7 @@ class TrainingState:
         self.schedule: dict[str, Any] = {}
         self.stopping: dict[str, Any] = {}
         self.ending: str | None = None
+        self._streams: dict[str, dict[str, Any]] = {}  # of other devices
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the learning rate of the groups that state none themselves."""
@@ -68,14 +74,17 @@ class TrainingState:
         return [epoch[name] for epoch in self.history if name in epoch]
 
     def curves(self) -> dict[str, list[float]]:
-        """Return the numbers in the history by name, but for what skorch counts and times."""
+        """Return the numbers in the history by name, but for what skorch counts and times.
+
+        NaN stands for an epoch in which a name was not recorded.
+        """
         names = {
             name: None
             for epoch in self.history
             for name, value in epoch.items()
-            if isinstance(value, float) and name != "dur"
+            if isinstance(value, Real) and not isinstance(value, bool) and name not in _COUNTS
         }
-        return {name: self.curve(name) for name in names}
+        return {name: [float(e.get(name, math.nan)) for e in self.history] for name in names}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as nested dicts and lists of tensors and plain values.
@@ -103,24 +112,39 @@ class TrainingState:
         self.generator.load_state_dict(state["generator"])
         self.history = list(state["history"])
         for name in ("good", "schedule", "stopping", "ending"):
-            setattr(self, name, state[name])
+            setattr(self, name, copied(state[name]))  # training writes over it
 
     def to(self, device: torch.device) -> None:
         """Move the module and all that belongs to it."""
         self.module.to(device)
         for optimizer in self.optimizers:
             optimizer.to(device)
-        if self.generator.device.type != device.type:
-            # The streams of two devices have nothing to do with each other.
+        here, there = self.generator.device.type, torch.device(device).type
+        if here != there:
+            # The streams of two devices have nothing to do with each other. That of each is
+            # kept, so that a pickle goes on where it was on a device of its kind.
+            self._streams[here] = self.generator.state_dict()
             self.generator = Generator(self.generator.initial_seed(), device)
+            if there in self._streams:
+                self.generator.load_state_dict(self._streams.pop(there))
         self.good = None
         self.stopping = {}
+
+
+def joined(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return curves that go on, with NaN for the epochs in which one was not recorded."""
+
+    def lengthened(curves: dict[str, list[float]], name: str) -> list[float]:
+        n_epochs = max(map(len, curves.values()), default=0)
+        return curves.get(name, [math.nan] * n_epochs)
+
+    return {name: [*lengthened(before, name), *lengthened(after, name)] for name in before | after}
 
 
 @contextmanager
 def restore_on_error(state: TrainingState) -> Iterator[None]:
     """Undo what a failing training did to what it changes in place."""
-    before = _copied(state.state_dict())
+    before = copied(state.state_dict())
     try:
         yield
     except BaseException:
@@ -128,10 +152,10 @@ def restore_on_error(state: TrainingState) -> Iterator[None]:
         raise
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Copy the tensors, dicts and lists in a nested state."""
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, dict):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+        return {key: copied(one) for key, one in value.items()}
+    return [copied(one) for one in value] if isinstance(value, list) else value

@@ -13,7 +13,7 @@ from torch import Tensor
 from .._config import records_steps
 from ._batch import Batch
 from ._recording import Recording
-from ._tape import CannotRecordError, run_on_tape
+from ._tape import Tape, run_on_tape
 from ._trainable import Step, Trainable, tensors_of
 
 StepFunction = Callable[[Batch, Any, Step], dict[str, Tensor]]
@@ -26,12 +26,14 @@ _MOST_NUMBERS = 2**22
 _N_KEPT = 128
 
 
-def stepper(module: Trainable, *, may_record: bool) -> StepFunction:
+def stepper(
+    module: Trainable, optimizers: Sequence[Any], *, may_record: bool
+) -> StepFunction | RecordedSteps:
     """Return what takes a step: `training_step` of the module, or the same recorded."""
     is_default = type(module).training_step is Trainable.training_step
     plain = type(module).mean_loss is Trainable.mean_loss
     if may_record and is_default and plain and records_steps():
-        return RecordedSteps(module)
+        return RecordedSteps(module, optimizers)
     return module.training_step
 
 
@@ -45,8 +47,9 @@ class _Recordings:
         self._kept: OrderedDict[Hashable, Recording | None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._kept
+    def is_refused(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._kept and self._kept[key] is None
 
     def get(self, key: Hashable) -> Recording | None:
         with self._lock:
@@ -60,6 +63,10 @@ class _Recordings:
             if len(self._kept) > _N_KEPT:
                 self._kept.popitem(last=False)
 
+    def drop(self, key: Hashable) -> None:
+        with self._lock:
+            self._kept.pop(key, None)
+
 
 _recordings = _Recordings()
 
@@ -67,52 +74,71 @@ _recordings = _Recordings()
 class RecordedSteps:
     """Takes steps of one module in training, by a recording for each shape of batch.
 
-    The first step of a shape is recorded while it is taken by autograd. The next one is taken
-    both ways; should they differ by a bit, or should a step be impossible to record, all
-    further steps of such a module are taken by autograd.
+    In each training, the first step of a shape is taken by autograd. The second is recorded
+    meanwhile, unless there is a recording from an earlier training. Then a step is taken both
+    ways, and if both give the same bits, all further ones by the recording alone. Should they
+    differ, or should a step be impossible to record, steps are taken by autograd.
+
+    Parameters
+    ----------
+    module : Trainable
+        With the default `training_step`.
+    optimizers : sequence of LearningRate
+        Those of the module.
     """
 
-    def __init__(self, module: Trainable):
-        self._module = module
-        self._seen: list[Any] = []
-        self.refresh()
+    def __init__(self, module: Trainable, optimizers: Sequence[Any]):
+        self._module, self._optimizers = module, optimizers
+        self._seen: Any = None
 
-    def refresh(self) -> None:
-        """Look again at a module whose layers a callback may have frozen or replaced."""
+    def refresh(self, *, thoroughly: bool) -> None:
+        """Look again at the module before an epoch, thoroughly where something may change it.
+
+        Callbacks freeze layers, replace weights, register hooks, and set attributes.
+        """
         seen = [(t.data_ptr(), t.requires_grad) for t in tensors_of(self._module)]
-        if seen == self._seen:
+        if self._seen is not None and not thoroughly and seen == self._seen[0]:
             return
-        self._seen = seen
-        self._parameters = [p for p in self._module.parameters() if p.requires_grad]
-        trainable = tuple(is_trainable for _, is_trainable in seen)
         structure = self._module.structure()
+        if (seen, structure) == self._seen:
+            return
+        self._seen = seen, structure
+        self._parameters = [p for p in self._module.parameters() if p.requires_grad]
+        place = {id(parameter): i for i, parameter in enumerate(self._parameters)}
+        self._places = [
+            [place.get(id(p)) for p in optimizer.param_groups[0]["params"]]
+            for optimizer in self._optimizers
+        ]
+        self._in_order = self._places == [list(range(len(self._parameters)))]
+        trainable = tuple(is_trainable for _, is_trainable in seen)
         self._structure = None if structure is None else (structure, trainable)
+        self._n_by_autograd: dict[Hashable, int] = {}
+        self._recorded_here: set[Hashable] = set()
         self._runs: dict[Hashable, Callable[..., list[Tensor]]] = {}
 
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
-        passing = [tensor for tensor in batch if tensor is not None]
-        if noise is not None:
-            _flatten(noise, passing)
-        shapes = tuple([tensor.shape for tensor in passing])
-        run = self._runs.get(shapes)
+        passing: list[Tensor] = []
+        shapes: list[Hashable] = []
+        _flatten(batch, passing, shapes)
+        _flatten(noise, passing, shapes)
+        key = tuple(shapes)
+        run = self._runs.get(key)
         if run is None:
-            loss, *gradients = self._prepare(shapes, passing, batch, noise)
+            loss, *gradients = self._prepare(key, passing, batch, noise)
             with torch.inference_mode():
-                self._step_along(gradients, step.optimizers)
+                self._step_along(gradients)
         else:
             with torch.inference_mode():
                 loss, *gradients = run(*passing)
-                self._step_along(gradients, step.optimizers)
+                self._step_along(gradients)
         return {"loss": loss}
 
-    def _step_along(self, gradients: list[Tensor], optimizers: Sequence[Any]) -> None:
-        if len(optimizers) == 1 and len(gradients) == len(optimizers[0].param_groups[0]["params"]):
-            optimizers[0].step_along(gradients)
+    def _step_along(self, gradients: list[Tensor]) -> None:
+        if self._in_order:
+            self._optimizers[0].step_along(gradients)
             return
-        by_parameter = dict(zip(self._parameters, gradients, strict=True))
-        for optimizer in optimizers:
-            mine = optimizer.param_groups[0]["params"]
-            optimizer.step_along([by_parameter.get(parameter) for parameter in mine])
+        for optimizer, places in zip(self._optimizers, self._places, strict=True):
+            optimizer.step_along([None if i is None else gradients[i] for i in places])
 
     def _prepare(
         self, shapes: Hashable, passing: list[Tensor], batch: Batch, noise: Any
@@ -122,42 +148,43 @@ class RecordedSteps:
         def by_autograd() -> list[Tensor]:
             return self._loss_and_gradients(batch, noise)
 
+        n_before = self._n_by_autograd.get(shapes, 0)
+        self._n_by_autograd[shapes] = n_before + 1
         key = self._structure, _appearance(batch), _appearance(noise)
-        too_large = batch.x.numel() > _MOST_NUMBERS
-        if (
-            too_large
-            or self._structure is None
-            or (key in _recordings and _recordings.get(key) is None)
-        ):
+        refused = self._structure is None or batch.x.numel() > _MOST_NUMBERS
+        if n_before == 0 or refused or _recordings.is_refused(key):
             return by_autograd()
         recording = _recordings.get(key)
         if recording is None:
             results, tape = run_on_tape(by_autograd)
-            try:
-                recording = Recording(tape, results, tensors_of(self._module), passing)
-            except CannotRecordError:
-                recording = None
-            _recordings.put(key, recording)
+            _recordings.put(key, self._recording(tape, results, passing))
+            self._recorded_here.add(key)
             return results
-        run = recording.bind(tensors_of(self._module))
-        if not recording.checked:
-            results, recording.checked = self._compare(by_autograd, run, passing)
-            if recording.checked:
-                self._runs[shapes] = run
-            else:
-                _recordings.put(key, None)
-            return results
-        self._runs[shapes] = run
-        with torch.inference_mode():
-            return run(*passing)
+        run, results, equal = self._compared(by_autograd, recording, passing)
+        if equal:
+            self._runs[shapes] = run
+        elif key in self._recorded_here:
+            _recordings.put(key, None)
+        else:  # one from before the code of the module was changed, say
+            _recordings.drop(key)
+        return results
 
-    def _compare(
+    def _recording(
+        self, tape: Tape, results: list[Tensor], passing: list[Tensor]
+    ) -> Recording | None:
+        try:
+            return Recording(tape, results, tensors_of(self._module), passing)
+        except Exception:  # whatever it is, autograd can do without
+            return None
+
+    def _compared(
         self,
         by_autograd: Callable[[], list[Tensor]],
-        run: Callable[..., list[Tensor]],
+        recording: Recording,
         passing: list[Tensor],
-    ) -> tuple[list[Tensor], bool]:
-        """Return what a step by autograd gives, and whether a recorded one gives the same."""
+    ) -> tuple[Callable[..., list[Tensor]], list[Tensor], bool]:
+        """Return a bound recording, a step by autograd, and whether both give the same."""
+        run = recording.bind(tensors_of(self._module))
         buffers = list(self._module.buffers())
         before = [buffer.clone() for buffer in buffers]
         expected = by_autograd()
@@ -165,30 +192,41 @@ class RecordedSteps:
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
-            found = run(*passing)
-            equal = all(map(_same_bits, [*expected, *after], [*found, *buffers]))
+            try:
+                found = run(*passing)
+                equal = all(map(_same_bits, [*expected, *after], [*found, *buffers]))
+            except Exception:  # as above
+                equal = False
             for buffer, value in zip(buffers, after, strict=True):
                 buffer.copy_(value)
-        return expected, equal
+        return run, expected, equal
 
     def _loss_and_gradients(self, batch: Batch, noise: Any) -> list[Tensor]:
         loss = self._module.mean_loss(batch, noise)
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-        # In the memory layout of the parameters, as optimizers expect them.
-        return [loss.detach()] + [
-            torch.zeros_like(p) if g is None else g.contiguous()
-            for p, g in zip(self._parameters, gradients, strict=True)
-        ]
+        return [loss.detach(), *map(_laid_out, self._parameters, gradients)]
 
 
-def _flatten(value: Any, into: list[Tensor]) -> None:
-    """Add the tensors in nested tuples and lists to a list."""
+def _laid_out(parameter: Tensor, gradient: Tensor | None) -> Tensor:
+    """Return a gradient in the memory layout of its parameter, as optimizers expect it."""
+    if gradient is None:
+        return torch.zeros_like(parameter)
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def _flatten(value: Any, into: list[Tensor], shapes: list[Hashable]) -> None:
+    """Add the tensors in nested tuples and lists to a list, and what they look like to another."""
     if isinstance(value, Tensor):
         into.append(value)
-        return
-    for one in value:
-        if one is not None:
-            _flatten(one, into)
+        shapes.append(value.shape)
+    elif value is None:
+        shapes.append(None)
+    else:
+        shapes.append(len(value))
+        for one in value:
+            _flatten(one, into, shapes)
 
 
 def _appearance(value: Any) -> Hashable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -132,17 +133,15 @@ class Trainable(nn.Module):
         places: dict[Tensor, int] = {}  # tied weights are one tensor in two places
         parts: list[Hashable] = []
         for name, module in self.named_modules():
-            hooked = any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
             attributes = {k: v for k, v in vars(module).items() if k not in _BOOKKEEPING}
-            parts_known = [_is_known(value) for value in attributes.values()]
-            if hooked or not all(parts_known) or not _is_known(module):
+            if _has_hooks(module) or not (_is_known(module) and _is_known(attributes)):
                 return None
-            tensors = [*module._parameters.items(), *module._buffers.items()]
             parts.append((name, type(module), module.training, _frozen(attributes)))
-            for key, tensor in tensors:
+            for key, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None:
                     place = places.setdefault(tensor, len(places))
-                    parts.append((key, place, tensor.shape, tensor.dtype, tensor.device))
+                    layout = tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+                    parts.append((key, place, layout))
         try:
             hash(frozen := tuple(parts))
         except TypeError:
@@ -174,14 +173,26 @@ class Trainable(nn.Module):
         raise NotImplementedError
 
 
+def _has_hooks(module: nn.Module) -> bool:
+    """Whether something runs with a module, or with the gradients of its parameters."""
+    if any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks")):
+        return True
+    parameters = [p for p in module._parameters.values() if p is not None]
+    return any(p._backward_hooks or p._post_accumulate_grad_hooks for p in parameters)
+
+
 def _is_known(value: Any) -> bool:
-    """Whether a class is known to compute by its attributes alone, or bound to do so."""
-    return isinstance(value, Trainable) or type(value).__module__.split(".")[0] in (
-        "builtins",
-        "numpy",
-        "torch",
-        "skae",
-    )
+    """Whether a value is known to compute by its attributes alone, or bound to do so."""
+    if isinstance(value, dict):
+        return all(map(_is_known, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_known, value))
+    if isinstance(value, Tensor | MethodType):  # they, or what they are bound to, may change
+        return False
+    of_function = isinstance(value, FunctionType)
+    module = value.__module__ if of_function else type(value).__module__
+    package = module.split(".")[0]
+    return isinstance(value, Trainable) or package in ("builtins", "numpy", "torch", "skae")
 
 
 def _frozen(value: Any) -> Hashable:

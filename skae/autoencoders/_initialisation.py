@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from .._compute import resolve_device
-from .._random import MAX_SEED
+from .._random import MAX_SEED, seeded_initialisation
 from .._training import Source, TrainingState
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._base import BaseAutoencoder, kept_variance
@@ -23,6 +23,7 @@ from ._module import AutoencoderModule
 
 # Parameters of the estimator that an autoencoder of one of its layers has otherwise.
 _SINGLE_LAYER: dict[str, Any] = {
+    "callbacks": None,
     "hidden_layers": (),
     "init": "glorot",
     "ordered": False,
@@ -181,7 +182,8 @@ def unroll(
     >>> bool(np.allclose(autoencoder.transform(X), pca.transform(X), atol=1e-5))
     True
     """
-    module = autoencoder._make_module(like.n_features_in_)
+    with seeded_initialisation(0):  # what is drawn is written over
+        module = autoencoder._make_module(like.n_features_in_)
     encoder = _layers_of_kind(module.encoder, nn.Linear)
     decoder = reversed(_layers_of_kind(module.decoder, nn.Linear))
     for down, up, (encoding, decoding) in zip(encoder, decoder, layers, strict=True):

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._training import SCHEDULES, Plan, Source, TrainingState
+from .._training import SCHEDULES, Plan, Source, TrainingState, joined
 from ..base import FeatureLearner
 from ._distribution import Distribution
 from ._module import RBMModule
@@ -178,7 +178,11 @@ class BaseRBM(Distribution, FeatureLearner):
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             # The difference of the energies, which a step returns, need not fall.
-            plateau_of=Monitor(source).reconstruction_error,
+            plateau_of=(
+                Monitor(source).reconstruction_error
+                if self.learning_rate_schedule == "plateau"
+                else None
+            ),
             verbose=bool(self.verbose),
         )
 
@@ -191,16 +195,13 @@ class BaseRBM(Distribution, FeatureLearner):
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
         self.n_iter_ = getattr(self, "n_iter_", 0) + len(state.history)
-        before, curves = getattr(self, "history_", {}), state.curves()
-        self.history_ = {
-            name: [*before.get(name, ()), *curves.get(name, ())]
-            for name in CURVES
-            if name != CURVES[-1] or name in before or name in curves
-        }
+        curves = {n: c for n, c in state.curves().items() if n in CURVES}
+        self.history_ = joined(getattr(self, "history_", {}), curves)
 
     def _comment_on(self, state: TrainingState) -> None:
         super()._comment_on(state)
-        n_saturated = int(state.history[-1]["saturated"]) if state.history else 0
+        # Ctrl-C may have come before it was counted.
+        n_saturated = int(state.history[-1].get("saturated", 0)) if state.history else 0
         if 2 * n_saturated > self._n_features_out:
             warnings.warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
