@@ -4,6 +4,7 @@ import json
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import quick
@@ -24,7 +25,11 @@ from skorch.callbacks import (
     Unfreezer,
 )
 
-from skae import Autoencoder, config_context
+from skae import Autoencoder, SparseAutoencoder, config_context
+from skae._training._net import Net
+from skae._training._optimizers import Adam
+from skae.autoencoders import AutoencoderModule
+from skae.layers import Dense
 
 
 class Notebook(Callback):
@@ -84,8 +89,6 @@ def test_hooks_of_a_batch_are_called(table):
 
 
 def test_a_batch_costs_nothing_for_callbacks_without_hooks(table, monkeypatch):
-    from skae._training._net import Net
-
     events, original = [], Net.notify
 
     def notify(self, method_name, **arguments):
@@ -166,6 +169,131 @@ def test_a_callback_may_replace_weights(table):
     with config_context(record_steps=False):
         plain = quick(Autoencoder, **settings).fit(table)
     assert_array_equal(recorded.transform(table), plain.transform(table))
+
+
+def change_penalty(module):
+    module.sparsity.k = 1
+
+
+def use_running_statistics(module):
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            layer.eval()
+
+
+def halve_gradients(module):
+    for parameter in module.parameters():
+        parameter.register_hook(lambda gradient: gradient / 2)
+
+
+def scale_codes(module):
+    module.encoder.register_forward_hook(lambda layer, inputs, output: 2 * output)
+
+
+CHANGES = [change_penalty, use_running_statistics, halve_gradients, scale_codes]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin"])
+def test_what_a_callback_changes_has_its_effect_and_no_later_one(table, change, event):
+    changing = type("Changing", (Callback,), {event: lambda self, net, **_: change(net.module_)})
+    layers = Dense((9,), batch_norm=True)
+    estimator = SparseAutoencoder(
+        6, sparsity="k", k=3, hidden_layers=layers, max_iter=6, tol=0, batch_size=50, random_state=0
+    )
+
+    def codes(callbacks, record):
+        with config_context(record_steps=record):
+            return clone(estimator).set_params(callbacks=callbacks).fit(table).transform(table)
+
+    expected, plain = codes([changing()], record=False), codes(None, record=False)
+    assert not np.array_equal(expected, plain)
+    assert_array_equal(codes([changing()], record=True), expected)
+    assert_array_equal(codes(None, record=True), plain)
+
+
+def test_adam_is_that_of_torch_where_parameters_sit_out_steps():
+    ours, theirs = ([torch.nn.Parameter(torch.ones(3)) for _ in range(2)] for _ in range(2))
+    adam = Adam([{"params": ours}], lr=0.1)
+    reference = torch.optim.Adam(theirs, lr=0.1)
+    generator = torch.Generator().manual_seed(0)
+    for n in range(12):
+        for i in range(2):
+            sits_out = i == 0 and 3 <= n < 8
+            gradient = torch.randn(3, generator=generator)
+            for parameters in (ours, theirs):
+                parameters[i].grad = None if sits_out else gradient.clone()
+        adam.step()
+        reference.step()
+        resumed = Adam([{"params": ours}], lr=0.1)
+        resumed.load_state_dict(adam.state_dict())
+        adam = resumed
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.allclose(one, other, rtol=1e-6)
+
+
+def test_schedules_call_no_hook_of_a_batch(table, monkeypatch):
+    events, original = [], Net.notify
+    monkeypatch.setattr(
+        Net, "notify", lambda self, name, **kw: (events.append(name), original(self, name, **kw))
+    )
+    for schedule in ("cosine", "plateau"):
+        quick(Autoencoder, learning_rate_schedule=schedule, batch_size=50).fit(table)
+    assert not [name for name in events if "batch" in name]
+
+
+def test_each_optimizer_has_the_schedule(table):
+    class TwoRates(AutoencoderModule):
+        def parameter_groups(self):
+            encoder, decoder = self.encoder.parameters(), self.decoder.parameters()
+            return [{"params": list(encoder)}, {"params": list(decoder), "lr": 0.2}]
+
+    class TwoRatesAutoencoder(Autoencoder):
+        def _make_module(self, n_features):
+            return TwoRates(**self._module_arguments(n_features))
+
+    class Rates(Callback):
+        def on_train_begin(self, net, **_):
+            self.rates = []
+
+        def on_epoch_begin(self, net, **_):
+            self.rates.append([o.param_groups[0]["lr"] for o in net.optimizers_])
+
+    rates = Rates()
+    quick(
+        TwoRatesAutoencoder,
+        learning_rate=0.1,
+        learning_rate_schedule="linear",
+        callbacks=[rates],
+        tol=0,
+    ).fit(table)
+    expected = np.outer([1, 0.8, 0.6, 0.4, 0.2], [0.1, 0.2])
+    assert np.allclose(rates.rates, expected)
+
+
+def test_history_has_an_entry_for_each_epoch(table):
+    class Seldom(Callback):
+        def on_epoch_end(self, net, **_):
+            if len(net.history) % 2:
+                net.history.record("seldom", np.float32(len(net.history)))
+                net.history.record("whole", 3)
+
+    estimator = quick(Autoencoder, callbacks=[Seldom()], tol=0, warm_start=True).fit(table)
+    assert_array_equal(estimator.history_["seldom"], [1, np.nan, 3, np.nan, 5])
+    estimator.set_params(callbacks=None, early_stopping=True).fit(table)
+    frame = pd.DataFrame(estimator.history_)
+    assert len(frame) == 10
+    assert frame["whole"].tolist()[:1] == [3.0]
+    assert frame["valid_loss"].isna().tolist() == [True] * 5 + [False] * 5
+
+
+def test_an_error_before_the_progress_bar_is_told(table):
+    class Broken(Callback):
+        def on_train_begin(self, net, **_):
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        quick(Autoencoder, callbacks=[Broken()], verbose=1).fit(table)
 
 
 def test_gradients_can_be_clipped(table):

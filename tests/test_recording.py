@@ -9,7 +9,7 @@ from torch import nn
 
 import skae
 from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
-from skae._training import _steps
+from skae._training import Plan, Trainable, TrainingState, _steps, as_source, train
 from skae._training._recording import Recording
 from skae._training._tape import CannotRecordError, run_on_tape
 from skae.autoencoders import AutoencoderModule
@@ -170,6 +170,77 @@ def test_objectives_from_elsewhere_are_recorded(table, by_autograd):
     assert not np.allclose(
         estimator.loss_curve_, Autoencoder(2, **settings).fit(table[:100]).loss_curve_
     )
+
+
+@pytest.mark.usefixtures("no_recordings")
+def test_a_changed_objective_is_trained(table, monkeypatch):
+    """As in a notebook, where a class is edited between two fits."""
+    settings = dict(max_iter=6, tol=0, random_state=0)
+    before = OwnAutoencoder(2, **settings).fit(table[:100]).loss_curve_
+    monkeypatch.setattr(
+        OwnModule, "loss", lambda self, b, n: 7 * AutoencoderModule.loss(self, b, n)
+    )
+    recorded = results(OwnAutoencoder(2, **settings), table[:100])
+    assert not np.allclose(recorded[0], before)
+    with skae.config_context(record_steps=False):
+        same = results(OwnAutoencoder(2, **settings), table[:100])
+    for one, other in zip(recorded, same, strict=True):
+        assert_array_equal(one, other)
+
+
+class Turned:
+    """Layers whose weights are stored the other way round, as a transposed array is."""
+
+    def make_encoder(self, n_features, n_components):
+        linear = nn.Linear(n_features, n_components)
+        linear.weight = nn.Parameter(torch.rand(n_features, n_components).t())
+        return linear
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return nn.Linear(n_components, n_features)
+
+
+def test_weights_in_another_memory_layout_learn_the_same(table):
+    estimator = Autoencoder(
+        3, hidden_layers=Turned(), batch_size=50, max_iter=6, tol=0, random_state=0
+    )
+    recorded = results(estimator, table)
+    with skae.config_context(record_steps=False):
+        for one, same in zip(recorded, results(estimator, table), strict=True):
+            assert_array_equal(one, same)
+
+
+class AnyNoise(Trainable):
+    """Has noise of one of two patterns, and lists its parameters in an order of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+
+    def parameter_groups(self):
+        return [{"params": [self.b, self.a]}]
+
+    def sample_noise(self, batch, generator):
+        drawn = generator.uniform(tuple(batch.x.shape))
+        return (drawn, None) if drawn[0, 0] < 0.5 else (None, drawn)
+
+    def loss(self, batch, noise):
+        first, second = noise
+        x = batch.x * self.a if first is None else batch.x + first * self.a
+        return (x - (0 if second is None else second) - self.b).square().sum(1)
+
+
+def test_noise_of_two_patterns_and_parameters_in_another_order(by_autograd):
+    rows = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    found = []
+    for record in (True, False):
+        module = AnyNoise()
+        with skae.config_context(record_steps=record):
+            source = as_source(rows, None, torch.device("cpu"))
+            train(TrainingState(module, 0.01, seed=0), source, Plan(20, 10, 0.01))
+        found.append(torch.cat([module.a, module.b]).detach())
+    assert torch.equal(*found)
+    assert len(by_autograd) == 2 * 3  # of 80 steps, some by each pattern
 
 
 def test_hooks_are_not_recorded():

@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse, stats
 
+from skae import Autoencoder
 from skae._compute import SINGLE_THREAD_WORK, limit_threads, resolve_device
 from skae._random import Generator, seeded_initialisation
 from skae._training import as_source, merge_equal_rows
@@ -173,3 +174,43 @@ def test_random_numbers_are_told_by_the_seed():
         assert first.dtype == torch.float64
         assert torch.equal(first, draw(same, (3, 4), torch.float64))
         assert not torch.equal(first, draw(other, (3, 4), torch.float64))
+
+
+def change_in_place(module):
+    with torch.no_grad():
+        module.encoder[0].weight.add_(1)
+
+
+def change_data(module):
+    module.encoder[0].weight.data[:] = 2
+
+
+def replace_weight(module):
+    module.encoder[0].weight = torch.nn.Parameter(torch.ones(128, 5))
+
+
+def replace_layer(module):
+    module.encoder[1] = torch.nn.Tanh()
+
+
+def remove_layers(module):
+    module.encoder = torch.nn.Linear(5, 3)
+
+
+def add_hook(module):
+    module.encoder.register_forward_hook(lambda layer, inputs, output: 2 * output)
+
+
+CHANGES = [change_in_place, change_data, replace_weight, replace_layer, remove_layers, add_hook]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_float64_codes_follow_the_module(change):
+    X = np.random.default_rng(0).random((20, 5))
+    estimator = Autoencoder(3, max_iter=2, tol=1, random_state=0).fit(X)
+    before = estimator.transform(X)
+    assert_array_equal(estimator.transform(X), before)
+    change(estimator.module_)
+    after = estimator.transform(X)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(after, estimator.transform(X.astype(np.float32)), atol=1e-4)
