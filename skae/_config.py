@@ -25,6 +25,11 @@ def config_context(*, record_steps: bool | None = None) -> Iterator[None]:
     ------
     None
 
+    Raises
+    ------
+    TypeError
+        If a setting is not of its type.
+
     Notes
     -----
     The setting holds for the thread that changes it, and not in the worker processes of joblib.
@@ -40,6 +45,8 @@ def config_context(*, record_steps: bool | None = None) -> Iterator[None]:
     >>> bool((recorded.transform(X) == plain.transform(X)).all())
     True
     """
+    if record_steps not in (None, True, False):
+        raise TypeError(f"record_steps must be a bool or None, got {record_steps!r}.")
     tokens = [] if record_steps is None else [(_record_steps, _record_steps.set(record_steps))]
     try:
         yield

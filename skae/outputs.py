@@ -235,6 +235,9 @@ OUTPUTS: dict[str, type[Output]] = {
 
 def make_output(loss: Any) -> Any:
     """Return the output that `loss` stands for: by its name, or itself."""
+    if isinstance(loss, type):
+        name = loss.__name__
+        raise ValueError(f"loss is the class {name}; give an instance of it: {name}(...).")
     return OUTPUTS[loss]() if isinstance(loss, str) else loss
 
 

@@ -171,6 +171,15 @@ def test_a_callback_may_replace_weights(table):
     assert_array_equal(recorded.transform(table), plain.transform(table))
 
 
+def test_all_layers_may_be_frozen(table):
+    start = quick(Autoencoder, learning_rate=1e-30).fit(table)
+    for record in (True, False):
+        with config_context(record_steps=record):
+            frozen = quick(Autoencoder, callbacks=[Freezer("*")], tol=0).fit(table)
+        assert np.allclose(frozen.transform(table), start.transform(table), atol=1e-12)
+        assert len(frozen.loss_curve_) == 5
+
+
 def change_penalty(module):
     module.sparsity.k = 1
 

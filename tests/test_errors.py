@@ -8,9 +8,12 @@ from conftest import has, public_estimators, quick, width
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
+from torch import nn
 
-from skae import DenoisingAutoencoder
+from skae import Autoencoder, DenoisingAutoencoder, config_context
 from skae._training._net import Net
+from skae.layers import Dense
+from skae.outputs import Huber
 
 
 @pytest.fixture
@@ -57,6 +60,8 @@ BAD_PARAMETERS = [
     ({"code_activation": "cube"}, r"'code_activation'.*'sigmoid'"),
     ({"hidden_layers": 128}, r"'hidden_layers'.*tuple.*make_encoder"),
     ({"hidden_layers": "128"}, r"'hidden_layers'"),
+    ({"hidden_layers": Dense}, r"hidden_layers is the class Dense; give an instance"),
+    ({"loss": Huber}, r"loss is the class Huber; give an instance of it: Huber\("),
     ({"hidden_layers": (0,)}, r"hidden_layers must be positive integers, got \(0,\)"),
     ({"hidden_layers": ("a",)}, r"hidden_layers must be positive integers"),
     ({"hidden_layer_sizes": 64}, r"'hidden_layer_sizes'.*tuple"),
@@ -191,3 +196,30 @@ def test_set_params_after_fit_does_not_break_reading(estimator_class, table):
     assert codes.shape == (300, 2)
     assert len(estimator.get_feature_names_out()) == 2
     assert estimator.inverse_transform(codes).shape == (300, 5)
+
+
+def test_settings_have_types():
+    message = "record_steps must be a bool or None, got 'no'"
+    with pytest.raises(TypeError, match=message), config_context(record_steps="no"):
+        pass
+
+
+class InPlace:
+    """A user's layers that write over what they are given."""
+
+    def make_encoder(self, n_features, n_components):
+        return nn.Sequential(nn.ReLU(inplace=True), nn.Linear(n_features, n_components))
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return nn.Linear(n_components, n_features)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layers_in_place_leave_the_rows_alone(normal_table, dtype):
+    X = normal_table.astype(dtype)
+    before = X.copy()
+    estimator = quick(Autoencoder, hidden_layers=InPlace(), batch_size=300).fit(X)
+    estimator.partial_fit(X)
+    estimator.transform(X)
+    estimator.score(X)
+    np.testing.assert_array_equal(X, before)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.utils import gen_batches
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._compute import chunk_rows, limit_threads, map_parts, worker_threads
 from ._source import as_tensor, to_dense
-from ._trainable import Trainable, tensors_of
+from ._trainable import Trainable, tensors_in
 
 # Types of attributes that decide what a module computes.
 _SETTINGS = (bool, int, float, str)
@@ -40,11 +40,12 @@ def read(
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Validated rows, float32 or float64. Only a chunk at a time is made dense.
     """
-    tensors, n_rows = tensors_of(module), X.shape[0]
+    parts = list(module.modules())
+    tensors, n_rows = tensors_in(parts), X.shape[0]
     device = tensors[0].device
     if X.dtype == np.float64:
         device = torch.device("cpu") if device.type == "mps" else device  # no float64 there
-        module = _in_double(module, tensors, device)
+        module = _in_double(module, parts, tensors, device)
     n_at_a_time = min(_FEW_ROWS, n_rows)
     if n_rows > _FEW_ROWS:
         widest = max([*X.shape[1:], *[side for tensor in tensors for side in tensor.shape]])
@@ -79,26 +80,27 @@ def read(
 _doubles: WeakKeyDictionary[Trainable, tuple[Any, list[Tensor], Trainable]] = WeakKeyDictionary()
 
 
-def _in_double(module: Trainable, tensors: list[Tensor], device: torch.device) -> Trainable:
+def _in_double(
+    module: Trainable, parts: list[nn.Module], tensors: list[Tensor], device: torch.device
+) -> Trainable:
     """Return a float64 copy of a module with these tensors, the same one until it changes."""
-    parts = _parts(module)
-    known_parts, known, double = _doubles.get(module, (None, [], module))
+    appearance = list(map(_appearance, parts))
+    known_appearance, known, double = _doubles.get(module, (None, [], module))
     if (
-        parts == known_parts
+        appearance == known_appearance
         and known[0].device == tensors[0].device
         and len(known) == len(tensors)
         and all(map(torch.equal, known, tensors))
     ):
         return double
     double = copy.deepcopy(module).to(device, torch.float64)
-    _doubles[module] = parts, [tensor.detach().clone() for tensor in tensors], double
+    _doubles[module] = appearance, [tensor.detach().clone() for tensor in tensors], double
     return double
 
 
-def _parts(module: Trainable) -> list[Any]:
-    """Return what a module consists of beside its tensors: submodules, settings, hooks."""
-    found: list[Any] = []
-    for part in module.modules():
-        found += (id(part), type(part), len(part._forward_hooks))
-        found += [value for value in vars(part).values() if type(value) in _SETTINGS]
-    return found
+def _appearance(part: nn.Module) -> Any:
+    """Return what a submodule is beside its tensors; of torch's own, the settings are fixed."""
+    hooked = len(part._forward_hooks)
+    if type(part).__module__.startswith("torch."):
+        return id(part), type(part), hooked
+    return id(part), hooked, [v for v in vars(part).values() if type(v) in _SETTINGS]

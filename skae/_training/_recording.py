@@ -76,8 +76,8 @@ class Recording:
     Raises
     ------
     CannotRecordError
-        If the function reads a number from a tensor, makes tensors whose shape depends on the
-        data, or uses a tensor of unknown origin.
+        If the function reads a number from a tensor, draws random numbers, makes tensors whose
+        shape depends on the data, or uses a tensor of unknown origin.
     """
 
     def __init__(
@@ -138,6 +138,8 @@ class Recording:
         for function, args, kwargs, result in tape.notes:
             if function in (aten._local_scalar_dense.default, aten.item.default):
                 raise CannotRecordError("a number is read from a tensor")
+            if torch.Tag.nondeterministic_seeded in function.tags:
+                raise CannotRecordError("random numbers are drawn")
             if shape_depends_on_values(function, args):
                 raise CannotRecordError("the shape of a tensor depends on the data")
             slots = mapped(args, to_slot), mapped(kwargs, to_slot)
@@ -168,7 +170,7 @@ class Recording:
                 operation = self._without_kept_dimension(operation, kept)
             output = operation.outputs
             touched = [*operation.inputs, *slots_in([output])]
-            fixed = operation.is_repeatable and all(map(is_fixed, touched))
+            fixed = not operation.writes and all(map(is_fixed, touched))
             if isinstance(output, Slot) and self._copies_a_view(operation):
                 same[output] = operation.inputs[0]
             elif isinstance(output, Slot) and (original := self._twice_transposed(operation, seen)):
@@ -241,7 +243,7 @@ class Recording:
         used, kept = set(self._outputs), []
         for operation in reversed(operations):
             is_used = used.intersection(slots_in([operation.outputs]))
-            if is_used or not operation.is_repeatable:
+            if is_used or operation.writes:
                 used.update(operation.inputs)
                 kept.append(operation)
         return kept[::-1]

@@ -203,6 +203,8 @@ class RecordedSteps:
 
     def _loss_and_gradients(self, batch: Batch, noise: Any) -> list[Tensor]:
         loss = self._module.mean_loss(batch, noise)
+        if not self._parameters:  # a callback froze all layers
+            return [loss.detach()]
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return [loss.detach(), *map(_laid_out, self._parameters, gradients)]
 

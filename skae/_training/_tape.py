@@ -50,12 +50,6 @@ class Operation:
         """The slots that the operation reads (or writes to)."""
         return slots_in((self.args, self.kwargs))
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether the operation gives the same each time, and changes nothing."""
-        random = torch.Tag.nondeterministic_seeded in self.function.tags
-        return not self.writes and not random
-
     def key(self) -> Any:
         """Return what two operations have in common that give the same."""
         return self.function, repr(self.args), repr(sorted(self.kwargs.items()))

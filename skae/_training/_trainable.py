@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any
@@ -107,7 +107,8 @@ class Trainable(nn.Module):
         for optimizer in step.optimizers:
             optimizer.zero_grad()
         loss = self.mean_loss(batch, noise)
-        loss.backward()
+        if loss.requires_grad:  # unless a callback froze all layers
+            loss.backward()
         step.on_gradients()
         for optimizer in step.optimizers:
             optimizer.step()
@@ -225,9 +226,14 @@ def load_weights(module: Trainable, fitted: Trainable) -> None:
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:
-    """Return the parameters and buffers of a module, in a fraction of torch's time for that."""
+    """Return the parameters and buffers of a module."""
+    return tensors_in(module.modules())
+
+
+def tensors_in(parts: Iterable[nn.Module]) -> list[Tensor]:
+    """Return what submodules have themselves, in a fraction of torch's time for that."""
     found: dict[int, Tensor] = {}
-    for part in module.modules():
+    for part in parts:
         for tensor in (*part._parameters.values(), *part._buffers.values()):
             if tensor is not None:
                 found[id(tensor)] = tensor

@@ -82,7 +82,9 @@ default="constant"
         Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
         module, optimizer and history, at the begin and end of the training and of each epoch
         (and batch, if they have a method for that, which makes each step slower). They are
-        not copied, so that you can look at them after `fit`, and a pickle contains them.
+        not copied, so that you can look at them after `fit`, and a pickle contains them. What
+        one sets on itself needs a name that ends in an underscore, as in skorch, or it
+        cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
         Where to train and to read: "auto" (an accelerator if there is one), "cpu",

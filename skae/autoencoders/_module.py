@@ -60,6 +60,10 @@ class AutoencoderModule(Trainable):
         ordered: bool = False,
     ):
         super().__init__()
+        for layer in (*encoder.modules(), *decoder.modules()):
+            if getattr(layer, "inplace", False):
+                # A first one would write over the user's rows.
+                layer.inplace = False  # type: ignore[assignment]
         self.encoder = encoder
         self.code_activation = ACTIVATIONS[code_activation]()
         self.decoder = decoder

@@ -29,6 +29,11 @@ def make_layers(hidden_layers: Any) -> Any:
     """Return the architecture that `hidden_layers` stands for: a tuple means `Dense`."""
     if isinstance(hidden_layers, tuple | list):
         return Dense(hidden_layers)
+    if isinstance(hidden_layers, type):
+        raise ValueError(
+            f"hidden_layers is the class {hidden_layers.__name__}; give an instance of it: "
+            f"{hidden_layers.__name__}(...)."
+        )
     return hidden_layers
 
 
