@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -119,8 +119,7 @@ class RecordedSteps:
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         passing: list[Tensor] = []
         shapes: list[Hashable] = []
-        _flatten(batch, passing, shapes)
-        _flatten(noise, passing, shapes)
+        _flatten((*batch, noise), passing, shapes)
         key = tuple(shapes)
         run = self._runs.get(key)
         if run is None:
@@ -218,17 +217,17 @@ def _laid_out(parameter: Tensor, gradient: Tensor | None) -> Tensor:
     return torch.empty_like(parameter).copy_(gradient)
 
 
-def _flatten(value: Any, into: list[Tensor], shapes: list[Hashable]) -> None:
+def _flatten(values: Iterable[Any], into: list[Tensor], shapes: list[Hashable]) -> None:
     """Add the tensors in nested tuples and lists to a list, and what they look like to another."""
-    if isinstance(value, Tensor):
-        into.append(value)
-        shapes.append(value.shape)
-    elif value is None:
-        shapes.append(None)
-    else:
-        shapes.append(len(value))
-        for one in value:
-            _flatten(one, into, shapes)
+    for value in values:
+        if value is None:
+            shapes.append(None)
+        elif isinstance(value, Tensor):
+            into.append(value)
+            shapes.append(value.shape)
+        else:
+            shapes.append(len(value))
+            _flatten(value, into, shapes)
 
 
 def _appearance(value: Any) -> Hashable:

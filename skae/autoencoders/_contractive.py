@@ -38,8 +38,9 @@ class ContractiveModule(AutoencoderModule):
         x, probes = batch.x, None
         if self.penalty == "estimate":
             shape = self.n_probes, len(x), self.n_components
-            signs = torch.randint(0, 2, shape, generator=generator, device=x.device, dtype=x.dtype)
-            probes = 2 * signs - 1
+            # In a quarter of the time that `torch.randint` takes.
+            uniform = generator.uniform(shape, x.dtype)
+            probes = torch.copysign(uniform.new_ones(()), uniform - 0.5)
         return probes, super().sample_noise(batch, generator)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
