@@ -21,7 +21,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._compute import gradients_enabled, resolve_device
+from ._compute import gradients_enabled, limit_threads, resolve_device
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
@@ -139,7 +139,8 @@ class BaseTorchEstimator(BaseEstimator):
             self._forget(keep_curves=warm)
             if not warm:
                 self._initialise(module, source, random_state, streaming=False)
-            self._observe(module, source)
+            with limit_threads(0):  # a product in two threads could round differently
+                self._observe(module, source)
             module.to(source.device)
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
@@ -168,7 +169,8 @@ class BaseTorchEstimator(BaseEstimator):
                 seed = random_state.randint(MAX_SEED)
                 state = TrainingState(module, float(self.learning_rate), seed)
             with restore_on_error(state):
-                self._observe(state.module, source)
+                with limit_threads(0):
+                    self._observe(state.module, source)
                 train(state, source, self._plan_chunk(source, state))
                 if state.ending == "diverged":
                     raise ValueError(self._advice_on_divergence(state))

@@ -224,7 +224,7 @@ def test_loss_of_the_products_in_halves_has_their_gradient():
     X = (np.random.default_rng(0).random((9, 784)) < 0.2).astype(np.float32)
     module = quick(BernoulliRBM, n_components=256, batch_size=9).fit(X).module_
     batch = Batch(torch.from_numpy(X))
-    assert _halves.halving_pays(module.weight, 9)
+    assert _halves.halving_pays(module.weight.shape, 9, module.weight.device)
     noise = module.sample_noise(batch, Generator(0))
     gradient = gradient_by_autograd(module, lambda: module.mean_loss(batch, noise))
     ends = module.advance(batch.x, noise)
@@ -281,7 +281,7 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
 def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
     X = (np.random.default_rng(0).random((63, 784)) < 0.2).astype(np.float32)
     machine.set_params(batch_size=9, n_iter=2, random_state=0, device="cpu")
-    assert _halves.halving_pays(torch.empty(256, 784), 9)
+    assert _halves.halving_pays((256, 784), 9, torch.device("cpu"))
     seen, before = [], torch.get_num_threads()
     try:
         for n_threads in (1, 2, 4):
@@ -293,7 +293,7 @@ def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
     for one, two, four in zip(*seen, strict=True):
         assert_array_equal(one, two)
         assert_array_equal(one, four)
-    assert fitted.module_.n_threads(9) == 2
+    assert _halves.n_threads((256, 784), 9, torch.device("cpu")) == 2
     monkeypatch.setattr(_halves, "halving_pays", lambda *_: False)
     assert_allclose(clone(machine).fit(X).components_, seen[0][0], rtol=1e-3, atol=1e-5)
 

@@ -71,6 +71,12 @@ def test_a_callback_of_the_user_sees_each_epoch(converging_class, table):
     assert estimator.history_["sum of weights"][-1] == weights
 
 
+def test_callbacks_see_no_pretraining(table):
+    notebook = Notebook()
+    quick(Autoencoder, callbacks=[notebook], pretrain=True, max_iter=1).fit(table)
+    assert notebook.events == ["train begins", 1, "train ends"]
+
+
 def test_callbacks_do_not_change_the_bits(converging_class, table):
     plain = quick(converging_class, batch_size=70).fit(table)
     watched = quick(converging_class, batch_size=70, callbacks=[Notebook(), BatchSizes()])

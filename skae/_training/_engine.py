@@ -61,10 +61,10 @@ def train(
     largest = min(plan.batch_size, source.n_rows)
     n_weights = sum(parameter.numel() for parameter in module.parameters())
     diverged = False
-    n_threads = torch.get_num_threads() if module.maps_parts else 1
+    n_workers = torch.get_num_threads() if plan.shares_parts else 1
     with (
-        limit_threads(0 if module.maps_parts else largest * n_weights, module.n_threads(largest)),
-        worker_threads(n_threads),
+        limit_threads(0 if plan.shares_parts else largest * n_weights, plan.n_threads),
+        worker_threads(n_workers),
     ):
         try:
             net.partial_fit(source)

@@ -68,6 +68,10 @@ class Plan:
         Number of rows that make a full step; `batch_size` if that is 0.
     streaming : bool
         Whether the rows are a chunk of a stream that is gone through once.
+    n_threads : int
+        How many threads a small step may use without a change of bits.
+    shares_parts : bool
+        Whether a step shares out its work by `map_parts`, for which there are threads then.
     verbose : bool
         Whether to show a progress bar with the loss.
     """
@@ -82,6 +86,8 @@ class Plan:
     shuffled: bool = True
     full_batch: int = 0
     streaming: bool = False
+    n_threads: int = 1
+    shares_parts: bool = False
     verbose: bool = False
 
     def share(self, n_rows: int) -> float:

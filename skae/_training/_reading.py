@@ -28,6 +28,8 @@ def read(
     module: Trainable,
     method: Callable[[Any, Tensor], Tensor],
     X: np.ndarray | sparse.csr_matrix,
+    *,
+    shares_parts: bool = False,
 ) -> np.ndarray:
     """Return ``method(module, rows)`` for the rows of `X`, in the dtype of `X`.
 
@@ -39,6 +41,8 @@ def read(
         A deterministic function of the module and a batch.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Validated rows, float32 or float64. Only a chunk at a time is made dense.
+    shares_parts : bool
+        Whether threads take a chunk each, as in training by a plan that says so.
     """
     parts = list(module.modules())
     tensors, n_rows = tensors_in(parts), X.shape[0]
@@ -51,7 +55,7 @@ def read(
         widest = max([*X.shape[1:], *[side for tensor in tensors for side in tensor.shape]])
         n_at_a_time = min(max(_FEW_ROWS, chunk_rows(widest, device)), n_rows)
     n_weights = sum([tensor.numel() for tensor in tensors])
-    shared_out = module.maps_parts and device.type == "cpu" and n_at_a_time < n_rows
+    shared_out = shares_parts and device.type == "cpu" and n_at_a_time < n_rows
     n_threads = torch.get_num_threads() if shared_out else 1
     with limit_threads(0 if shared_out else n_at_a_time * n_weights), torch.inference_mode():
         if n_at_a_time == n_rows:

@@ -71,10 +71,6 @@ class Trainable(nn.Module):
       was learned. Everything else is an attribute, and so part of `structure`.
     """
 
-    #: Whether a step shares out its work by `map_parts`, for which the engine lends threads, and
-    #: chunks of rows are read in such threads.
-    maps_parts: bool = False
-
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         """Draw what `loss` consumes for a batch; None if it consumes nothing.
 
@@ -116,10 +112,6 @@ class Trainable(nn.Module):
 
     def end_epoch(self, step: Step) -> None:
         """Write what the steps of an epoch accumulated; nothing by default."""
-
-    def n_threads(self, n_rows: int) -> int:
-        """Return how many threads a small step may use without a change of bits."""
-        return 1
 
     def structure(self) -> Hashable:
         """Return what decides which operations `loss` consists of; None if that is not known.

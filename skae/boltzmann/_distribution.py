@@ -15,6 +15,7 @@ from .._random import MAX_SEED, Generator, new_random_state
 from .._training import read
 from .._validation import validate_rows
 from ..base import BaseTorchEstimator
+from ._halves import n_threads
 from ._likelihood import MAX_ENUMERATED, LogPartition, annealed, enumerable, exact
 from ._module import RBMModule
 from ._units import BinaryUnits
@@ -98,7 +99,8 @@ class Distribution(BaseTorchEstimator):
         in_chunk = min(n_rows, chunk_rows(max(module.weight.shape), self.device_))
         chains = torch.arange(n_rows, device=self.device_) % module.n_chains
         parts = []
-        with limit_threads(in_chunk * module.weight.numel(), module.n_threads(in_chunk)):
+        shape, device = module.weight.shape, module.weight.device
+        with limit_threads(in_chunk * module.weight.numel(), n_threads(shape, in_chunk, device)):
             for start in chains.split(in_chunk):
                 h = module.chains[start]
                 for _ in range(n_steps):

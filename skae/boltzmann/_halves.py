@@ -8,6 +8,8 @@ products that are one thread's each do not, so that the bits depend on no number
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,30 +20,35 @@ from .._compute import SINGLE_THREAD_WORK
 _LEAST_WORK = 3 * 2**19
 
 
-def halving_pays(weight: Tensor, n_rows: int) -> bool:
-    """Whether to halve the products of `n_rows` rows; larger ones are left to torch."""
-    even = weight.shape[0] % 2 == weight.shape[1] % 2 == 0
-    work = n_rows * weight.numel()
-    return weight.is_cpu and even and _LEAST_WORK <= work < SINGLE_THREAD_WORK
+def halving_pays(shape: Sequence[int], n_rows: int, device: torch.device) -> bool:
+    """Whether to halve products of `n_rows` rows and weights; larger ones are left to torch."""
+    even = shape[0] % 2 == shape[1] % 2 == 0
+    work = n_rows * shape[0] * shape[1]
+    return device.type == "cpu" and even and _LEAST_WORK <= work < SINGLE_THREAD_WORK
+
+
+def n_threads(shape: Sequence[int], n_rows: int, device: torch.device) -> int:
+    """Return how many threads such products can use without a change of bits."""
+    return 2 if halving_pays(shape, n_rows, device) else 1
 
 
 def to_hidden(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return ``v @ weight.T + bias``."""
-    if not halving_pays(weight, v.shape[0]):
+    if not halving_pays(weight.shape, v.shape[0], weight.device):
         return torch.addmm(bias, v, weight.T)
     return _product(v, weight.view(2, -1, weight.shape[1]).transpose(1, 2)).add_(bias)
 
 
 def to_visible(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return ``h @ weight + bias``."""
-    if not halving_pays(weight, h.shape[0]):
+    if not halving_pays(weight.shape, h.shape[0], weight.device):
         return torch.addmm(bias, h, weight)
     return _product(h, weight.view(weight.shape[0], 2, -1).transpose(0, 1)).add_(bias)
 
 
 def add_product(to: Tensor, h: Tensor, v: Tensor, *, beta: float, alpha: float = 1.0) -> None:
     """Set `to` to ``beta * to + alpha * h.T @ v``."""
-    if not halving_pays(to, v.shape[0]):
+    if not halving_pays(to.shape, v.shape[0], to.device):
         to.addmm_(h.T, v, beta=beta, alpha=alpha)
         return
     halves = h.view(h.shape[0], 2, -1).permute(1, 2, 0)

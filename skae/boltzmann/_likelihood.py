@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .._compute import chunk_rows, limit_threads
 from .._random import Generator
+from ._halves import n_threads
 from ._module import RBMModule
 
 #: Units of the smaller layer up to which all its states are counted.
@@ -102,7 +103,8 @@ def annealed(
         v = start
         betas.reverse()
     total = torch.zeros(n_runs, dtype=torch.float64, device=v.device)
-    with limit_threads(n_runs * module.weight.numel(), module.n_threads(n_runs)):
+    shape, device = module.weight.shape, module.weight.device
+    with limit_threads(n_runs * module.weight.numel(), n_threads(shape, n_runs, device)):
         for before, beta in itertools.pairwise(betas):
             activation = module.hidden_activation(v)
             total += module.log_weight(v, activation, beta)

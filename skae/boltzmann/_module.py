@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from .._training import Batch, Step
-from ._halves import halving_pays
 from ._learning import add_sparsity, centre, signed_shares, statistics, update
 from ._sampling import SamplingModule
 
@@ -128,9 +127,6 @@ class RBMModule(SamplingModule):
     def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
         """No gradient: the step below changes the parameters in one pass over them."""
         return [{"params": []}]
-
-    def n_threads(self, n_rows: int) -> int:
-        return 2 if halving_pays(self.weight, n_rows) else 1
 
     @torch.no_grad()
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:

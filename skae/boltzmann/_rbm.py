@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined
 from ..base import FeatureLearner
 from ._distribution import Distribution
+from ._halves import n_threads
 from ._module import RBMModule
 from ._monitor import CURVES, Monitor
 
@@ -182,6 +183,11 @@ class BaseRBM(Distribution, FeatureLearner):
                 Monitor(source).reconstruction_error
                 if self.learning_rate_schedule == "plateau"
                 else None
+            ),
+            n_threads=n_threads(
+                (self.n_components, source.n_features),
+                self._batch_size(source.X.shape),
+                source.device,
             ),
             verbose=bool(self.verbose),
         )

@@ -66,8 +66,6 @@ class MapModule(Trainable):
 
     # -- learning ----------------------------------------------------------------------------
 
-    maps_parts = True
-
     def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
         """No gradient: the rules below move the prototypes."""
         return [{"params": []}]

@@ -35,7 +35,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
         self._check_values(X)
-        return read(self.module_, method, X)
+        return read(self.module_, method, X, shares_parts=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the winner of each row: the unit with the nearest prototype.

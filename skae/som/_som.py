@@ -393,6 +393,7 @@ default="pca"
             batch_size=self._batch_size(source.X.shape),
             learning_rate=self.learning_rate,
             shuffled=self.algorithm == "online",
+            shares_parts=True,
             verbose=bool(self.verbose),
         )
 
