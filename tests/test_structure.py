@@ -14,6 +14,7 @@ from conftest import has, public_estimators
 from numpy.testing import assert_allclose
 
 import skae
+from skae import GaussianRBM, SelfOrganizingMap
 from skae._random import Generator, seeded_initialisation
 from skae._training import Batch
 from skae.layers import Conv2d, Dense
@@ -247,3 +248,54 @@ def test_modules_of_one_structure_are_trained_as_one_batch(estimator_class, name
     together = torch.vmap(loss)(parameters, buffers).detach()
     assert_allclose(together, torch.stack(alone), rtol=1e-6, atol=1e-6)
     assert not torch.allclose(*alone, rtol=1e-3)  # the parameter does something
+
+
+#: Two values of each numeric parameter of machines and maps, which differ in structure: a step
+#: of theirs is written out in operations that take numbers.
+WRITTEN_OUT = {
+    "n_components": (3, 4),
+    "batch_size": (5, 6),  # the number of chains
+    "n_gibbs_steps": (1, 2),
+    "n_temperatures": (2, 3),
+    "momentum": (0.3, 0.5),
+    "weight_decay": (0.1, 0.2),
+    "sparsity_target": (0.1, 0.2),
+    "sparsity_cost": (0.1, 0.2),
+}
+
+ELSEWHERE = {"learning_rate": "the plan", "n_iter": "the plan", "verbose": "the plan"}
+
+WITHOUT_GRADIENT = [
+    one for one in public_estimators() if has(one, "n_iter") and not has(one, "hidden_layer_sizes")
+]
+
+
+@pytest.mark.parametrize("estimator_class", WITHOUT_GRADIENT, ids=lambda one: one.__name__)
+def test_numbers_of_machines_and_maps_are_part_of_their_structure(estimator_class):
+    others = {"algorithm": "pt"} if has(estimator_class, "n_temperatures") else {}
+    for name, default in estimator_class().get_params().items():
+        if not isinstance(default, Real) or isinstance(default, bool) or name in ELSEWHERE:
+            continue
+        modules = [
+            estimator_class(**{**others, name: value})._make_module(9)
+            for value in WRITTEN_OUT[name]
+        ]
+        first, second = (module.structure() for module in modules)
+        assert first is not None
+        assert first != second, name
+
+
+@pytest.mark.parametrize("values", [0.5, 2.0])
+def test_a_fixed_variance_is_a_tensor(values):
+    """The one number of a machine that a step takes from its tensors."""
+    machines = [GaussianRBM(3, variance=value)._make_module(9) for value in (1.0, values)]
+    assert machines[0].structure() == machines[1].structure()
+    assert not torch.equal(machines[0].log_variance, machines[1].log_variance)
+
+
+def test_radii_are_part_of_the_structure_of_a_map():
+    X = np.random.default_rng(0).random((30, 3))
+    maps = [SelfOrganizingMap((3, 3), radius=(2, end), n_iter=2).fit(X) for end in (0.5, 1.0)]
+    first, second = (one.module_.structure() for one in maps)
+    assert first is not None
+    assert first != second
