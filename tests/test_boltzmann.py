@@ -394,7 +394,8 @@ def test_history_tells_overfitting():
     train, X_val = bits[:20], bits[20:]
     machine = quick(BernoulliRBM, n_components=50, n_iter=200).fit(train, X_val=X_val)
     history = machine.history_
-    assert set(history) == {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
+    noted = {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
+    assert set(history) == noted | {"energy_difference"}
     assert {len(values) for values in history.values()} == {200}
     assert history["reconstruction_error"][-1] < history["reconstruction_error"][0]
     assert history["pseudo_likelihood"][-1] > history["pseudo_likelihood"][0]

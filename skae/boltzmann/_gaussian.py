@@ -92,7 +92,9 @@ default="constant"
         squared error per feature), "pseudo_likelihood" (estimated from one feature of
         each row, in nats), and, given `X_val`, "free_energy_gap" (mean free energy of the
         validation rows less that of training rows, in nats): while it grows, the machine
-        overfits. ``pandas.DataFrame(history_)`` is a table of it.
+        overfits. And "energy_difference", that of the data and the chains in the steps of
+        the epoch, whose gradient they follow; it need not fall.
+        ``pandas.DataFrame(history_)`` is a table of it.
     module_ : torch.nn.Module
         The fitted network, on `device_`.
     n_iter_ : int

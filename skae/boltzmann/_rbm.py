@@ -202,6 +202,8 @@ class BaseRBM(Distribution, FeatureLearner):
         super()._keep(state, source)
         self.n_iter_ = getattr(self, "n_iter_", 0) + len(state.history)
         curves = {n: c for n, c in state.curves().items() if n in CURVES}
+        if curves:  # `partial_fit` notes nothing
+            curves["energy_difference"] = state.curve("train_loss")
         self.history_ = joined(getattr(self, "history_", {}), curves)
 
     def _comment_on(self, state: TrainingState) -> None:
