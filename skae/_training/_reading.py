@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,7 +18,7 @@ from ._source import as_tensor, to_dense
 from ._trainable import Trainable, tensors_in
 
 # Types of attributes that decide what a module computes.
-_SETTINGS = (bool, int, float, str)
+_TYPES = (bool, int, float, str)
 
 # So many rows are never cut into chunks.
 _FEW_ROWS = 64
@@ -80,31 +80,46 @@ def read(
         return output.numpy()
 
 
-# The copies in float64, and what each is a copy of.
-_doubles: WeakKeyDictionary[Trainable, tuple[Any, list[Tensor], Trainable]] = WeakKeyDictionary()
+class _Double(NamedTuple):
+    """A float64 copy of a module, and what the module was then."""
+
+    copy: Trainable
+    tensors: list[Tensor]
+    layers: list[nn.Module]  # all submodules, without the module itself, which is weakly held
+    own: list[nn.Module]  # those of this package, whose settings may change
+    settings: list[Any]
+
+
+_doubles: WeakKeyDictionary[Trainable, _Double] = WeakKeyDictionary()
 
 
 def _in_double(
     module: Trainable, parts: list[nn.Module], tensors: list[Tensor], device: torch.device
 ) -> Trainable:
-    """Return a float64 copy of a module with these tensors, the same one until it changes."""
-    appearance = list(map(_appearance, parts))
-    known_appearance, known, double = _doubles.get(module, (None, [], module))
+    """Return a float64 copy of a module, the same one until the module changes."""
+    known = _doubles.get(module)
+    layers = parts[1:]
     if (
-        appearance == known_appearance
-        and known[0].device == tensors[0].device
-        and len(known) == len(tensors)
-        and all(map(torch.equal, known, tensors))
+        known is not None
+        and layers == known.layers
+        and len(tensors) == len(known.tensors)
+        and tensors[0].device == known.tensors[0].device
+        and _settings(module, parts, known.own) == known.settings
+        and all(map(torch.equal, known.tensors, tensors))
     ):
-        return double
+        return known.copy
     double = copy.deepcopy(module).to(device, torch.float64)
-    _doubles[module] = appearance, [tensor.detach().clone() for tensor in tensors], double
+    own = [layer for layer in layers if not type(layer).__module__.startswith("torch.")]
+    copies = [tensor.detach().clone() for tensor in tensors]
+    settings = _settings(module, parts, own)
+    _doubles[module] = _Double(double, copies, layers, own, settings)
     return double
 
 
-def _appearance(part: nn.Module) -> Any:
-    """Return what a submodule is beside its tensors; of torch's own, the settings are fixed."""
-    hooked = len(part._forward_hooks)
-    if type(part).__module__.startswith("torch."):
-        return id(part), type(part), hooked
-    return id(part), hooked, [v for v in vars(part).values() if type(v) in _SETTINGS]
+def _settings(module: nn.Module, parts: list[nn.Module], own: list[nn.Module]) -> list[Any]:
+    """Return what decides beside tensors and layers what a module computes."""
+    n_hooks = sum([len(part._forward_hooks) for part in parts])
+    return [
+        n_hooks,
+        *[v for one in (module, *own) for v in vars(one).values() if type(v) in _TYPES],
+    ]

@@ -92,13 +92,13 @@ class Corruption(nn.Module):
     def draw(self, x: Tensor, generator: Generator) -> Any:
         """Draw what `forward` consumes: for each entry, and for the level of each row."""
         draws = self.noise.draw(x, generator)
+        if self.levels is None and not self.spread:
+            return draws, None
         shape = (len(x), *[1] * (x.ndim - 1))
-        if self.levels is not None:
-            n_levels = len(self.levels)
-            return draws, torch.randint(n_levels, shape, generator=generator, device=x.device)
-        if self.spread:
+        if self.levels is None:
             return draws, _uniform(x.new_empty(shape), generator)
-        return draws, None
+        n_levels = len(self.levels)
+        return draws, torch.randint(n_levels, shape, generator=generator, device=x.device)
 
     def forward(self, x: Tensor, drawn: Any) -> Tensor:
         draws, place = drawn
