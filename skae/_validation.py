@@ -74,11 +74,6 @@ def validate_rows(
         raise
 
 
-def may_have_gaps(estimator: BaseEstimator) -> bool:
-    """Whether entries of the rows may be missing, that is, NaN."""
-    return get_tags(estimator).input_tags.allow_nan
-
-
 def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.ndarray:
     """Check codes to decode.
 

@@ -78,7 +78,7 @@ class BaseTorchEstimator(BaseEstimator):
         """Return how long and how fast `fit` trains; `partial_fit` does one epoch of it."""
         raise NotImplementedError
 
-    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
+    def _plan_chunk(self, source: Source) -> Plan:
         """Return how `partial_fit` goes through a chunk."""
         plan = self._plan(source)
         return replace(
@@ -171,7 +171,7 @@ class BaseTorchEstimator(BaseEstimator):
             with restore_on_error(state):
                 with limit_threads(0):
                     self._observe(state.module, source)
-                train(state, source, self._plan_chunk(source, state))
+                train(state, source, self._plan_chunk(source))
                 if state.ending == "diverged":
                     raise ValueError(self._advice_on_divergence(state))
             self._state = state

@@ -10,7 +10,6 @@ from ._source import (
     Source,
     as_source,
     drop_zero_weight,
-    mean_one,
     merge_equal_rows,
     to_dense,
 )
@@ -32,7 +31,6 @@ __all__ = [
     "drop_zero_weight",
     "joined",
     "load_weights",
-    "mean_one",
     "merge_equal_rows",
     "read",
     "restore_on_error",

@@ -149,9 +149,10 @@ class RecordedSteps:
 
         n_before = self._n_by_autograd.get(shapes, 0)
         self._n_by_autograd[shapes] = n_before + 1
+        if n_before == 0 or self._structure is None or batch.x.numel() > _MOST_NUMBERS:
+            return by_autograd()
         key = self._structure, _appearance(batch), _appearance(noise)
-        refused = self._structure is None or batch.x.numel() > _MOST_NUMBERS
-        if n_before == 0 or refused or _recordings.is_refused(key):
+        if _recordings.is_refused(key):
             return by_autograd()
         recording = _recordings.get(key)
         if recording is None:
@@ -159,8 +160,8 @@ class RecordedSteps:
             _recordings.put(key, self._recording(tape, results, passing))
             self._recorded_here.add(key)
             return results
-        run, results, equal = self._compared(by_autograd, recording, passing)
-        if equal:
+        results, run = self._compared(by_autograd, recording, passing)
+        if run is not None:
             self._runs[shapes] = run
         elif key in self._recorded_here:
             _recordings.put(key, None)
@@ -181,9 +182,9 @@ class RecordedSteps:
         by_autograd: Callable[[], list[Tensor]],
         recording: Recording,
         passing: list[Tensor],
-    ) -> tuple[Callable[..., list[Tensor]], list[Tensor], bool]:
-        """Return a bound recording, a step by autograd, and whether both give the same."""
-        run = recording.bind(tensors_of(self._module))
+    ) -> tuple[list[Tensor], Callable[..., list[Tensor]] | None]:
+        """Return a step by autograd, and the bound recording if that gives the same."""
+        run = None
         buffers = list(self._module.buffers())
         before = [buffer.clone() for buffer in buffers]
         expected = by_autograd()
@@ -192,13 +193,15 @@ class RecordedSteps:
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
             try:
-                found = run(*passing)
-                equal = all(map(_same_bits, [*expected, *after], [*found, *buffers]))
-            except Exception:  # as above
-                equal = False
+                bound = recording.bind(tensors_of(self._module))
+                found = bound(*passing)
+                if all(map(_are_equal, [*expected, *after], [*found, *buffers])):
+                    run = bound
+            except Exception:  # as above: then there is no recording to run
+                pass
             for buffer, value in zip(buffers, after, strict=True):
                 buffer.copy_(value)
-        return run, expected, equal
+        return expected, run
 
     def _loss_and_gradients(self, batch: Batch, noise: Any) -> list[Tensor]:
         loss = self._module.mean_loss(batch, noise)
@@ -237,7 +240,5 @@ def _appearance(value: Any) -> Hashable:
     return None if value is None else tuple(map(_appearance, value))
 
 
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    return torch.equal(one.isnan(), other.isnan()) and torch.equal(
-        one.nan_to_num(), other.nan_to_num()
-    )
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)

@@ -192,8 +192,8 @@ class BaseRBM(Distribution, FeatureLearner):
             verbose=bool(self.verbose),
         )
 
-    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
-        return replace(super()._plan_chunk(source, state), full_batch=self.batch_size)
+    def _plan_chunk(self, source: Source) -> Plan:
+        return replace(super()._plan_chunk(source), full_batch=self.batch_size)
 
     def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
         return [Monitor(source, validation)]

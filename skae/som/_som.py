@@ -397,8 +397,8 @@ default="pca"
             verbose=bool(self.verbose),
         )
 
-    def _plan_chunk(self, source: Source, state: TrainingState) -> Plan:
-        return replace(super()._plan_chunk(source, state), shuffled=False)
+    def _plan_chunk(self, source: Source) -> Plan:
+        return replace(super()._plan_chunk(source), shuffled=False)
 
     def _batch_size(self, shape: tuple[int, ...]) -> int:
         if self.batch_size == "auto":
