@@ -32,7 +32,6 @@ from ._training import (
     device_of,
     drop_zero_weight,
     load_weights,
-    merge_equal_rows,
     read,
     restore_on_error,
     train,
@@ -188,10 +187,7 @@ class BaseTorchEstimator(BaseEstimator):
         if X_val is not None:
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
             validation = as_source(X_val, None, device)
-        X, weight = drop_zero_weight(X, weight)
-        if X.shape[0] <= self._batch_size(X.shape):
-            X, weight = merge_equal_rows(X, weight)
-        return as_source(X, weight, device), validation
+        return as_source(*drop_zero_weight(X, weight), device), validation
 
     def _chunk(self, X: Any, sample_weight: Any, *, reset: bool) -> Source:
         """Validate what `partial_fit` was given, and put it on the device."""

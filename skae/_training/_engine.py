@@ -57,6 +57,8 @@ def train(
         state.history = []
     if not state.history:
         state.set_learning_rate(plan.learning_rate)
+    if not (plan.streaming or module.mixes_rows):
+        source = source.as_set(plan.batch_size)
     net = Net(state, plan, validation, callbacks=callbacks, on_epoch_complete=on_epoch_complete)
     largest = min(plan.batch_size, source.n_rows)
     n_weights = sum(parameter.numel() for parameter in module.parameters())

@@ -71,6 +71,14 @@ class Trainable(nn.Module):
       was learned. Everything else is an attribute, and so part of `structure`.
     """
 
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether the loss looks at a batch as a whole otherwise than by its weighted mean.
+
+        Statistics of a batch do, in which each row counts alike. Equal rows are then not merged.
+        """
+        return False
+
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         """Draw what `loss` consumes for a batch; None if it consumes nothing.
 

@@ -31,6 +31,10 @@ class DenoisingModule(AutoencoderModule):
         super().__init__(**arguments)
         self.corruption, self.copies = corruption, copies
 
+    @property
+    def mixes_rows(self) -> bool:
+        return self.corruption.name == "swap" or super().mixes_rows
+
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         return self.corruption.draw(batch.x, generator), super().sample_noise(batch, generator)
 

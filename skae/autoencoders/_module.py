@@ -8,12 +8,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from .._random import Generator
 from .._training import Batch, Trainable
 from ..layers import ACTIVATIONS, run, sample_noise
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
+
+# Packages of layers of which it is known that only `_NormBase` has statistics of a batch.
+_KNOWN = ("torch", "skae")
 
 
 class AutoencoderModule(Trainable):
@@ -75,6 +79,15 @@ class AutoencoderModule(Trainable):
         self._draws = ordered or any(hasattr(part, "sample_noise") for part in (encoder, decoder))
         self.n_components = self.n_kept = n_components
         self.ordered = ordered
+
+    @property
+    def mixes_rows(self) -> bool:
+        # Layers from elsewhere may do so in a way that cannot be seen.
+        layers = (*self.encoder.modules(), *self.decoder.modules())
+        return any(
+            isinstance(layer, _NormBase) or type(layer).__module__.split(".")[0] not in _KNOWN
+            for layer in layers
+        )
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         if not self._draws:

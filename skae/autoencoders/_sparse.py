@@ -27,6 +27,10 @@ class SparseModule(AutoencoderModule):
         super().__init__(**arguments)
         self.sparsity = sparsity
 
+    @property
+    def mixes_rows(self) -> bool:
+        return self.sparsity.mixes_rows or super().mixes_rows
+
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         code = self.training_code(batch.x, noise)
         return self.sparsity.penalise(self.decoding_loss(code, batch.x, noise), code)

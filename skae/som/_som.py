@@ -363,6 +363,8 @@ default="pca"
         *,
         streaming: bool,
     ) -> None:
+        if not streaming:
+            source = source.as_set(self._batch_size(source.X.shape))
         X, weight = source.X, source.sample_weight
         weight = np.ones(source.n_rows) if weight is None else weight
         shape, plane = checked_shape(self.shape), None
