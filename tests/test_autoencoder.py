@@ -107,6 +107,63 @@ def test_weights_are_repetitions(digits):
     assert_array_equal(weighted.transform(X), repeated.transform(X))
 
 
+def repeated_rows():
+    """Return 60 rows of which 9 differ, as one batch, some much more frequent than others."""
+    rng = np.random.default_rng(0)
+    return rng.choice(3, size=(60, 2), p=[0.7, 0.2, 0.1]).astype(np.float32)
+
+
+def start_of(**parameters):
+    """Return the network after one epoch in which nothing is learned."""
+    X = repeated_rows()
+    return quick(max_iter=1, learning_rate=1e-30, **parameters).fit(X).module_, torch.tensor(X)
+
+
+def test_batch_normalisation_sees_each_row():
+    layers = Dense((5,), batch_norm=True)
+    module, x = start_of(estimator_class=Autoencoder, hidden_layers=layers)
+    hidden = module.encoder[0](x).detach()
+    assert_allclose(module.encoder[1].running_mean, 0.1 * hidden.mean(0), rtol=1e-5, atol=1e-7)
+    expected = 0.9 + 0.1 * hidden.var(0)
+    assert_allclose(module.encoder[1].running_var, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sparsity", ["kl", "lifetime"])
+def test_sparsity_over_a_batch_sees_each_row(sparsity):
+    estimator = quick(
+        SparseAutoencoder, n_components=4, sparsity=sparsity, code_activation="sigmoid"
+    )
+    estimator.set_params(max_iter=1, learning_rate=1e-30, target=0.2, lifetime_fraction=0.1)
+    X = repeated_rows()
+    (loss,) = estimator.fit(X).loss_curve_
+    module, x = estimator.module_, torch.tensor(X)
+    with torch.no_grad():
+        code = module.encoder(x).sigmoid()
+        penalty = 0.0
+        if sparsity == "kl":
+            rate = code.mean(0)
+            penalty = 0.1 * (0.2 * (0.2 / rate).log() + 0.8 * (0.8 / (1 - rate)).log()).mean()
+        else:
+            code = code * (code >= code.sort(0, descending=True).values[5])  # 6 of 60 rows
+        # Ties between equal rows are broken by their place.
+        tolerance = 1e-5 if sparsity == "kl" else 0.05
+        expected = F.mse_loss(module.decoder(code), x) + penalty
+    assert loss == pytest.approx(float(expected), rel=tolerance)
+
+
+def test_early_stopping_holds_out_rows_and_not_whole_patterns():
+    X = np.repeat(np.eye(4), 50, axis=0)
+    settings = {"n_components": 4, "max_iter": 1000, "learning_rate": 1e-2}
+    autoencoder = quick(Autoencoder, early_stopping=True, **settings).fit(X)
+    assert -autoencoder.score(X) < 1e-3  # the variance is 0.19
+
+
+def test_equal_rows_are_many_samples():
+    X = np.ones((150, 3))
+    for parameters in ({"early_stopping": True}, {"init": "pca", "n_components": 2}):
+        assert quick(Autoencoder, **parameters).fit(X).n_iter_ == 5
+
+
 def test_code_activation(table):
     for activation, low, high in [("relu", 0, np.inf), ("sigmoid", 0, 1), ("tanh", -1, 1)]:
         codes = quick(Autoencoder, code_activation=activation).fit_transform(table)
@@ -246,6 +303,32 @@ def test_start_from_pca_is_pca(table, hidden_layers, estimator_class, container)
     assert autoencoder.r2_ == pytest.approx(autoencoder.r2_pca_, abs=1e-4)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_start_from_pca_counts_rows_by_their_weight(container):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 5)) * [3, 2, 1, 1, 1] + np.arange(5)
+    weight = rng.integers(1, 9, 30)
+    settings = {"init": "pca", "hidden_layers": (), "learning_rate": 1e-30, "n_components": 2}
+    weighted = quick(Autoencoder, **settings).fit(container(X), sample_weight=0.1 * weight)
+    repeated = X.repeat(weight, axis=0)
+    pca = PCA(2).fit(repeated)
+    rebuilt = pca.inverse_transform(pca.transform(X))
+    assert_allclose(weighted.reconstruct(X), rebuilt, rtol=1e-3, atol=1e-4)
+    assert weighted.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-5)
+    # The rows given several times, in one batch, are as many.
+    several = quick(Autoencoder, batch_size=1000, **settings).fit(repeated)
+    assert several.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-5)
+
+
+def test_a_warm_start_keeps_what_pca_keeps_and_measures_again(digits):
+    settings = {"n_components": 8, "init": "pca", "warm_start": True}
+    autoencoder = quick(Autoencoder, **settings).fit(digits)
+    r2, r2_pca = autoencoder.r2_, autoencoder.r2_pca_
+    autoencoder.fit(digits)
+    assert autoencoder.r2_pca_ == r2_pca
+    assert autoencoder.r2_ > r2
+
+
 def test_a_network_started_from_pca_keeps_more_than_pca(digits):
     autoencoder = quick(
         Autoencoder, n_components=8, hidden_layers=(64,), init="pca", max_iter=60
@@ -291,6 +374,14 @@ def test_explained_reconstruction_ratio_is_the_curve_of_truncate(digits, estimat
         ratio = 1 - -autoencoder.truncate(k).score(digits) / variance
         assert curve[k - 1] == pytest.approx(ratio, abs=1e-5)
     assert (np.diff(curve) > 0).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3e5])
+def test_nothing_is_kept_of_the_variance_of_equal_rows(value):
+    settings = {"n_components": 2, "ordered": True, "init": "pca", "hidden_layers": ()}
+    autoencoder = quick(Autoencoder, **settings).fit(np.full((150, 3), value))
+    assert_array_equal(autoencoder.explained_reconstruction_ratio_, [0, 0])
+    assert autoencoder.r2_ == autoencoder.r2_pca_ == 0
 
 
 def test_pretrained_layers_start_deep_networks_ahead(digits):

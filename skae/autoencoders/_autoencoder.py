@@ -116,13 +116,14 @@ default="constant"
     device_ : torch.device
         Where the network is.
     r2_ : float
-        Fraction of the variance of the training rows that the reconstruction keeps. Only
-        after `fit` with ``init="pca"``.
+        Fraction of the variance of the training rows that the reconstruction keeps; 0 if they
+        are all equal. Only after `fit` with ``init="pca"``.
     r2_pca_ : float
-        The same of PCA with as many components.
+        The same of PCA with as many components, from which the first fit started.
     explained_reconstruction_ratio_ : ndarray of shape (n_components,)
         Fraction of the variance of the training rows (of the last chunk, after
-        `partial_fit`) that the first 1, 2, ... components keep. Only with `ordered`.
+        `partial_fit`) that the first 1, 2, ... components keep; 0 if these rows are all
+        equal. Only with `ordered`.
 
     See Also
     --------

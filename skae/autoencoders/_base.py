@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -12,12 +12,14 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from .._convergence import ConvergingEstimator
 from .._training import Source, read
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
+from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
 from ._module import AutoencoderModule
 
@@ -142,10 +144,12 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         -------
         ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
         """
+        return self._errors(X, lambda module, x: module.reconstruction_error(x), per_feature)
+
+    def _errors(self, X: Any, error: Callable[[Any, Tensor], Tensor], per_feature: bool) -> Any:
         if per_feature:
-            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
-            return errors.reshape(shape_of(X))
-        return -self.score_samples(X)
+            return self._read(X, error).reshape(shape_of(X))
+        return self._read(X, lambda module, x: mean_per_sample(error(module, x)))
 
     def inpaint(
         self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
@@ -201,6 +205,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
 def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[int]) -> np.ndarray:
     """Return what fraction of the variance of the rows the first components keep.
 
+    It is 0 for rows that are all equal.
+
     Parameters
     ----------
     module : AutoencoderModule
@@ -220,4 +226,9 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
         weight = np.ones(len(errors)) if weight is None else weight
         total += weight @ errors
         scaler.partial_fit(rows, sample_weight=weight)
-    return 1 - total / source.total_weight / scaler.var_.sum()
+    # What float32 cannot tell from rows that are all equal.
+    least = np.square(np.finfo(np.float32).eps * scaler.mean_).sum()
+    variance = scaler.var_.sum()
+    if variance <= least:
+        return np.zeros(len(widths))
+    return 1 - total / source.total_weight / variance

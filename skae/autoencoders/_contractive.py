@@ -175,10 +175,10 @@ default="constant"
     device_ : torch.device
         Where the network is.
     r2_ : float
-        Fraction of the variance of the training rows that the reconstruction keeps. Only
-        after `fit` with ``init="pca"``.
+        Fraction of the variance of the training rows that the reconstruction keeps; 0 if they
+        are all equal. Only after `fit` with ``init="pca"``.
     r2_pca_ : float
-        The same of PCA with as many components.
+        The same of PCA with as many components, from which the first fit started.
 
     See Also
     --------

@@ -40,17 +40,23 @@ def by_chunks(
 
 def errors_add_up(learner: Any, X: Rows) -> bool:
     """Return whether the learner has an error per feature whose mean is minus its score."""
-    error = getattr(learner, "reconstruction_error", None)
+    error = _error_of(learner)
     if error is None or "per_feature" not in inspect.signature(error).parameters:
         return False
     return np.allclose(error(X, per_feature=True).mean(axis=1), -learner.score_samples(X))
+
+
+def _error_of(learner: Any) -> Any:
+    """Return the method of a learner that gives the error behind its score, if it has one."""
+    error = getattr(learner, "reconstruction_error", None)
+    return getattr(learner, "denoising_error", error)
 
 
 def split_error(learner: Any, X: Rows, features: np.ndarray) -> np.ndarray:
     """Return minus the error of each feature over their number."""
 
     def errors(rows: Rows) -> np.ndarray:
-        return learner.reconstruction_error(rows, per_feature=True)
+        return _error_of(learner)(rows, per_feature=True)
 
     return -by_chunks(errors, X, features) / len(features)
 
