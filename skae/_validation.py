@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
@@ -70,7 +71,8 @@ def validate_rows(
                 f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
             ) from error
         if name != "X":
-            raise ValueError(f"{name} does not fit the training rows: {error}") from error
+            reason = re.sub(r"\bX\b", name, str(error))  # as scikit-learn calls all rows
+            raise ValueError(f"{name} does not fit the training rows: {reason}") from error
         raise
 
 

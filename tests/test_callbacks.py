@@ -1,6 +1,7 @@
 """skorch's callbacks, and a user's own, in every estimator that trains by gradient."""
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -352,3 +353,26 @@ def test_callbacks_that_are_no_list_are_refused(callbacks, table):
 def test_what_is_no_callback_is_refused(table):
     with pytest.raises(TypeError, match=r"callbacks.*skorch.*got 3"):
         quick(Autoencoder, callbacks=[3]).fit(table)
+
+
+class KeepsTheNet(Callback):
+    """Keeps the net, which a pickle then contains."""
+
+    def on_train_end(self, net, **_):
+        self.net_ = net
+
+
+class KeepsTheNetAndWatchesGradients(KeepsTheNet):
+    """The same where no step is recorded."""
+
+    def on_grad_computed(self, net, **_):
+        pass
+
+
+@pytest.mark.parametrize("kind", [KeepsTheNet, KeepsTheNetAndWatchesGradients])
+def test_a_callback_that_keeps_the_net_can_be_pickled(table, kind):
+    fitted = quick(Autoencoder, callbacks=[kind()], batch_size=50).fit(table)
+    loaded = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(loaded.transform(table), fitted.transform(table))
+    history = loaded.callbacks[0].net_.history
+    assert [epoch["train_loss"] for epoch in history] == fitted.loss_curve_

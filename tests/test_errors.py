@@ -152,7 +152,7 @@ def test_bad_weights(weighted_class, table, method, weight, message):
 def test_bad_validation_rows(validating_class, table):
     for bad, message in [
         (table[:, :3], "X_val.*3 features.*expecting 5 features"),
-        (np.full((3, 5), np.nan), "X_val.*NaN"),
+        (np.full((3, 5), np.nan), "X_val.*: Input X_val contains NaN"),
         (table[:0], "X_val.*0 sample"),
     ]:
         with pytest.raises(ValueError, match=rf"(?s){message}"):
@@ -163,6 +163,8 @@ def test_bad_validation_rows(validating_class, table):
 def test_nothing_to_hold_out(converging_class, table):
     with pytest.raises(ValueError, match=r"cannot hold out rows with n_samples=1.*X_val"):
         quick(converging_class, early_stopping=True).fit(table[:1])
+    with pytest.raises(ValueError, match=r"n_samples=5: validation_fraction=0.9 leaves none"):
+        quick(converging_class, early_stopping=True, validation_fraction=0.9).fit(table[:5])
 
 
 def test_reading_with_the_wrong_width(estimator_class, table):
@@ -212,6 +214,106 @@ class InPlace:
 
     def make_decoder(self, n_features, n_components, encoder):
         return nn.Linear(n_components, n_features)
+
+
+class Own:
+    """A user's layers, given as functions of their numbers of inputs and outputs."""
+
+    def __init__(self, encoder=nn.Linear, decoder=nn.Linear):
+        self.encoder, self.decoder = encoder, decoder
+
+    def make_encoder(self, n_features, n_components):
+        return self.encoder(n_features, n_components)
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return self.decoder(n_components, n_features)
+
+
+class Draws(nn.Linear):
+    """A layer that draws by itself, as `torch.nn.functional.dropout` does."""
+
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), 0.5, self.training)
+
+
+def before(kind, *arguments):
+    """Return a function that makes a layer of this kind and a linear one."""
+    return lambda n_in, n_out: nn.Sequential(kind(*arguments), nn.Linear(n_in, n_out))
+
+
+def wide(n):
+    return lambda n_in, n_out: nn.Linear(n_in, n)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (Own(wide(1)), r"encoder.*must return 3 numbers for each row.*of shape \(2, 1\)"),
+        (Own(wide(4)), r"encoder.*must return 3 numbers for each row.*of shape \(2, 4\)"),
+        (Own(decoder=wide(1)), r"decoder.*must return 5 numbers for each row.*of shape \(2, 1\)"),
+        (Own(decoder=lambda *_: nn.Linear(4, 5)), r"decoder.*fails on rows of 3 numbers: mat1"),
+        (
+            Own(lambda *_: None),
+            r"make_encoder of hidden_layers must return a torch.nn.Module.*None",
+        ),
+        (Own(before(nn.Dropout, 0.5)), r"global generator \(Dropout\).*skae.layers.*sample_noise"),
+        (Own(decoder=before(nn.AlphaDropout, 0.5)), r"global generator \(AlphaDropout\)"),
+        (Own(before(nn.RReLU)), r"global generator \(RReLU\)"),
+        (Own(Draws), r"global generator, so that"),
+    ],
+    ids=[
+        *("code-1", "code-4", "rows-1", "inside", "no-module"),
+        *("dropout", "alpha-dropout", "rrelu", "functional"),
+    ],
+)
+def test_layers_of_a_user_that_do_not_do(table, method, layers, message):
+    state = torch.get_rng_state()
+    estimator = quick(Autoencoder, n_components=3, hidden_layers=layers)
+    with pytest.raises(ValueError, match=message):
+        getattr(estimator, method)(table)
+    assert not hasattr(estimator, "module_")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_trying_layers_leaves_them_as_they_are(table):
+    layers = Own(lambda n_in, n_out: nn.Sequential(nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out)))
+    fitted = quick(Autoencoder, n_components=3, hidden_layers=layers, max_iter=4, batch_size=100)
+    assert fitted.fit(table).module_.encoder[0].num_batches_tracked == 4 * 3
+
+
+class Wrong:
+    """An output with one method that returns what it should not, or with no number of outputs."""
+
+    def __init__(self, error=None, mean=None, n_outputs_per_feature=1):
+        self.wrong = {"error": error, "mean": mean}
+        self.n_outputs_per_feature = n_outputs_per_feature
+
+    def error(self, output, target):
+        result = (output - target).square()
+        return self.wrong["error"](result) if self.wrong["error"] else result
+
+    def mean(self, output):
+        return self.wrong["mean"](output) if self.wrong["mean"] else output
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"error": lambda e: e.mean(1)}, r"method error of loss=Wrong.*\(2, 5\).*of shape \(2,\)"),
+        ({"error": lambda e: e[:, :1]}, r"method error of loss=Wrong.*of shape \(2, 1\)"),
+        ({"error": lambda e: e.numpy()}, r"method error of loss=Wrong.*returns a ndarray"),
+        ({"mean": lambda m: m.sum()}, r"method mean of loss=Wrong.*of shape \(\)"),
+        ({"n_outputs_per_feature": 0}, r"n_outputs_per_feature of loss=.* positive integer, got 0"),
+        ({"n_outputs_per_feature": 2.5}, r"n_outputs_per_feature of loss=.*, got 2.5"),
+    ],
+    ids=["mean-error", "first-error", "numpy", "one-mean", "0", "2.5"],
+)
+def test_outputs_of_a_user_that_do_not_do(table, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        quick(Autoencoder, loss=Wrong(**parameters)).fit(table)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

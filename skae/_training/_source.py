@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -147,12 +148,13 @@ class Source:
         Raises
         ------
         ValueError
-            If there is but one row.
+            If none would be left to train on.
         """
-        if self.n_rows < 2:
+        if math.ceil(fraction * self.n_rows) >= self.n_rows:
             raise ValueError(
-                "Early stopping cannot hold out rows with n_samples=1; set early_stopping=False, "
-                "or give X_val."
+                f"Early stopping cannot hold out rows with n_samples={self.n_rows}: "
+                f"validation_fraction={fraction:g} leaves none to train on. Lower it, set "
+                "early_stopping=False, or give X_val."
             )
         parts = train_test_split(
             np.arange(self.n_rows), test_size=fraction, random_state=random_state

@@ -17,6 +17,10 @@ from ._batch import Batch
 _BOOKKEEPING = frozenset(vars(nn.Module()))
 
 
+def _do_nothing() -> None:  # a lambda could not be pickled
+    pass
+
+
 @dataclass
 class Step:
     """What the engine knows when a module takes a step.
@@ -47,7 +51,7 @@ class Step:
     share: float = 1.0
     streaming: bool = False
     accumulated: Any = None
-    on_gradients: Callable[[], None] = lambda: None
+    on_gradients: Callable[[], None] = _do_nothing
 
     @property
     def learning_rate(self) -> float:

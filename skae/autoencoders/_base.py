@@ -12,15 +12,16 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._convergence import ConvergingEstimator
 from .._training import Source, read
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
-from ..layers import ACTIVATIONS, make_layers
+from ..layers import ACTIVATIONS, is_positive_int, make_layers
 from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
+from ._checks import check_network
 from ._module import AutoencoderModule
 
 
@@ -90,18 +91,37 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     def _make_module(self, n_features: int) -> AutoencoderModule:
         return AutoencoderModule(**self._module_arguments(n_features))
 
+    def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Any:
+        module: Any = super()._new_module(n_features, random_state)
+        parts = make_layers(self.hidden_layers), make_output(self.loss)
+        if any(type(part).__module__.split(".")[0] != "skae" for part in parts):
+            check_network(module, n_features)
+        return module
+
     def _module_arguments(self, n_features: int) -> dict[str, Any]:
         output, layers = make_output(self.loss), make_layers(self.hidden_layers)
         n_each = getattr(output, "n_outputs_per_feature", 1)
+        if not is_positive_int(n_each):
+            raise ValueError(
+                f"n_outputs_per_feature of loss={self.loss!r} must be a positive integer, got "
+                f"{n_each!r}."
+            )
         if n_each > 1 and (getattr(layers, "tied_weights", False) or hasattr(layers, "shape")):
             raise ValueError(
                 f"loss={self.loss!r} takes {n_each} numbers per feature from the decoder, and "
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
         encoder = layers.make_encoder(n_features, self.n_components)
+        decoder = layers.make_decoder(n_each * n_features, self.n_components, encoder)
+        for name, part in [("make_encoder", encoder), ("make_decoder", decoder)]:
+            if not isinstance(part, nn.Module):
+                raise ValueError(
+                    f"{name} of hidden_layers must return a torch.nn.Module, but returns a "
+                    f"{type(part).__name__}."
+                )
         return {
             "encoder": encoder,
-            "decoder": layers.make_decoder(n_each * n_features, self.n_components, encoder),
+            "decoder": decoder,
             "n_components": self.n_components,
             "code_activation": self.code_activation,
             "output": output,
@@ -179,27 +199,29 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
 
         Raises
         ------
+        TypeError
+            If `X` is a sparse matrix.
         ValueError
             If `mask` has not the shape of `X`.
         """
         check_is_fitted(self)
+        if sparse.issparse(X) or sparse.issparse(mask):
+            raise TypeError(
+                "inpaint takes dense rows and a dense mask, but got a sparse matrix; give "
+                "X.toarray()."
+            )
         shape = shape_of(X)
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
         known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
-        filled = validate_rows(self, known, reset=False).copy()
-        mask = mask.reshape(filled.shape)
-        active = np.flatnonzero(mask.any(axis=1))
-        for _ in range(max_iter):
-            if not len(active):
-                break
-            rebuilt = read(self.module_, lambda module, x: module.reconstruct(x), filled[active])
-            updated = np.where(mask[active], rebuilt, filled[active])
-            change = np.abs(updated - filled[active]).max(axis=1)
-            filled[active] = updated
-            active = active[change > tol]
-        return filled.reshape(shape)
+        rows = validate_rows(self, known, reset=False)
+        rows = np.where(mask.reshape(rows.shape), rows.dtype.type(np.nan), rows)
+
+        def fill(module: AutoencoderModule, x: Tensor) -> Tensor:
+            return module.fill_missing(x, fill_value, max_iter, tol)
+
+        return read(self.module_, fill, rows).reshape(shape)
 
 
 def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[int]) -> np.ndarray:

@@ -92,10 +92,11 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
     score_draws : int, default=0
         With 0, `score_samples` measures how well a row is rebuilt from itself, and is minus
         `reconstruction_error`. Otherwise it measures how well the row is rebuilt from its
-        corrupted copies, and is minus `denoising_error`: the mean over `score_draws` copies at `noise_level`, at each of
-        the levels of `noise_schedule`, or at levels in equal steps up to `noise_level` if
-        that is "uniform". The noise of the copies is the same for every row and in every
-        call. Only for "gaussian" and "masking" noise, which need no other rows.
+        corrupted copies, and is minus `denoising_error`: the mean over `score_draws`
+        copies at `noise_level`, at each of the levels of `noise_schedule`, or at levels in
+        equal steps up to `noise_level` if that is "uniform". The noise of the copies is the
+        same for every row and in every call. Only for "gaussian" and "masking" noise, which
+        need no other rows.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any

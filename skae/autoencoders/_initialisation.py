@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -127,12 +128,13 @@ def start_from_pca(module: AutoencoderModule, source: Source, seed: int) -> None
         or not isinstance(module.code_activation, nn.Identity)
         or (len(encoder) == 2 and encoder[0].out_features < copies * n_components)
         or module.n_outputs_per_feature > 1
+        or not _is_identity(module.output().mean)
     ):
         raise ValueError(
             "init='pca' needs a network that can be PCA: code_activation='identity' and at most "
             "one hidden layer, with activation 'relu' and at least 2 * n_components units, or "
             "with activation 'identity' and at least n_components units. The loss must take one "
-            "number per feature."
+            "number per feature and as it is, which 'binary_cross_entropy' does not."
         )
     most = min(source.n_rows, source.n_features)
     if n_components > most:
@@ -156,19 +158,24 @@ def start_from_pca(module: AutoencoderModule, source: Source, seed: int) -> None
     _set(decoder[1], (parts @ components).T, mean)
 
 
+def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
+    values = torch.linspace(-2, 2, 5)[:, None]
+    return torch.equal(function(values), values)
+
+
 def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
-    X, weight = source.X, source.sample_weight
+    X, weight, n_features = source.X, source.sample_weight, source.n_features
     if weight is None:
         with np.errstate(invalid="ignore"):  # the shares of the variance of constant rows
             pca = PCA(n_components, random_state=seed).fit(X)
         return pca.components_, pca.mean_
     # scikit-learn's PCA takes no weights.
-    mean, scatter = weight @ X / weight.sum(), np.zeros((source.n_features,) * 2)
+    mean, scatter = weight @ X / weight.sum(), np.zeros((n_features, n_features))
     for rows, some in source.chunks():
         centred = to_dense(rows) - mean
         scatter += (centred.T * some) @ centred
-    _, axes = eigh(scatter, subset_by_index=[source.n_features - n_components, source.n_features - 1])
+    _, axes = eigh(scatter, subset_by_index=[n_features - n_components, n_features - 1])
     return axes.T[::-1], mean
 
 
@@ -269,7 +276,11 @@ def pretrain(
             try:
                 layer.fit(inputs, sample_weight=source.sample_weight)
             except ValueError as error:
-                raise ValueError(f"pretrain=True fails at layer {n_done + 1}: {error}") from error
+                raise ValueError(
+                    f"pretrain=True trains layer {n_done + 1} of hidden_layers and code by itself, "
+                    f"with n_components={layer.n_components} and "
+                    f"code_activation={layer.code_activation!r}, which fails: {error}"
+                ) from error
         trained = layer.module_.cpu()
         _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
         _set(up, trained.decoder[0].weight, trained.decoder[0].bias)

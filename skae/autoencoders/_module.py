@@ -116,7 +116,7 @@ class AutoencoderModule(Trainable):
 
     def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of decoding `code` where `target` is wanted, per sample."""
-        output = self._per_feature(run(self.decoder, code, None if noise is None else noise[1]))
+        output = self.per_feature(run(self.decoder, code, None if noise is None else noise[1]))
         loss = mean_per_sample(self.output().error(output, target))
         if self._penalises:
             weights = [p for p in self.parameters() if p.ndim > 1]
@@ -132,9 +132,10 @@ class AutoencoderModule(Trainable):
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """Return what the decoder gives for each code; missing components are 0."""
-        return self._per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
+        return self.per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
 
-    def _per_feature(self, output: Tensor) -> Tensor:
+    def per_feature(self, output: Tensor) -> Tensor:
+        """Return the numbers that the decoder gives, those of a feature along the last axis."""
         n_each = self.n_outputs_per_feature
         return output if n_each == 1 else output.unflatten(1, (-1, n_each))
 
@@ -152,6 +153,20 @@ class AutoencoderModule(Trainable):
 
     def log_score(self, x: Tensor) -> Tensor:
         return -mean_per_sample(self.reconstruction_error(x))
+
+    def fill_missing(self, x: Tensor, start: float, max_iter: int, tol: float) -> Tensor:
+        """Replace NaN by its reconstruction, again and again until no entry changes by `tol`."""
+        missing = x.isnan()
+        x = x.masked_fill(missing, start)
+        active = missing.any(1).nonzero()[:, 0]
+        for _ in range(max_iter):
+            if not len(active):
+                break
+            before = x[active]
+            after = torch.where(missing[active], self.reconstruct(before), before)
+            x[active] = after
+            active = active[(after - before).abs().amax(1) > tol]
+        return x
 
     def squared_error_by_width(self, x: Tensor, widths: Sequence[int]) -> Tensor:
         """Return the squared error of each sample with as many of its first components."""

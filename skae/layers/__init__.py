@@ -18,6 +18,7 @@ from ._shared import (  # noqa: F401
     Dropout,
     DropoutStack,
     TransposedLinear,
+    is_positive_int,
     make_linear,
     run,
     sample_noise,
