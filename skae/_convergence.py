@@ -14,6 +14,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
 from .base import BaseTorchEstimator
 
+# More epochs do not help a loss of so many times that of the mean.
+_FAR_ABOVE = 10.0
+
+# Parameters that can keep a code from learning anything.
+_PENALTIES = ("alpha", "weight_decay", "l1", "noise_level")
+
 
 class ConvergingEstimator(BaseTorchEstimator):
     """An estimator whose loss, of the training or of validation rows, says when to stop."""
@@ -72,7 +78,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` is reached before the loss stops improving.
+            If `max_iter` is reached before the loss stops improving, or if it ends no better
+            than that of the mean of the rows.
         """
         return self._fit(
             X,
@@ -139,12 +146,40 @@ class ConvergingEstimator(BaseTorchEstimator):
         self.history_ = joined(getattr(self, "history_", {}), state.curves())
         self.n_iter_ = len(self.loss_curve_)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _loss_of_mean(self, source: Source) -> float | None:
+        """Return the loss of the mean of the rows, which any fit should beat, if that is known."""
+        return None
+
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
+        advice = self._advice_on_loss(state, source)
+        if advice is not None:
+            warnings.warn(advice, ConvergenceWarning, stacklevel=5)
+
+    def _advice_on_loss(self, state: TrainingState, source: Source) -> str | None:
+        """Return what to change where the loss did not come down, or was still falling."""
+        name, losses = type(self).__name__, state.curve("train_loss")
+        valid = state.curve("valid_loss")
+        loss = losses[valid.index(min(valid)) if valid else -1]
+        baseline = None if state.ending == "stopped" else self._loss_of_mean(source)
+        # A loss below `tol` is none, and one that still falls may become better than the mean's.
+        if baseline is not None and loss >= baseline > self.tol:
+            is_falling = state.ending == "max_iter" and loss < losses[0]
+            if not is_falling or loss > _FAR_ABOVE * baseline:
+                return (
+                    f"{name} learned nothing: its loss of {loss:.3g} is no better than that of the "
+                    f"mean of the rows, {baseline:.3g}. Try another learning_rate (now "
+                    f"{self.learning_rate:g}), {self._smaller_penalties()}or scale X first, for "
+                    "example with StandardScaler."
+                )
         if state.ending == "max_iter":
-            warnings.warn(
-                f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
-                "improving; increase max_iter, or tol.",
-                ConvergenceWarning,
-                stacklevel=5,
+            return (
+                f"{name} reached max_iter={self.max_iter} before its loss stopped improving; "
+                "increase max_iter, or tol."
             )
+        return None
+
+    def _smaller_penalties(self) -> str:
+        parameters = self.get_params(deep=False)
+        names = [name for name in _PENALTIES if parameters.get(name, 0) > 0]
+        return "".join(f"a smaller {name} (now {parameters[name]:g}), " for name in names)

@@ -148,7 +148,7 @@ class BaseTorchEstimator(BaseEstimator):
             if state.ending == "diverged" and not state.history:
                 raise ValueError(self._advice_on_divergence(state))
             self._keep(state, source)
-        self._comment_on(state)
+        self._comment_on(state, source)
         return self
 
     def _partial_fit(self, X: Any, sample_weight: Any = None) -> Self:
@@ -219,7 +219,7 @@ class BaseTorchEstimator(BaseEstimator):
             if name.endswith("_") or name in ("_state", "_gibbs_random_state"):
                 delattr(self, name)
 
-    def _comment_on(self, state: TrainingState) -> None:
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
         """Raise or warn if the training did not end as it should."""
         if state.ending == "diverged":
             raise ValueError(self._advice_on_divergence(state))

@@ -1,5 +1,6 @@
 """The plain autoencoder against theory and twins."""
 
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,11 @@ from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -21,6 +26,8 @@ from skae import (
     DenoisingAutoencoder,
     SparseAutoencoder,
 )
+from skae._training import as_source
+from skae.autoencoders._checks import loss_of_mean
 from skae.layers import Dense
 
 
@@ -53,6 +60,67 @@ def test_errors_follow_their_formula(digits, loss):
     if loss == "binary_cross_entropy":
         assert rebuilt.min() > 0
         assert rebuilt.max() < 1
+
+
+TABLES = {
+    "iris": load_iris,
+    "wine": load_wine,
+    "breast cancer": load_breast_cancer,
+    "digits": lambda: Bunch(data=load_digits().data[::6]),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("estimator_class", ALL)
+def test_default_fits_of_ordinary_tables_end_without_a_warning(estimator_class, table):
+    X = StandardScaler().fit_transform(table().data)
+    with warnings.catch_warnings(action="error"):
+        estimator = estimator_class(random_state=0).fit(X)
+    assert estimator.n_iter_ < estimator.max_iter
+    left = ((X - estimator.reconstruct(X)) ** 2).mean()
+    assert left < 0.1 * X.var()
+
+
+@pytest.mark.parametrize(
+    ("estimator_class", "parameters", "advice"),
+    [
+        (Autoencoder, {"learning_rate": 10.0}, r"another learning_rate \(now 10\)"),
+        (Autoencoder, {"learning_rate": 10.0, "early_stopping": True}, "another learning_rate"),
+        (Autoencoder, {"learning_rate": 1e-9}, r"another learning_rate \(now 1e-09\)"),
+        (
+            Autoencoder,
+            {"weight_decay": 10.0, "learning_rate": 0.01},
+            r"a smaller weight_decay \(now 10\)",
+        ),
+        (SparseAutoencoder, {"alpha": 100.0}, r"a smaller alpha \(now 100\)"),
+        (Autoencoder, {"loss": "absolute_error", "learning_rate": 10.0}, "learning_rate"),
+        (Autoencoder, {"loss": "binary_cross_entropy", "l1": 1.0}, r"a smaller l1 \(now 1\)"),
+    ],
+)
+def test_a_fit_no_better_than_the_mean_warns(digits, estimator_class, parameters, advice):
+    estimator = quick(estimator_class, max_iter=300, **parameters)
+    with pytest.warns(ConvergenceWarning, match=f"learned nothing: its loss.*{advice}"):
+        estimator.fit(digits[:300])
+
+
+def test_a_fit_that_learns_little_does_not_warn(recwarn):
+    X = np.random.default_rng(0).normal(size=(300, 40))  # of which a number keeps about 5 %
+    estimator = quick(Autoencoder, n_components=1, hidden_layers=(), max_iter=1000).fit(X)
+    assert 0.9 * X.var() < -estimator.score(X) < X.var()
+    quick(Autoencoder, max_iter=1000).fit(np.full((150, 3), 0.3))  # nothing is to be learned
+    quick(Autoencoder, tol=10.0, max_iter=50).fit(X)  # and nothing asked for
+    assert not recwarn.list
+
+
+def test_loss_of_the_mean_is_that_of_a_constant():
+    X = np.random.default_rng(0).random((200, 3)).astype(np.float32)
+    weight = np.arange(200.0)
+    mean = np.average(X, axis=0, weights=weight)
+    for loss in LOSSES:
+        module = quick(Autoencoder, loss=loss, max_iter=1).fit(X).module_
+        error = numpy_error(loss, np.broadcast_to(mean, X.shape), X).mean(axis=1)
+        found = loss_of_mean(module, as_source(X, weight, torch.device("cpu")))
+        assert found == pytest.approx(np.average(error, weights=weight), rel=1e-5)
 
 
 def test_linear_autoencoder_is_pca(table):

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
 from .._training import Source, read
 from .._validation import shape_of, validate_rows
@@ -21,7 +22,7 @@ from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, is_positive_int, make_layers
 from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
-from ._checks import check_network
+from ._checks import check_network, loss_of_mean
 from ._module import AutoencoderModule
 
 
@@ -56,7 +57,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         l1: float = 0.0,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -133,6 +134,10 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         output = make_output(self.loss)
         if hasattr(output, "check_values"):
             output.check_values(X)
+
+    def _loss_of_mean(self, source: Source) -> float | None:
+        with limit_threads(0):
+            return loss_of_mean(self.module_, source)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return each row rebuilt from its code.

@@ -1,4 +1,4 @@
-"""Layers and outputs from elsewhere, tried before they are trained."""
+"""Whether layers and outputs from elsewhere will do, and whether a training was of use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._compute import DENSE_NUMBERS
 from .._random import Generator, seeded_initialisation
+from .._training import Source
 from ..layers import run, sample_noise
+from ..losses import mean_per_sample
 from ._module import AutoencoderModule
 
 # Two, since layers with statistics of a batch do not take a single row.
@@ -58,6 +61,26 @@ def check_network(module: AutoencoderModule, n_features: int) -> None:
                 f"each entry, here a tensor of shape {tuple(x.shape)}, but returns "
                 f"{_described(result)}."
             )
+
+
+@torch.no_grad()
+def loss_of_mean(module: AutoencoderModule, source: Source) -> float | None:
+    """Return the mean error of rebuilding each row as the mean of the rows.
+
+    It is taken over some of the rows if there are many, and None if it is not known for what
+    output the reconstruction is that mean.
+    """
+    n_rows = max(1, min(source.n_rows, DENSE_NUMBERS // source.n_features))
+    index = torch.linspace(0, source.n_rows - 1, n_rows, device=source.device).long()
+    x, weight, *_ = source.take(index)
+    share = torch.full_like(x[:, 0], 1 / n_rows) if weight is None else weight / weight.sum()
+    mean, output = share @ x, module.output()
+    for constant in (mean, mean.logit(eps=1e-6)):
+        if module.n_outputs_per_feature == 1 and torch.allclose(
+            output.mean(constant), mean, atol=1e-5
+        ):
+            return float(share @ mean_per_sample(output.error(constant.expand_as(x), x)))
+    return None
 
 
 def _passed(

@@ -104,7 +104,7 @@ class SparseAutoencoder(PretrainingAutoencoder):
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -238,7 +238,7 @@ default="constant"
         pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -287,8 +287,8 @@ default="constant"
         super()._keep(state, source)
         self.mean_activation_, self.dead_units_ = measure_activity(self.module_, source)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
         if 2 * n_dead > n_units:
             warnings.warn(

@@ -206,8 +206,8 @@ class BaseRBM(Distribution, FeatureLearner):
             curves["energy_difference"] = state.curve("train_loss")
         self.history_ = joined(getattr(self, "history_", {}), curves)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         # Ctrl-C may have come before it was counted.
         n_saturated = int(state.history[-1].get("saturated", 0)) if state.history else 0
         if 2 * n_saturated > self._n_features_out:
