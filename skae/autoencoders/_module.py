@@ -12,11 +12,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from .._random import Generator
 from .._training import Batch, Trainable
-from ..layers import ACTIVATIONS, run, sample_noise
+from ..layers import ACTIVATIONS, BatchNorm, run, sample_noise
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
 
-# Packages of layers of which it is known that only `_NormBase` has statistics of a batch.
+# Packages of layers of which it is known that only `_NormBase` has statistics of a batch; that of
+# this package counts rows by their weight.
 _KNOWN = ("torch", "skae")
 
 
@@ -85,7 +86,8 @@ class AutoencoderModule(Trainable):
         # Layers from elsewhere may do so in a way that cannot be seen.
         layers = (*self.encoder.modules(), *self.decoder.modules())
         return any(
-            isinstance(layer, _NormBase) or type(layer).__module__.split(".")[0] not in _KNOWN
+            (isinstance(layer, _NormBase) and not isinstance(layer, BatchNorm))
+            or type(layer).__module__.split(".")[0] not in _KNOWN
             for layer in layers
         )
 
@@ -97,7 +99,7 @@ class AutoencoderModule(Trainable):
             uniform = generator.uniform((len(x), 1), x.dtype)
             n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
-        return *(sample_noise(part, x, generator) for part in parts), n_kept
+        return *(sample_noise(part, x, generator, batch.weight) for part in parts), n_kept
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         return self.reconstruction_loss(batch.x, batch.x, noise)

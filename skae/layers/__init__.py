@@ -16,7 +16,7 @@ from ._shared import (  # noqa: F401
     ACTIVATIONS,
     BatchNorm,
     Dropout,
-    DropoutStack,
+    Stack,
     TransposedLinear,
     is_positive_int,
     make_linear,
