@@ -40,7 +40,7 @@ class Autoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencod
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
     ordered : bool, default=False
-        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        Whether to order the components by what they add (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
         drawn for it, small numbers more often (log-uniformly), so that the first k
         components alone rebuild it well. `truncate` then gives the estimator of any
@@ -134,7 +134,8 @@ default="constant"
     -----
     The network trains in float32 and is applied in the dtype of the input. To a fit
     whose rows are one batch, a row of weight two and the same row given twice are the
-    same; in several batches a repeated row also makes for more steps.
+    same, unless layers from elsewhere have statistics of a batch; in several batches a
+    repeated row also makes for more steps.
 
     The bits of a fit do not depend on `n_jobs` as long as one step is small (fewer than
     some 17 million multiply-adds, batch rows times weights), since such a step runs in one thread.

@@ -179,17 +179,17 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     def inpaint(
         self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
     ) -> np.ndarray:
-        """Fill in missing entries by what the network makes of the others.
+        """Impute missing values from the others, by repeated reconstruction.
 
-        The missing entries start at `fill_value` and are replaced by their reconstruction
+        The missing values start at `fill_value` and are replaced by their reconstruction
         until they change no more, each row by itself.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; the values of missing entries (NaN, say) are ignored.
+            Rows; what stands for missing values (NaN, say) is ignored.
         mask : array-like of bool of shape (n_samples, n_features)
-            Where entries are missing.
+            Where values are missing.
         fill_value : float, default=0.0
             Value to start from.
         max_iter : int, default=100
@@ -200,7 +200,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows, with the missing entries filled in and the others as they were.
+            The rows, with the missing values filled in and the others as they were.
 
         Raises
         ------

@@ -87,7 +87,7 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
         - None corrupts every row at `noise_level`;
         - "uniform" draws a level for each row of each batch, uniformly from 0 to
           `noise_level`;
-        - of several levels, each row of each batch draws one; a level that stands
+        - of several levels, each row of each batch draws one; a level that is listed
           twice is drawn twice as often, and `noise_level` is not used.
     score_draws : int, default=0
         With 0, `score_samples` measures how well a row is rebuilt from itself, and is minus
@@ -114,7 +114,7 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
     ordered : bool, default=False
-        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        Whether to order the components by what they add (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
         drawn for it, small numbers more often (log-uniformly), so that the first k
         components alone rebuild it well. `truncate` then gives the estimator of any

@@ -298,7 +298,7 @@ def _name_of(activation: nn.Module) -> str:
 
 @torch.no_grad()
 def _set(linear: nn.Linear | TransposedLinear, weight: Tensor, bias: Tensor) -> None:
-    """Write the first rows and columns; spare hidden units start without a say."""
+    """Write the first rows and columns; spare hidden units start with no effect."""
     n_out, n_in = weight.shape
     if isinstance(linear, nn.Linear):  # a transposed one has the weights of another
         linear.weight[:n_out, n_in:] = 0

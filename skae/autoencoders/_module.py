@@ -41,7 +41,7 @@ class AutoencoderModule(Trainable):
         Weights of the penalties: half the sum of the squared weights, and the sum of the
         absolute ones.
     ordered : bool
-        Whether the components are to be in the order of what they bring (nested dropout).
+        Whether to order the components by what they add to the reconstruction (nested dropout).
 
     Attributes
     ----------

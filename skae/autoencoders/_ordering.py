@@ -1,4 +1,4 @@
-"""Components in the order of what they bring."""
+"""Components in the order of what they add to the reconstruction."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class OrderingAutoencoder(BaseAutoencoder):
         check_is_fitted(self)
         if not self.module_.ordered:
             raise ValueError(
-                "truncate needs components in the order of what they bring; fit with ordered=True."
+                "truncate needs components that are ordered by importance; fit with ordered=True."
             )
         if not (is_positive_int(n_components) and n_components <= self._n_features_out):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What stands between features and code: the architectures.
+"""Architectures: the layers between features and code.
 
 An architecture is a parameter object with two methods, `make_encoder` and
 `make_decoder`, that build ``torch.nn`` modules. Any object with these two methods can
