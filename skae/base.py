@@ -134,7 +134,8 @@ class BaseTorchEstimator(BaseEstimator):
             if warm:
                 load_weights(module, self.module_)
             if held_out is not None:
-                source, validation = source.hold_out(held_out, random_state)
+                as_set = 0 if module.mixes_rows else self._batch_size(source.X.shape)
+                source, validation = source.hold_out(held_out, random_state, as_set)
             self._forget(keep_curves=warm)
             if not warm:
                 self._initialise(module, source, random_state, streaming=False)

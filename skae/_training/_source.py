@@ -18,6 +18,9 @@ from torch import Tensor
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
 
+# Rows that are written out to split a set by its weights, at most.
+_MOST_REPEATS = 2**20
+
 
 def as_tensor(array: np.ndarray) -> Tensor:
     """Share the memory of `array` with a tensor where torch can, even if it is read-only."""
@@ -141,9 +144,12 @@ class Source:
         return as_source(*merge_equal_rows(self.X, self.sample_weight), self.device)
 
     def hold_out(
-        self, fraction: float, random_state: np.random.RandomState
+        self, fraction: float, random_state: np.random.RandomState, batch_size: int = 0
     ) -> tuple[Source, Source]:
-        """Split into rows to train on and rows to validate with; nothing is copied.
+        """Split into rows to train on and rows to validate with; of many, nothing is copied.
+
+        Rows that are one batch of `batch_size` are split as a set (see `as_set`), in which a
+        weight that is a whole number counts as so many rows.
 
         Raises
         ------
@@ -156,10 +162,22 @@ class Source:
                 f"validation_fraction={fraction:g} leaves none to train on. Lower it, set "
                 "early_stopping=False, or give X_val."
             )
-        parts = train_test_split(
-            np.arange(self.n_rows), test_size=fraction, random_state=random_state
-        )
-        training, validation = (Subset(self, rows) for rows in parts)
+
+        def split(numbers: np.ndarray) -> list[np.ndarray]:
+            return train_test_split(numbers, test_size=fraction, random_state=random_state)
+
+        if self.n_rows <= batch_size:
+            rows, times = merge_equal_rows(self.X, self.sample_weight)
+            if (times == times.round()).all() and times.sum() <= _MOST_REPEATS:
+                times = times.astype(int)
+                parts = split(np.repeat(np.arange(len(rows)), times))
+                counts = [np.bincount(part, minlength=len(rows)) for part in parts]
+                training, validation = (
+                    as_source(*drop_zero_weight(rows, count.astype(float)), self.device)
+                    for count in counts
+                )
+                return training, validation
+        training, validation = (Subset(self, part) for part in split(np.arange(self.n_rows)))
         return training, validation
 
     def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
