@@ -48,7 +48,7 @@ def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
     """Refuse rows without a distance from anything."""
     entries = X.data if sparse.issparse(X) else X
-    if not np.isnan(entries).any() and metric != "cosine":
+    if metric != "cosine" and not (entries.size and np.isnan(entries.min())):
         return
     for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
         block = to_dense(X[chunk])
@@ -67,3 +67,31 @@ def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
                     "'cosine' has no distance for it; leave such rows out, or take another "
                     "metric."
                 )
+
+
+def check_magnitude(X: np.ndarray | sparse.csr_matrix, n_terms: int) -> None:
+    """Refuse rows of float32 whose squared distances it cannot hold, `n_terms` of them added up.
+
+    Raises
+    ------
+    ValueError
+        If they are too large, or all too small.
+    """
+    entries = X.data if sparse.issparse(X) else X
+    if entries.size == 0:
+        return
+    largest = float(
+        np.fmax(np.fmax.reduce(entries, axis=None), -np.fmin.reduce(entries, axis=None))
+    )
+    limits = np.finfo(np.float32)
+    # Twice as far from each other as from their centre, and prototypes overshoot by 1.8 times.
+    if largest**2 * 16 * n_terms > limits.max:
+        problem = "large"
+    elif 0 < largest**2 < limits.tiny:
+        problem = "small"
+    else:
+        return
+    raise ValueError(
+        f"X has values whose distances are too {problem} to be squared in float32; scale X first, "
+        "for example with StandardScaler."
+    )

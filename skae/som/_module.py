@@ -21,7 +21,7 @@ from ._winners import nearest
 class MapModule(Trainable):
     """Prototypes on a map.
 
-    There is no loss with a gradient: `training_step` adds up the rows that each unit wins
+    Rows and prototypes are taken relative to a `Centre`, which the estimator knows. There is no loss with a gradient: `training_step` adds up the rows that each unit wins
     for `end_epoch` to move the prototypes (batch rule), or moves them row by row (online
     rule). Missing entries of a row are NaN.
 
@@ -183,6 +183,6 @@ class MapModule(Trainable):
             return z @ self.codebook
         return self.codebook[z.argmin(1)]
 
-    def fill_in(self, x: Tensor) -> Tensor:
-        """Return the rows with their missing entries from the winner."""
-        return torch.where(x.isnan(), self.codebook[self.winners(x)], x)
+    def quantized(self, x: Tensor) -> Tensor:
+        """Return the prototype of the winner of each row."""
+        return self.codebook[self.winners(x)]

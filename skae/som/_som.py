@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array
 
 from .._compute import DENSE_NUMBERS
 from .._training import Plan, Source, TrainingState
@@ -363,19 +364,23 @@ default="pca"
         *,
         streaming: bool,
     ) -> None:
-        X, weight = source.X, source.sample_weight
+        X, weight, init = source.X, source.sample_weight, self.init
+        if not isinstance(init, str):
+            init = self._centre.rows(
+                check_array(init, dtype=[np.float64, np.float32], input_name="init")
+            )
         weight = np.ones(source.n_rows) if weight is None else weight
         shape, plane = checked_shape(self.shape), None
-        if isinstance(self.init, str) or shape is None:
+        if isinstance(init, str) or shape is None:
             X = fill_with_means(X, weight)
         hexagonal = self.topology == "hexagonal"
         if shape is None:
             plane = principal_plane(X, weight)
             shape = automatic_shape(weight.sum(), plane[2], hexagonal)
         grid = Grid(shape, hexagonal, bool(self.toroidal))
-        codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
+        codebook = first_prototypes(init, grid, X, weight, random_state, plane)
         radii = checked_radii(self.radius, self.decay)
-        module.start(grid, radii or default_radii(self.init, shape), codebook)
+        module.start(grid, radii or default_radii(init, shape), codebook)
         if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
             warnings.warn(
                 f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
@@ -404,6 +409,15 @@ default="pca"
         if self.batch_size == "auto":
             return min(max(1, DENSE_NUMBERS // shape[1]), shape[0])
         return super()._batch_size(shape)
+
+    def _advice_on_divergence(self, state: TrainingState) -> str:
+        n_complete = len(state.history)
+        kept = "the last good prototypes are kept" if n_complete else "nothing is kept of this call"
+        return (
+            f"The distances of SelfOrganizingMap stopped being finite in epoch {n_complete + 1}; "
+            f"{kept}. Scale X first, for example with StandardScaler, or take "
+            "neighborhood='gaussian' and refine=False."
+        )
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
