@@ -1034,8 +1034,7 @@ def test_offsets_make_no_difference(metric, init):
 
 
 def test_offsets_of_a_stream_and_of_float32_make_no_difference():
-    near, group = two_groups(0.0)
-    far, _ = two_groups(1.7e9)
+    (near, _), (far, _) = two_groups(0.0), two_groups(1.7e9)
     som, offset = quick((2, 3)).partial_fit(near[::2]), quick((2, 3)).partial_fit(far[::2])
     som.partial_fit(near[1::2])
     offset.partial_fit(far[1::2])
@@ -1091,7 +1090,7 @@ def test_divergence_of_the_batch_rule_says_what_helps(table, monkeypatch):
         return replace(sums, distance=torch.tensor(torch.inf)) if len(seen) == 3 else sums
 
     monkeypatch.setattr("skae.som._module.add_up", overflowing)
-    with pytest.raises(ValueError, match="not finite|stopped being finite in epoch 3") as raised:
+    with pytest.raises(ValueError, match="stopped being finite in epoch 3") as raised:
         quick().fit(table)
     assert "neighborhood='gaussian'" in str(raised.value)
     assert "learning_rate" not in str(raised.value)  # the batch rule has none

@@ -12,7 +12,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
-from ._checks import check_magnitude
+from ._checks import check_not_too_large
 
 # A feature is moved by a multiple of so many standard deviations, rounded up to a power of two.
 # What is left has all but 5 of the 24 bits of float32 for these deviations. Features whose mean is
@@ -51,7 +51,7 @@ class Centre:
                 moved = np.empty(X.shape, dtype=np.float32)
                 for chunk in _chunks(X):
                     moved[chunk] = X[chunk] - self.point
-        check_magnitude(moved, X.shape[0] * X.shape[1])
+        check_not_too_large(moved, X.shape[0] * X.shape[1])
         return moved
 
     def subtract(self, x: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from ._winners import nearest
 class MapModule(Trainable):
     """Prototypes on a map.
 
-    Rows and prototypes are taken relative to a `Centre`, which the estimator knows. There is no loss with a gradient: `training_step` adds up the rows that each unit wins
+    There is no loss with a gradient: `training_step` adds up the rows that each unit wins
     for `end_epoch` to move the prototypes (batch rule), or moves them row by row (online
-    rule). Missing entries of a row are NaN.
+    rule). Missing entries of a row are NaN. Rows and prototypes are taken relative to the
+    `Centre` that the estimator keeps.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from .._training import read, to_dense
 from .._validation import validate_codes, validate_rows, validate_weight
 from ..base import BaseTorchEstimator
 from ._centre import Centre, centre_of
-from ._checks import check_magnitude, check_rows
+from ._checks import check_not_too_large, check_not_too_small, check_rows
 from ._module import MapModule
 
 
@@ -42,7 +42,10 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         weight = validate_weight(sample_weight, X)
         if reset:
             self._centre = centre_of(X, weight, self.metric)
-        return self._centre.rows(X), weight
+        rows = self._centre.rows(X)
+        if reset:
+            check_not_too_small(rows)
+        return rows, weight
 
     def _read(self, X: Any, method: Any) -> np.ndarray:
         """Return ``method(module, rows)``, of the rows less the centre."""
@@ -50,7 +53,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         X = validate_rows(self, X, reset=False)
         self._check_values(X)
         if X.dtype == np.float32:
-            check_magnitude(X, X.shape[1])
+            check_not_too_large(X, X.shape[1])
         subtract = self._centre.subtract
         return read(
             self.module_, lambda module, x: method(module, subtract(x)), X, shares_parts=True
