@@ -713,7 +713,7 @@ def test_number_of_jobs_changes_no_bit(table, learner):
 @pytest.mark.parametrize(("n_rows", "expected"), [(100, 100), (256, 256), (300, 256)])
 def test_auto_is_256_rows_at_most(table, n_rows, expected):
     detector = OutlierDetector(PCA(1), max_samples="auto").fit(table[:n_rows])
-    assert detector.estimators_[0].n_samples_ == expected
+    assert detector.estimators_[0].n_samples_ == detector.max_samples_ == expected
     forest = IsolationForest(n_estimators=5).fit(table[:n_rows])
     assert forest.max_samples_ == expected
 

@@ -893,6 +893,8 @@ def test_labels_of_units_are_those_of_most_rows():
         if len(won):
             values, counts = np.unique(won, return_counts=True)
             assert som.unit_labels_[unit] == values[counts.argmax()]
+        by_name = dict(zip(som.label_names_, som.unit_label_counts_[unit], strict=True))
+        assert by_name == {name: (won == name).sum() for name in som.label_names_}
     empty = np.flatnonzero(som.hit_map(X).ravel() == 0)
     full = np.flatnonzero(som.hit_map(X).ravel())
     assert len(empty)
@@ -910,6 +912,7 @@ def test_clusters_and_labels_are_gone_after_another_fit(table):
             again.predict_cluster(table)
         with pytest.raises(AttributeError, match=r"label_units\(X, y\)"):
             again.predict_label(table)
+        assert not hasattr(again, "unit_label_counts_")
 
 
 # -- attributes and bad input --------------------------------------------------------------------

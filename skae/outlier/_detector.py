@@ -102,6 +102,8 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         The fitted learners.
     estimators_features_ : list of ndarray
         Indices of the features that each learner sees.
+    max_samples_ : int
+        Number of rows that each learner is fitted to.
     offset_ : float
         The threshold: rows with a lower score are outliers.
     calibration_scores_ : ndarray of shape (n_calibration,) or None
@@ -256,6 +258,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
             self.estimators_features_ = [features for _, _, features in draws]
+            self.max_samples_ = len(draws[0][1])
             with strings_named(draws[0][0], X):
                 self.estimators_: list[Any] = Parallel(n_jobs=self.n_jobs)(
                     delayed(_fit_member)(member, X, rows, features, fit_params)

@@ -31,6 +31,9 @@ from ._start import (
 )
 from ._units import Units
 
+# What is known of the units of a fitted map, until it is fitted again.
+_OF_UNITS = ("unit_clusters_", "unit_labels_", "unit_label_counts_", "label_names_")
+
 # More units than this for each row are warned of.
 _UNITS_PER_ROW = 10
 
@@ -131,6 +134,10 @@ default="pca"
         The cluster of each unit, after `cluster_units`.
     unit_labels_ : ndarray of shape (n_units,)
         The label of each unit, after `label_units`.
+    unit_label_counts_ : ndarray of shape (n_units, n_labels)
+        How many of the rows that each unit wins have each label, after `label_units`.
+    label_names_ : ndarray of shape (n_labels,)
+        The labels in the order of `unit_label_counts_`, after `label_units`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -424,6 +431,6 @@ default="pca"
         before = getattr(self, "quantization_errors_", [])
         self.quantization_errors_ = [*before, *state.curve("train_loss")]
         self.n_iter_ = len(self.quantization_errors_)
-        for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
+        for name in _OF_UNITS:  # of the prototypes as they were
             if hasattr(self, name):
                 delattr(self, name)

@@ -136,18 +136,20 @@ class Units:
         Returns
         -------
         self : object
-            The map, with `unit_labels_`. A unit that wins no row has the label of the one
-            with the nearest prototype that does.
+            The map, with `unit_labels_`, and in `unit_label_counts_` how many of the rows that
+            each unit wins have each of the labels `label_names_`. A unit that wins no row has
+            the label of the one with the nearest prototype that does.
         """
         winners = self.predict(X)
         y = column_or_1d(y)
         if len(y) != len(winners):
             raise ValueError(f"y has {len(y)} labels, but X has {len(winners)} rows.")
-        classes, label = np.unique(y, return_inverse=True)
-        votes = np.zeros((self.module_.grid.n_units, len(classes)), dtype=int)
-        np.add.at(votes, (winners, label), 1)
-        nearest = self._nearest_unit(np.flatnonzero(votes.any(axis=1)))
-        self.unit_labels_ = classes[votes.argmax(axis=1)[nearest]]
+        names, label = np.unique(y, return_inverse=True)
+        counts = np.zeros((self.module_.grid.n_units, len(names)), dtype=int)
+        np.add.at(counts, (winners, label), 1)
+        nearest = self._nearest_unit(np.flatnonzero(counts.any(axis=1)))
+        self.label_names_, self.unit_label_counts_ = names, counts
+        self.unit_labels_ = names[counts.argmax(axis=1)[nearest]]
         return self
 
     def _nearest_unit(self, among: np.ndarray) -> np.ndarray:
