@@ -34,7 +34,7 @@ from skae.som._refinements import (
     are_idle_units_revived,
     are_prototypes_exchanged,
     exchange,
-    falling_sweeps,
+    falling_epochs,
     is_over_relaxed,
     over_relaxation,
     revival,
@@ -311,15 +311,15 @@ def test_refinements_make_better_maps():
     assert topographic_error(refined, X) < topographic_error(plain, X)
 
 
-def test_over_relaxation_goes_beyond_the_means_until_the_last_sweeps():
+def test_over_relaxation_goes_beyond_the_means_until_the_last_epochs():
     start, means = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, -1.0]])
     assert_allclose(over_relaxation(start, means), [[1 + 1.8, -1.8]])
-    assert [is_over_relaxed(sweep, 20, 0.5) for sweep in (0, 16, 17, 19)] == [True, True, 0, 0]
+    assert [is_over_relaxed(epoch, 20, 0.5) for epoch in (0, 16, 17, 19)] == [True, True, 0, 0]
     assert not is_over_relaxed(0, 20, 0.0)
 
 
 def test_radius_is_held_in_the_last_quarter():
-    assert [falling_sweeps(n) for n in (4, 40, 100)] == [3, 30, 75]
+    assert [falling_epochs(n) for n in (4, 40, 100)] == [3, 30, 75]
 
 
 def test_revived_units_go_halfway_to_the_adjacent_unit_with_the_largest_error():
@@ -348,7 +348,7 @@ def test_exchange_puts_a_torn_chain_in_order():
     last_radii = [are_prototypes_exchanged(9, 10, radius, 5) for radius in (0.0, 0.5, 1.0)]
     assert last_radii == [False, True, False]
     assert not are_prototypes_exchanged(8, 10, 0.5, 5)
-    assert not are_prototypes_exchanged(0, 1, 0.5, 5)  # a single sweep has to move them
+    assert not are_prototypes_exchanged(0, 1, 0.5, 5)  # a single epoch has to move them
     assert not are_prototypes_exchanged(9, 10, 0.5, 5000)
 
 
@@ -388,7 +388,7 @@ def test_interrupted_sweep_leaves_the_map_as_it_was_before(table, monkeypatch):
 
     def interrupted(x, weight, codebook, *arguments, **options):
         seen.append(codebook.numpy().copy())
-        if len(seen) == 8:  # in the middle of the third sweep
+        if len(seen) == 8:  # in the middle of the third epoch
             raise KeyboardInterrupt
         return add_up(x, weight, codebook, *arguments, **options)
 
@@ -522,10 +522,10 @@ def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
     monkeypatch.setattr("skae.som._batch_rule.spread", note)
     quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
     expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
-    assert_allclose(radii, [*expected, 0.5])  # the last sweep moves no prototype
+    assert_allclose(radii, [*expected, 0.5])  # the last epoch moves no prototype
     radii.clear()
     quick(radius=(4, 0.5), decay=decay, n_iter=4, refine=False).fit(table)
-    assert_allclose(radii, expected)  # in the last sweep, and not before
+    assert_allclose(radii, expected)  # in the last epoch, and not before
     for init, start in (("pca", 0.4 * 6), ("sample", 0.5 * 6)):
         radii.clear()
         quick((6, 3), init=init).fit(table)
