@@ -9,6 +9,7 @@ from ._reading import read
 from ._source import (
     Source,
     as_source,
+    as_tensor,
     drop_zero_weight,
     merge_equal_rows,
     to_dense,
@@ -26,6 +27,7 @@ __all__ = [
     "Trainable",
     "TrainingState",
     "as_source",
+    "as_tensor",
     "between",
     "device_of",
     "drop_zero_weight",
