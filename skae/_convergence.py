@@ -68,6 +68,9 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if the
             loss stops being finite (the last good weights are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first epoch,
+            or in a start from the rows, nothing changes.
 
         Warns
         -----
@@ -105,6 +108,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X, sample_weight)
 

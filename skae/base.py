@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -109,6 +108,9 @@ class BaseTorchEstimator(BaseEstimator):
         """Keep what was learned from the rows of a source as fitted attributes."""
         self._keep_module(state.module)
 
+    def _keep_labels(self, X: Any) -> None:
+        """Keep what the fitted network says of each row of `X`, as it was given."""
+
     def _keep_module(self, module: Trainable) -> None:
         self.module_ = module
         self.device_ = device_of(module)
@@ -146,9 +148,11 @@ class BaseTorchEstimator(BaseEstimator):
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
             train(state, source, plan, validation=validation, callbacks=callbacks)
-            if state.ending == "diverged" and not state.history:
-                raise ValueError(self._advice_on_divergence(state))
+            if not state.history:
+                self._raise_failure(state)
             self._keep(state, source)
+            self._keep_labels(X)
+        self._raise_failure(state)
         self._comment_on(state)
         return self
 
@@ -172,10 +176,10 @@ class BaseTorchEstimator(BaseEstimator):
                 with limit_threads(0):
                     self._observe(state.module, source)
                 train(state, source, self._plan_chunk(source))
-                if state.ending == "diverged":
-                    raise ValueError(self._advice_on_divergence(state))
+                self._raise_failure(state)
             self._state = state
             self._keep(state, source)
+            self._keep_labels(X)
         return self
 
     def _sources(
@@ -223,12 +227,15 @@ class BaseTorchEstimator(BaseEstimator):
             if name.endswith("_") or name in ("_state", "_gibbs_random_state"):
                 delattr(self, name)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        """Raise or warn if the training did not end as it should."""
+    def _raise_failure(self, state: TrainingState) -> None:
+        """Raise an error if the training broke off, and Ctrl-C again, for all that calls `fit`."""
+        if state.ending == "interrupted":
+            raise KeyboardInterrupt
         if state.ending == "diverged":
             raise ValueError(self._advice_on_divergence(state))
-        if state.ending == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+
+    def _comment_on(self, state: TrainingState) -> None:
+        """Warn if the training did not end as it should."""
 
     def _advice_on_divergence(self, state: TrainingState) -> str:
         epoch = len(state.history) + 1

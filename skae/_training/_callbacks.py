@@ -42,12 +42,17 @@ class FiniteWeights(Callback):
         if not math.isfinite(net.history[-1]["train_loss"]):
             _copy(self._good, self._current)
             raise DivergedError
+        _copy(self._current, self._good)  # Ctrl-C now would leave the latest as they are
         self._good, self._latest = self._latest, self._good
-        _copy(self._current, self._latest)
         net.state.good = self._good
 
     def on_train_end(self, net: Any, **_: Any) -> None:
-        """Look at the weights themselves, since no loss vouches for the last ones."""
+        """Look at the weights themselves, since no loss vouches for the last ones.
+
+        After Ctrl-C, bring back those of the last complete epoch first.
+        """
+        if net.interrupted:
+            _copy(self._latest, self._current)
         if not all(torch.isfinite(tensor).all() for tensor in self._current):
             _copy(self._good, self._current)
             raise DivergedError

@@ -50,7 +50,7 @@ class TrainingState:
         weights of the best epoch.
     ending : {"converged", "max_iter", "stopped", "interrupted", "diverged"} or None
         Why the training ended: the loss stopped improving, all epochs are done, a callback
-        or a KeyboardInterrupt ended it, or the loss stopped being finite.
+        or Ctrl-C ended it, or the loss stopped being finite.
     """
 
     def __init__(self, module: Trainable, learning_rate: float, seed: int):

@@ -135,6 +135,9 @@ class BaseRBM(Distribution, FeatureLearner):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if a
             weight stops being finite (the last good ones are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first
+            one, nothing changes.
 
         Warns
         -----
@@ -165,6 +168,8 @@ class BaseRBM(Distribution, FeatureLearner):
         ValueError
             If a parameter or the input is not valid, or if a weight stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X)
 
@@ -208,7 +213,6 @@ class BaseRBM(Distribution, FeatureLearner):
 
     def _comment_on(self, state: TrainingState) -> None:
         super()._comment_on(state)
-        # Ctrl-C may have come before it was counted.
         n_saturated = int(state.history[-1].get("saturated", 0)) if state.history else 0
         if 2 * n_saturated > self._n_features_out:
             warnings.warn(

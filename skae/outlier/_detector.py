@@ -209,6 +209,8 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         ValueError
             If a parameter or the input is not valid, if there are too few calibration
             rows for `contamination`, or if the threshold is not a finite number.
+        KeyboardInterrupt
+            After Ctrl-C; nothing changes then.
 
         Warns
         -----

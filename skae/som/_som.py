@@ -288,15 +288,16 @@ default="pca"
         ------
         ValueError
             If a parameter or the input is not valid (nothing changes then).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first
+            one, nothing changes.
 
         Warns
         -----
         UserWarning
             If there are more than ten units for each distinct row.
         """
-        self._fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._fit(X, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -320,10 +321,10 @@ default="pca"
         ------
         ValueError
             If a parameter or the input is not valid; the map is then as it was.
+        KeyboardInterrupt
+            After Ctrl-C; the map is then as it was.
         """
-        self._partial_fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._partial_fit(X, sample_weight)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Lay the map out over the rows, and return their winners.
@@ -413,3 +414,6 @@ default="pca"
         for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
             if hasattr(self, name):
                 delattr(self, name)
+
+    def _keep_labels(self, X: Any) -> None:
+        self.labels_ = self.predict(X)
