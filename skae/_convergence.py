@@ -134,6 +134,13 @@ class ConvergingEstimator(BaseTorchEstimator):
                     "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
                     f"and one, got {one!r}."
                 )
+            monitor = getattr(kind() if callback is kind else callback, "monitor", None)
+            if validation is None and str(monitor).startswith("valid_"):
+                raise ValueError(
+                    f"The callback {kind.__name__} monitors {monitor!r}, but there are no "
+                    "validation rows: set early_stopping=True, give X_val to fit, or let it "
+                    f"monitor {str(monitor).replace('valid', 'train')!r}."
+                )
         return callbacks
 
     def _keep(self, state: TrainingState, source: Source) -> None:

@@ -140,9 +140,8 @@ class BaseTorchEstimator(BaseEstimator):
                 source, validation = source.hold_out(held_out, random_state)
             self._forget(keep_curves=warm)
             if not warm:
-                self._initialise(module, source, random_state, streaming=False)
-            with limit_threads(0):  # a product in two threads could round differently
-                self._observe(module, source)
+                self._start(module, source, random_state, streaming=False)
+            self._look_at(source, module)
             module.to(source.device)
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
@@ -168,13 +167,12 @@ class BaseTorchEstimator(BaseEstimator):
                     self._new_module(source.n_features, random_state) if first else self.module_
                 )
                 if first:
-                    self._initialise(module, source, random_state, streaming=True)
+                    self._start(module, source, random_state, streaming=True)
                     module.to(source.device)
                 seed = random_state.randint(MAX_SEED)
                 state = TrainingState(module, float(self.learning_rate), seed)
             with restore_on_error(state):
-                with limit_threads(0):
-                    self._observe(state.module, source)
+                self._look_at(source, state.module)
                 train(state, source, self._plan_chunk(source))
                 self._raise_failure(state)
             self._state = state
@@ -213,6 +211,21 @@ class BaseTorchEstimator(BaseEstimator):
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):
             return self._make_module(n_features).to(torch.float32)
+
+    def _look_at(self, source: Source, module: Trainable) -> None:
+        # A product in two threads could round differently; what overflows will diverge.
+        with limit_threads(0), np.errstate(over="ignore", invalid="ignore"):
+            self._observe(module, source)
+
+    def _start(self, module: Trainable, source: Source, *arguments: Any, streaming: bool) -> None:
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._initialise(module, source, *arguments, streaming=streaming)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{type(self).__name__} cannot start from X: {error}. Scale X first, for example "
+                "with StandardScaler."
+            ) from error
 
     def _batch_size(self, shape: tuple[int, ...]) -> int:
         """Return the upper bound of the rows in a batch of a table of this shape."""

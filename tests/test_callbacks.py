@@ -1,6 +1,7 @@
 """skorch's callbacks, and a user's own, in every estimator that trains by gradient."""
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -48,6 +49,13 @@ class Notebook(Callback):
 
     def on_train_end(self, net, **_):
         self.events.append("train ends")
+
+
+class Keep(Callback):
+    """Keep the net."""
+
+    def on_epoch_end(self, net, **_):
+        self.net_ = net
 
 
 class BatchSizes(Callback):
@@ -352,3 +360,38 @@ def test_callbacks_that_are_no_list_are_refused(callbacks, table):
 def test_what_is_no_callback_is_refused(table):
     with pytest.raises(TypeError, match=r"callbacks.*skorch.*got 3"):
         quick(Autoencoder, callbacks=[3]).fit(table)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [EarlyStopping(), EarlyStopping, ("stop", EarlyStopping()), Checkpoint()],
+    ids=["object", "class", "pair", "checkpoint"],
+)
+def test_watching_validation_rows_that_are_not_there(table, callback):
+    estimator = quick(Autoencoder, callbacks=[callback])
+    with pytest.raises(ValueError, match=r"monitors 'valid_loss.*early_stopping=True.*'train_lo"):
+        estimator.fit(table)
+    assert not hasattr(estimator, "module_")
+
+
+def test_numbers_of_any_kind_are_in_the_history(table):
+    class Record(Callback):
+        def on_epoch_end(self, net, **_):
+            n = len(net.history)
+            numbers = dict(a=n > 1, b=np.bool_(n > 1), c=torch.tensor(n), d=np.float32(n), e="no")
+            for name, value in numbers.items():
+                net.history.record(name, value)
+
+    history = quick(Autoencoder, callbacks=[Record()], max_iter=2, tol=0).fit(table).history_
+    del history["train_loss"]
+    assert history == {"a": [0, 1], "b": [0, 1], "c": [1, 2], "d": [1, 2]}
+
+
+def test_an_estimator_whose_callback_keeps_the_net_can_be_pickled(table):
+    keep = Keep()
+    settings = dict(callbacks=[keep], batch_size=100, tol=0, verbose=1)
+    estimator = quick(Autoencoder, **settings, learning_rate_schedule="plateau").fit(table)
+    loaded = pickle.loads(pickle.dumps(estimator))
+    assert_array_equal(loaded.transform(table), estimator.transform(table))
+    assert loaded.callbacks[0].net_.history[:, "train_loss"] == estimator.loss_curve_
+    assert_array_equal(loaded.fit(table).transform(table), estimator.transform(table))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from conftest import has, public_estimators, quick, width
 from scipy import sparse
@@ -223,3 +224,41 @@ def test_layers_in_place_leave_the_rows_alone(normal_table, dtype):
     estimator.transform(X)
     estimator.score(X)
     np.testing.assert_array_equal(X, before)
+
+
+class WithMask:
+    """Layers with infinity in a buffer, as masks of attention have."""
+
+    def make_encoder(self, n_features, n_components):
+        layer = nn.Linear(n_features, n_components)
+        layer.register_buffer("mask", torch.tensor([-torch.inf, 0.0]))
+        return layer
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return nn.Linear(n_components, n_features)
+
+
+def test_infinity_in_a_buffer_is_no_divergence(table):
+    estimator = quick(Autoencoder, hidden_layers=WithMask()).fit(table)
+    assert estimator.n_iter_ == 5
+    estimator.partial_fit(table)
+    assert np.isfinite(estimator.transform(table)).all()
+
+
+@pytest.mark.filterwarnings("ignore:BernoulliRBM takes values as probabilities")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_numbers_that_float32_cannot_square(estimator_class, table, method):
+    estimator = quick(estimator_class)
+    with pytest.raises(ValueError, match=r"(?s)[Ss]cale X first.*StandardScaler"):
+        getattr(estimator, method)(np.float32(3e37) * table.astype(np.float32))
+    assert [name for name in vars(estimator) if name.endswith("_")] == []
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_nan_that_is_not_looked_for(estimator_class, table, method):
+    if get_tags(estimator_class()).input_tags.allow_nan:
+        pytest.skip("it takes missing entries")
+    X = table.copy()
+    X[3, 2] = np.nan
+    with sklearn.config_context(assume_finite=True), pytest.raises(ValueError, match="finite"):
+        getattr(quick(estimator_class), method)(X)

@@ -112,6 +112,11 @@ class Net(NeuralNet):
     def _default_callbacks(self) -> list[Any]:
         return []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what takes steps, so that a callback that keeps the net can be pickled."""
+        state = super().__getstate__()
+        return {name: v for name, v in state.items() if name not in ("_step", "_take_step")}
+
     def initialize_optimizer(self, triggered_directly: Any = None) -> Net:
         """Take the optimizers of the state."""
         self.optimizers_ = self.state.optimizers
