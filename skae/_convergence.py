@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -12,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
+from ._warn import warn
 from .base import BaseTorchEstimator
 
 
@@ -96,7 +96,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a row of weight 0 is left out.
+            Weight of each row, relative to the mean of all rows since `fit` or the first
+            call; a row of weight 0 is left out.
 
         Returns
         -------
@@ -154,9 +155,8 @@ class ConvergingEstimator(BaseTorchEstimator):
     def _comment_on(self, state: TrainingState) -> None:
         super()._comment_on(state)
         if state.ending == "max_iter":
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
                 "improving; increase max_iter, or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
             )

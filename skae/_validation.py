@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -110,6 +110,40 @@ def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     if not weight.any():
         raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
     return weight
+
+
+class Seen(NamedTuple):
+    """How many rows a fit has seen, and the sum of their weights."""
+
+    n_rows: int = 0
+    weight: float = 0.0
+
+    def after(self, X: Any, weight: np.ndarray | None) -> Seen:
+        """Return what it is after more rows."""
+        n_rows = X.shape[0]
+        total = float(n_rows) if weight is None else float(weight.sum())
+        return Seen(self.n_rows + n_rows, self.weight + total)
+
+    def relative(self, X: Any, weight: np.ndarray | None) -> np.ndarray | None:
+        """Scale the weights of rows so that the mean of all that were seen is 1."""
+        scale = self.n_rows / self.weight
+        if weight is None:
+            return None if scale == 1 else np.full(X.shape[0], scale)
+        scaled = weight * scale
+        return None if (scaled == 1).all() else scaled
+
+
+def changed_parameters(estimator: BaseEstimator, before: dict[str, Any]) -> list[str]:
+    """Return the parameters that were set to another value since, once they are validated."""
+
+    def is_same(name: str, value: Any) -> bool:
+        known = before.get(name, before)  # which is no parameter
+        return known is value or (isinstance(value, Hashable) and bool(known == value))
+
+    changed = [name for name, value in estimator.get_params().items() if not is_same(name, value)]
+    if changed:
+        estimator._validate_params()  # which scikit-learn skips in all but the first call
+    return changed
 
 
 @contextmanager

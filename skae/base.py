@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -11,16 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._compute import gradients_enabled, limit_threads, resolve_device
+from ._pickling import Portable
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
@@ -34,17 +30,20 @@ from ._training import (
     merge_equal_rows,
     read,
     restore_on_error,
+    take_settings,
     train,
 )
 from ._validation import (
+    Seen,
     all_or_nothing,
+    changed_parameters,
     validate_codes,
     validate_rows,
     validate_weight,
 )
 
 
-class BaseTorchEstimator(BaseEstimator):
+class BaseTorchEstimator(Portable):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
@@ -59,6 +58,12 @@ class BaseTorchEstimator(BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    #: Parameters that nothing but the start of some weights shows.
+    _fixed_in_weights: ClassVar[tuple[str, ...]] = ()
+
+    #: Whether a row of weight 2 in `partial_fit` is the row twice, rather than twice the mean.
+    _weights_are_counts: ClassVar[bool] = False
 
     # Parameters that every subclass has, named here for the type checker.
     learning_rate: float
@@ -114,6 +119,7 @@ class BaseTorchEstimator(BaseEstimator):
     def _keep_module(self, module: Trainable) -> None:
         self.module_ = module
         self.device_ = device_of(module)
+        self._parameters = self.get_params()
 
     # -- fitting ---------------------------------------------------------------------
 
@@ -159,6 +165,7 @@ class BaseTorchEstimator(BaseEstimator):
         """Go through a chunk once; see the public `partial_fit` of each family."""
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
+            changed = [] if first else changed_parameters(self, self._parameters)
             source = self._chunk(X, sample_weight, reset=first)
             state: TrainingState | None = getattr(self, "_state", None)
             random_state = new_random_state(self.random_state)
@@ -172,6 +179,8 @@ class BaseTorchEstimator(BaseEstimator):
                 seed = random_state.randint(MAX_SEED)
                 state = TrainingState(module, float(self.learning_rate), seed)
             with restore_on_error(state):
+                if changed:
+                    self._take_parameters(state.module, changed)
                 self._look_at(source, state.module)
                 train(state, source, self._plan_chunk(source))
                 self._raise_failure(state)
@@ -179,6 +188,20 @@ class BaseTorchEstimator(BaseEstimator):
             self._keep(state, source)
             self._keep_labels(X)
         return self
+
+    def _take_parameters(self, module: Any, changed: list[str]) -> None:
+        """Let a network learn on by the parameters that were set since it was made."""
+        untrained = self._untrained_like(module).to(self.device_).eval()
+        fixed = set(self._fixed_in_weights) & set(changed)
+        if fixed or not take_settings(module, untrained):
+            raise ValueError(
+                f"partial_fit cannot go on from the last fit, because {', '.join(changed)} was "
+                "changed since, which makes another network; call fit to start anew."
+            )
+
+    def _untrained_like(self, module: Any) -> Trainable:
+        """Build a network by the parameters as they are, to compare it with a fitted one."""
+        return self._new_module(self.n_features_in_, np.random.RandomState(0))
 
     def _sources(
         self, X: Any, sample_weight: Any, X_val: Any, *, reset: bool
@@ -191,6 +214,7 @@ class BaseTorchEstimator(BaseEstimator):
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
             validation = as_source(X_val, None, device)
         X, weight = drop_zero_weight(X, weight)
+        self._seen = Seen().after(X, weight)
         if X.shape[0] <= self._batch_size(X.shape):
             X, weight = merge_equal_rows(X, weight)
         return as_source(X, weight, device), validation
@@ -199,7 +223,11 @@ class BaseTorchEstimator(BaseEstimator):
         """Validate what `partial_fit` was given, and put it on the device."""
         X, weight = self._validated(X, sample_weight, reset=reset)
         device = resolve_device(self.device) if reset else self.device_
-        return as_source(*drop_zero_weight(X, weight), device, scaled=False)
+        X, weight = drop_zero_weight(X, weight)
+        self._seen = getattr(self, "_seen", Seen()).after(X, weight)
+        if not self._weights_are_counts:
+            weight = self._seen.relative(X, weight)
+        return as_source(X, weight, device, scaled=False)
 
     def _validated(
         self, X: Any, sample_weight: Any, *, reset: bool
@@ -306,32 +334,6 @@ class BaseTorchEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "module_" in state and self.device_.type != "cpu":
-            names = [name for name in ("module_", "_state") if name in state]
-            copies = copy.deepcopy([state[name] for name in names])  # with the same module
-            state.update(zip(names, copies, strict=True))
-            _move(state, torch.device("cpu"))
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "module_" in state:
-            try:
-                device = resolve_device(self.device)
-            except ValueError:  # fitted on another machine
-                device = torch.device("cpu")
-            _move(self.__dict__, device)
-
-
-def _move(fitted: dict[str, Any], device: torch.device) -> None:
-    """Move a fitted network, and the state of its training if there is one."""
-    fitted["module_"].to(device)
-    if "_state" in fitted:
-        fitted["_state"].to(device)
-    fitted["device_"] = device
 
 
 class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):

@@ -1,17 +1,32 @@
 """Bad input: one clear sentence before any training."""
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 import torch
 from conftest import has, public_estimators, quick, width
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import get_tags
 from torch import nn
 
-from skae import Autoencoder, DenoisingAutoencoder, config_context
+from skae import (
+    Autoencoder,
+    BernoulliRBM,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    OutlierDetector,
+    SelfOrganizingMap,
+    config_context,
+)
 from skae._training._net import Net
 from skae.layers import Dense
 from skae.outputs import Huber
@@ -262,3 +277,81 @@ def test_nan_that_is_not_looked_for(estimator_class, table, method):
     X[3, 2] = np.nan
     with sklearn.config_context(assume_finite=True), pytest.raises(ValueError, match="finite"):
         getattr(quick(estimator_class), method)(X)
+
+
+#: Parameters that make another network, and those that do not.
+OTHER_NETWORKS = [
+    *({"n_components": 3}, {"hidden_layers": (7,)}, {"loss": "huber"}, {"weight_decay": 0.1}),
+    *({"code_activation": "sigmoid"}, {"noise": "swap"}, {"hidden": "relu"}, {"variance": 2.0}),
+    *({"hidden_layer_sizes": (3,)}, {"visible": "gaussian"}, {"shape": (5, 2)}),
+    *({"metric": "manhattan"}, {"topology": "hexagonal"}, {"hidden_layers__dropout": 0.1}),
+]
+SAME_NETWORK = [{"learning_rate": 0.02, "verbose": 0, "random_state": 3}, {"alpha": 0.3}]
+SAME_NETWORK += [{"noise_level": 0.1}, {"max_iter": 7}, {"n_iter": 7}, {"output": "coordinates"}]
+
+
+def changes(cases):
+    """Return estimators with a parameter to change."""
+    for one in public_estimators():
+        for case in cases:
+            if has(one, *(name.split("__")[0] for name in case)):
+                yield pytest.param(one, case, id=f"{one.__name__}-{case}")
+
+
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("estimator_class", "parameters"), changes(OTHER_NETWORKS))
+def test_partial_fit_of_another_network(estimator_class, table, first, parameters):
+    deep = {"hidden_layers": Dense((6,))} if "hidden_layers__dropout" in parameters else {}
+    estimator = getattr(quick(estimator_class, **deep), first)(table)
+    before = estimator.transform(table)
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"partial_fit cannot go on.*{name}.*changed.*call fit"):
+        estimator.set_params(**parameters).partial_fit(table)
+    assert_array_equal(estimator.transform(table), before)
+    estimator.fit(table).partial_fit(table)
+
+
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("estimator_class", "parameters"), changes(SAME_NETWORK))
+def test_partial_fit_goes_on_with_other_settings(estimator_class, table, first, parameters):
+    estimator = getattr(quick(estimator_class), first)(table)
+    estimator.set_params(**parameters).partial_fit(table)
+    assert np.isfinite(estimator.transform(table)).all()
+
+
+def test_partial_fit_takes_a_number_of_the_objective_that_was_set(table):
+    """As if it had been that number from the beginning; the first chunk trains the same way."""
+    estimator = quick(ContractiveAutoencoder, alpha=1e-30, batch_size=300).partial_fit(table)
+    penalised = quick(ContractiveAutoencoder, alpha=100.0, batch_size=300).partial_fit(table)
+    plain = copy.deepcopy(estimator).partial_fit(table)
+    estimator.set_params(alpha=100.0).partial_fit(table)
+    assert estimator.loss_curve_[1] > 10 * plain.loss_curve_[1]
+    assert estimator.loss_curve_[1] == pytest.approx(penalised.loss_curve_[0], rel=0.2)
+
+
+@pytest.mark.parametrize("parameters", [{"batch_size": 0}, {"learning_rate": -1.0}], ids=str)
+def test_bad_parameters_that_are_set_after_a_fit(estimator_class, table, parameters):
+    estimator = quick(estimator_class).fit(table)
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"'{name}' parameter of {estimator_class.__name__} must"):
+        estimator.set_params(**parameters).partial_fit(table)
+
+
+def test_warnings_name_the_line_of_the_user(table):
+    class Mine(Autoencoder):
+        def fit(self, X, y=None, **arguments):
+            return super().fit(X, y, **arguments)
+
+    settings = dict(max_iter=2, tol=0, random_state=0)
+    for one, n_warnings in [
+        (Autoencoder(2, **settings), 1),
+        (Mine(2, **settings), 1),
+        (make_pipeline(MinMaxScaler(), Autoencoder(2, **settings)), 1),
+        (GridSearchCV(Autoencoder(**settings), {"n_components": [2]}, cv=2), 3),
+        (BernoulliRBM(2, n_iter=1), 1),
+        (OutlierDetector(Autoencoder(2, **settings)), 1),
+        (SelfOrganizingMap((40, 90), n_iter=1), 1),
+    ]:
+        with pytest.warns(UserWarning, match="max_iter|as probabilities|units for") as caught:
+            one.fit(table * 2)
+        assert [Path(warning.filename) for warning in caught] == [Path(__file__)] * n_warnings

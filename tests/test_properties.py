@@ -448,6 +448,25 @@ def test_scale_of_the_weights_does_not_matter(weighted_class, table):
     assert_array_equal(equal.transform(table), quick(weighted_class).fit_transform(table))
 
 
+def test_weights_of_chunks_are_relative_to_all_rows_so_far(converging_class, table):
+    weight = np.random.default_rng(0).uniform(0.1, 1, 300)
+
+    def streamed(first, second):
+        estimator = quick(converging_class, batch_size=300)
+        estimator.partial_fit(table, sample_weight=first)
+        return estimator.partial_fit(table, sample_weight=second)
+
+    once, scaled = streamed(weight, weight / 2), streamed(1024 * weight, 512 * weight)
+    assert_array_equal(once.transform(table), scaled.transform(table))
+    plain, equal = streamed(None, None), streamed(np.full(300, 0.25), np.full(300, 0.25))
+    assert_array_equal(plain.transform(table), equal.transform(table))
+    # Chunks of weights 1 and 3 have the mean 2, of which the second has half as much again.
+    for heavy in (streamed(None, np.full(300, 3.0)), streamed(np.full(300, 1 / 3), None)):
+        first, second = np.divide(heavy.loss_curve_, plain.loss_curve_)
+        assert first == 1
+        assert second == pytest.approx(1.5)
+
+
 def test_heavy_rows_are_learned_better(weighted_class, table):
     other = -3 * table[:, ::-1]
     X = np.vstack([table, other])

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compute import gradients_enabled
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
-from .._validation import all_or_nothing, validate_codes
+from .._validation import all_or_nothing, changed_parameters, validate_codes
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
@@ -224,6 +224,12 @@ class DeepBeliefNetwork(FeatureLearner):
         """
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "rbms_")
+            changed = set() if first else set(changed_parameters(self, self._parameters))
+            if changed & {"hidden_layer_sizes", "visible"}:
+                raise ValueError(
+                    "partial_fit cannot go on from the last fit, because hidden_layer_sizes or "
+                    "visible was changed since; call fit to start anew."
+                )
             X, _ = self._validated(X, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.
             machines = self._new_machines() if first else copy.deepcopy(self.rbms_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -25,6 +24,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 from .._random import MAX_SEED, new_random_state
 from .._training import drop_zero_weight, to_dense
 from .._validation import all_or_nothing, validate_rows, validate_weight
+from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ._contributions import Rows, by_chunks, errors_add_up
 from ._explanations import Explanations
@@ -238,11 +238,10 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
-                warnings.warn(
+                warn(
                     f"The {self.n_estimators} learners score all rows alike: "
                     f"{type(self.estimators_[0]).__name__} draws nothing at random here. Give "
                     "each its own rows or features: set max_samples or max_features below 1.",
-                    stacklevel=3,
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])

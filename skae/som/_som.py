@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._compute import DENSE_NUMBERS
 from .._training import Plan, Source, TrainingState
+from .._warn import warn
 from ..base import BaseTorchEstimator
 from ._checks import checked_radii, checked_shape
 from ._grid import NEIGHBORHOODS, Grid
@@ -345,6 +345,8 @@ default="pca"
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
+    _weights_are_counts = True
+
     def _make_module(self, n_features: int) -> MapModule:
         checked_shape(self.shape)
         checked_radii(self.radius, self.decay)
@@ -378,11 +380,19 @@ default="pca"
         radii = checked_radii(self.radius, self.decay)
         module.start(grid, radii or default_radii(self.init, shape), codebook)
         if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
-            warnings.warn(
+            warn(
                 f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
                 "will stand for no row. Make shape smaller, or set it to 'auto'.",
-                stacklevel=5,
             )
+
+    def _untrained_like(self, module: MapModule) -> MapModule:
+        untrained = self._make_module(self.n_features_in_)
+        shape = checked_shape(self.shape) or module.grid.shape
+        radii = checked_radii(self.radius, self.decay) or module.radius
+        grid = Grid(shape, self.topology == "hexagonal", bool(self.toroidal))
+        untrained.start(grid, radii, module.codebook)
+        untrained.gaps = module.gaps
+        return untrained
 
     def _observe(self, module: MapModule, source: Source) -> None:
         entries = source.X.data if sparse.issparse(source.X) else source.X
