@@ -6,12 +6,12 @@ import copy
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
 
 from ._compute import resolve_device
+from ._validation import CheckedParameters
 
 
-class Portable(BaseEstimator):
+class Portable(CheckedParameters):
     """An estimator whose pickle can be loaded where its device is missing."""
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,32 @@ import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+
+# What numpy says of dates, decimals and other objects, and of records.
+_NO_NUMBERS = ("float() argument must be", "could not be promoted", "Cannot cast array data")
+
+
+class CheckedParameters(BaseEstimator):
+    """An estimator that takes no bool for a number, as Python and scikit-learn do."""
+
+    def _validate_params(self) -> None:
+        for name, constraints in self._parameter_constraints.items():
+            of_numbers = any(isinstance(c, Interval) or c == "random_state" for c in constraints)
+            of_bools = any(c in ("boolean", "verbose") for c in constraints)
+            value = getattr(self, name, None)
+            if of_numbers and not of_bools and isinstance(value, bool | np.bool_):
+                raise InvalidParameterError(
+                    f"The {name!r} parameter of {type(self).__name__} must be a number and no bool,"
+                    f" got {value!r}."
+                )
+        super()._validate_params()
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a positive integer, of Python or numpy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def validate_rows(
@@ -43,7 +68,9 @@ def validate_rows(
         passes where the tag `allow_nan` of the estimator says so.
     """
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+        X = _from_torch(X, name)
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("M", "m"):
+        raise TypeError(_needs_numbers(estimator, X, name, str(X.dtype)))
     if reset:
         estimator._layers_shape = _shape_of_layers(estimator)
         estimator._samples_shape = None
@@ -63,12 +90,13 @@ def validate_rows(
                 order="C" if training else None,
                 ensure_all_finite="allow-nan" if tags.allow_nan else True,
             )
+    except TypeError as error:
+        if any(text in str(error) for text in _NO_NUMBERS):
+            raise TypeError(_needs_numbers(estimator, X, name, str(error))) from error
+        raise
     except ValueError as error:
         if "could not convert string to float" in str(error):
-            raise ValueError(
-                f"{type(estimator).__name__} needs numbers, but {_name_text_columns(X, name)} "
-                f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
-            ) from error
+            raise ValueError(_needs_numbers(estimator, X, name, str(error))) from error
         if name != "X":
             raise ValueError(f"{name} does not fit the training rows: {error}") from error
         raise
@@ -82,6 +110,8 @@ def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.nd
     ValueError
         If `X` is not a finite table of numbers with `n_components` columns.
     """
+    if isinstance(X, torch.Tensor):
+        X = _from_torch(X, "X")
     codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
     if codes.shape[1] != n_components:
         raise ValueError(
@@ -158,11 +188,33 @@ def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def _name_text_columns(X: Any, name: str) -> str:
-    if hasattr(X, "select_dtypes"):
-        columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
-        return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
-    return f"{name} holds strings"
+def _needs_numbers(estimator: BaseEstimator, X: Any, name: str, found: str) -> str:
+    """Return what to say of strings, dates and the like, by columns where these have names."""
+    what = "strings" if "string to float" in found else "something else"
+    where = f"{name} holds {what}"
+    if hasattr(X, "dtypes"):
+        columns = [str(column) for column, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
+        where = f"column(s) {', '.join(map(repr, columns))} of {name} hold {what}"
+    return (
+        f"{type(estimator).__name__} needs numbers, but {where} ({found.splitlines()[0]}); encode "
+        "it first, for example with OneHotEncoder or OrdinalEncoder."
+    )
+
+
+def _from_torch(X: torch.Tensor, name: str) -> np.ndarray | sparse.csr_matrix:
+    """Return a tensor of any layout, type and device as numpy and scipy have it."""
+    if X.is_meta:
+        raise ValueError(f"{name} is a tensor on the device 'meta', which holds no numbers.")
+    X = X.detach().cpu()
+    if X.dtype == torch.bfloat16:  # which numpy has not
+        X = X.float()
+    if X.layout == torch.strided:
+        return X.numpy()
+    if X.ndim != 2:
+        return X.to_dense().numpy()
+    X = X.to_sparse_coo().coalesce()
+    entries = X.values().numpy(), X.indices().numpy()
+    return sparse.coo_matrix(entries, shape=tuple(X.shape)).tocsr()
 
 
 def _shape_of_layers(estimator: BaseEstimator) -> tuple[int, ...] | None:

@@ -56,6 +56,8 @@ def untrained(monkeypatch):
         ([1.0, 2.0], r"Expected 2D array"),
         (np.zeros((2, 2, 2)), r"(dim 3|3D array)"),
         (np.array([[1j]]), r"Complex data not supported"),
+        (torch.tensor([[1j]]), r"Complex data not supported"),
+        (torch.empty(3, 2, device="meta"), r"X is a tensor on the device 'meta'"),
         (sparse.csr_matrix([[1.0, np.nan]]), r"NaN"),
     ],
     ids=str,
@@ -65,6 +67,52 @@ def test_bad_rows(estimator_class, method, X, message):
         pytest.skip("it takes missing entries")
     with pytest.raises(ValueError, match=message.format(name=estimator_class.__name__)):
         getattr(quick(estimator_class), method)(X)
+
+
+DATES = pd.date_range("2020-01-01", periods=3)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("X", "where"),
+    [
+        (pd.DataFrame({"day": DATES, "b": 1.0}), r"column\(s\) 'day' of X hold"),
+        (pd.DataFrame({"day": DATES.tz_localize("UTC"), "b": 1.0}), r"column\(s\) 'day' of X hold"),
+        (pd.DataFrame({"b": 1.0, "wait": DATES - DATES[0]}), r"column\(s\) 'wait' of X hold"),
+        (DATES.to_numpy()[:, None], r"X holds something else \(datetime64"),
+        ([[{}, 1.0]], "X holds something else"),
+    ],
+    ids=["dates", "zoned", "durations", "array", "dicts"],
+)
+def test_rows_of_no_numbers(public_class, method, X, where):
+    if hasattr(public_class, method):
+        message = rf"{public_class.__name__} needs numbers, but {where}.*; encode it first"
+        with pytest.raises(TypeError, match=message):
+            getattr(quick(public_class), method)(X)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("kind", ["bfloat16", "to_sparse", "to_sparse_csr"])
+def test_tensors_of_any_kind(public_class, kind):
+    X = torch.tensor(np.random.default_rng(0).integers(0, 2, (30, 4)), dtype=torch.float32)
+    estimator = quick(public_class).fit(getattr(X, kind)())
+    scores = estimator.score_samples(getattr(X, kind)())
+    assert_array_equal(scores, quick(public_class).fit(X).score_samples(X))
+
+
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_a_bool_is_no_number(public_class, table, value):
+    others = {"early_stopping", "verbose", "warm_start", "ordered", "pretrain", "centered"}
+    numeric = {
+        name
+        for name, default in public_class().get_params().items()
+        if isinstance(default, (int, float)) and not isinstance(default, bool)
+    }
+    assert numeric or public_class.__name__ == "CodebookEnsemble"
+    for name in [*sorted(numeric - others), "random_state"]:
+        with pytest.raises(ValueError, match=f"'{name}' parameter of {public_class.__name__} must"):
+            quick(public_class, **{name: value}).fit(table)
 
 
 BAD_PARAMETERS = [
@@ -84,6 +132,9 @@ BAD_PARAMETERS = [
     ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes must be one or more positive.*got \(\)"),
     ({"hidden_layer_sizes": (8, 0)}, r"hidden_layer_sizes must be .*positive.*got \(8, 0\)"),
     ({"hidden_layer_sizes": ("a",)}, r"hidden_layer_sizes must be one or more positive integers"),
+    ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must be .*positive.*got \(True,\)"),
+    ({"shape": (True, 2)}, r"shape must be two positive integers"),
+    ({"device": "meta"}, r"device='meta' is not available"),
     ({"batch_size": 0}, r"'batch_size'"),
     ({"batch_size": "all"}, r"'batch_size'"),
     ({"max_iter": 0}, r"'max_iter'"),

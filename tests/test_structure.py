@@ -32,7 +32,8 @@ FAMILIES = {"autoencoders", "boltzmann", "som", "outlier"}
 LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "_training"},
-    {"_validation", "_pickling"},
+    {"_validation"},
+    {"_pickling"},
     {"base"},
     {"_convergence"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compute import gradients_enabled
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
-from .._validation import all_or_nothing, changed_parameters, validate_codes
+from .._validation import all_or_nothing, changed_parameters, is_whole, validate_codes
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
@@ -238,7 +238,7 @@ class DeepBeliefNetwork(FeatureLearner):
 
     def _new_machines(self) -> list[BaseRBM]:
         sizes = self.hidden_layer_sizes
-        if not sizes or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+        if not sizes or not all(map(is_whole, sizes)):
             raise ValueError(
                 "hidden_layer_sizes must be one or more positive integers, got "
                 f"{self.hidden_layer_sizes!r}."

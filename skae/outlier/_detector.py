@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, get_tags
@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
 from .._training import drop_zero_weight, to_dense
-from .._validation import all_or_nothing, validate_rows, validate_weight
+from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ._contributions import Rows, by_chunks, errors_add_up
@@ -34,7 +34,7 @@ from ._thresholds import median_threshold
 _N_PROBES = 50
 
 
-class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
+class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and an explanation for anything that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
