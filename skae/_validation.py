@@ -16,8 +16,11 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
-# What numpy says of dates, decimals and other objects, and of records.
-_NO_NUMBERS = ("float() argument must be", "could not be promoted", "Cannot cast array data")
+# What numpy says of strings, dates and other objects, and of records.
+_NO_NUMBERS = (
+    *("could not convert string to float", "float() argument must be"),
+    *("could not be promoted", "Cannot cast array data"),
+)
 
 
 class CheckedParameters(BaseEstimator):
@@ -66,6 +69,8 @@ def validate_rows(
     ValueError
         If `X` is not a finite table of numbers with the features of the estimator. NaN
         passes where the tag `allow_nan` of the estimator says so.
+    TypeError
+        If it holds dates, dicts or other objects that are no numbers.
     """
     if isinstance(X, torch.Tensor):
         X = _from_torch(X, name)
@@ -80,7 +85,8 @@ def validate_rows(
         X = _flatten(estimator, X, name)
     tags = get_tags(estimator).input_tags
     try:
-        with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
+        # An overflow is infinity, and refused as such.
+        with _clear_errors(estimator, X, name), np.errstate(over="ignore"):
             return validate_data(
                 estimator,
                 X,
@@ -90,13 +96,7 @@ def validate_rows(
                 order="C" if training else None,
                 ensure_all_finite="allow-nan" if tags.allow_nan else True,
             )
-    except TypeError as error:
-        if any(text in str(error) for text in _NO_NUMBERS):
-            raise TypeError(_needs_numbers(estimator, X, name, str(error))) from error
-        raise
     except ValueError as error:
-        if "could not convert string to float" in str(error):
-            raise ValueError(_needs_numbers(estimator, X, name, str(error))) from error
         if name != "X":
             raise ValueError(f"{name} does not fit the training rows: {error}") from error
         raise
@@ -112,7 +112,8 @@ def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.nd
     """
     if isinstance(X, torch.Tensor):
         X = _from_torch(X, "X")
-    codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
+    with _clear_errors(estimator, X, "X"):
+        codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
     if codes.shape[1] != n_components:
         raise ValueError(
             f"X has {codes.shape[1]} columns, but {type(estimator).__name__} decodes codes of "
@@ -185,6 +186,18 @@ def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
+        raise
+
+
+@contextmanager
+def _clear_errors(estimator: BaseEstimator, X: Any, name: str) -> Iterator[None]:
+    """Say of what is no numbers where it is, and what to do."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if any(text in str(error) for text in _NO_NUMBERS):
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(_needs_numbers(estimator, X, name, str(error))) from error
         raise
 
 

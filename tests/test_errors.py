@@ -243,6 +243,12 @@ def test_reading_with_the_wrong_width(estimator_class, table):
         estimator.inverse_transform(table)
 
 
+def test_codes_of_no_numbers(estimator_class, table):
+    estimator = quick(estimator_class, **width(estimator_class, 2)).fit(table)
+    with pytest.raises(ValueError, match=r"needs numbers, but X holds strings.*encode it"):
+        estimator.inverse_transform([["a", "b"]])
+
+
 def test_reading_before_fitting(estimator_class, table):
     for method in ("transform", "inverse_transform", "score_samples", "score", "reconstruct"):
         if hasattr(estimator_class, method):

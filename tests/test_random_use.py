@@ -30,8 +30,10 @@ from skae.outputs import Huber
 KNOWN = {
     "n_components": st.integers(1, 4),
     "hidden_layers": st.sampled_from(
-        [(), (3,), (4, 3), Dense((3,), dropout=0.2), Dense((3,), batch_norm=True)]
-        + [Dense((3,), tied_weights=True), Dense((3,), activation="tanh")]
+        [
+            *((), (3,), (4, 3), Dense((3,), dropout=0.2), Dense((3,), batch_norm=True)),
+            *(Dense((3,), tied_weights=True), Dense((3,), activation="tanh")),
+        ]
     ),
     "hidden_layer_sizes": st.sampled_from([(3,), (4, 2)]),
     "loss": st.sampled_from(["squared_error", "absolute_error", "huber", "binary_cross_entropy"])
