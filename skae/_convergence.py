@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -12,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
+from ._warn import warn
 from .base import BaseTorchEstimator
 
 # More epochs do not help a loss of so many times that of the mean.
@@ -74,6 +74,9 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if the
             loss stops being finite (the last good weights are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first epoch,
+            or in a start from the rows, nothing changes.
 
         Warns
         -----
@@ -100,7 +103,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a row of weight 0 is left out.
+            Weight of each row, relative to the mean of all rows since `fit` or the first
+            call; a row of weight 0 is left out.
 
         Returns
         -------
@@ -112,6 +116,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X, sample_weight)
 
@@ -136,6 +142,13 @@ class ConvergingEstimator(BaseTorchEstimator):
                     "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
                     f"and one, got {one!r}."
                 )
+            monitor = getattr(kind() if callback is kind else callback, "monitor", None)
+            if validation is None and str(monitor).startswith("valid_"):
+                raise ValueError(
+                    f"The callback {kind.__name__} monitors {monitor!r}, but there are no "
+                    "validation rows: set early_stopping=True, give X_val to fit, or let it "
+                    f"monitor {str(monitor).replace('valid', 'train')!r}."
+                )
         return callbacks
 
     def _keep(self, state: TrainingState, source: Source) -> None:
@@ -154,7 +167,7 @@ class ConvergingEstimator(BaseTorchEstimator):
         super()._comment_on(state, source)
         advice = self._advice_on_loss(state, source)
         if advice is not None:
-            warnings.warn(advice, ConvergenceWarning, stacklevel=5)
+            warn(advice, ConvergenceWarning)
 
     def _advice_on_loss(self, state: TrainingState, source: Source) -> str | None:
         """Return what to change where the loss did not come down, or was still falling."""

@@ -7,7 +7,6 @@ will do; `Output` is a base for such a class, and documents all methods.
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -18,6 +17,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
+
+from ._warn import warn
 
 __all__ = ["AbsoluteError", "BinaryCrossEntropy", "Huber", "Output", "SquaredError"]
 
@@ -216,11 +217,10 @@ class BinaryCrossEntropy(Output):
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of values that are no probabilities; see `Output.check_values`."""
         if X.min() < 0 or X.max() > 1:
-            warnings.warn(
+            warn(
                 "loss='binary_cross_entropy' expects values between 0 and 1, but X has values "
                 f"between {X.min():g} and {X.max():g}; scale them first, for example with "
                 "MinMaxScaler.",
-                stacklevel=6,
             )
 
 

@@ -1,16 +1,32 @@
 """Bad input: one clear sentence before any training."""
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from conftest import has, public_estimators, quick, width
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import get_tags
 from torch import nn
 
-from skae import Autoencoder, DenoisingAutoencoder, config_context
+from skae import (
+    Autoencoder,
+    BernoulliRBM,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    OutlierDetector,
+    SelfOrganizingMap,
+    config_context,
+)
 from skae._training._net import Net
 from skae.layers import Dense
 from skae.outputs import Huber
@@ -40,6 +56,8 @@ def untrained(monkeypatch):
         ([1.0, 2.0], r"Expected 2D array"),
         (np.zeros((2, 2, 2)), r"(dim 3|3D array)"),
         (np.array([[1j]]), r"Complex data not supported"),
+        (torch.tensor([[1j]]), r"Complex data not supported"),
+        (torch.empty(3, 2, device="meta"), r"X is a tensor on the device 'meta'"),
         (sparse.csr_matrix([[1.0, np.nan]]), r"NaN"),
     ],
     ids=str,
@@ -49,6 +67,52 @@ def test_bad_rows(estimator_class, method, X, message):
         pytest.skip("it takes missing entries")
     with pytest.raises(ValueError, match=message.format(name=estimator_class.__name__)):
         getattr(quick(estimator_class), method)(X)
+
+
+DATES = pd.date_range("2020-01-01", periods=3)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("X", "where"),
+    [
+        (pd.DataFrame({"day": DATES, "b": 1.0}), r"column\(s\) 'day' of X hold"),
+        (pd.DataFrame({"day": DATES.tz_localize("UTC"), "b": 1.0}), r"column\(s\) 'day' of X hold"),
+        (pd.DataFrame({"b": 1.0, "wait": DATES - DATES[0]}), r"column\(s\) 'wait' of X hold"),
+        (DATES.to_numpy()[:, None], r"X holds something else \(datetime64"),
+        ([[{}, 1.0]], "X holds something else"),
+    ],
+    ids=["dates", "zoned", "durations", "array", "dicts"],
+)
+def test_rows_of_no_numbers(public_class, method, X, where):
+    if hasattr(public_class, method):
+        message = rf"{public_class.__name__} needs numbers, but {where}.*; encode it first"
+        with pytest.raises(TypeError, match=message):
+            getattr(quick(public_class), method)(X)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("kind", ["bfloat16", "to_sparse", "to_sparse_csr"])
+def test_tensors_of_any_kind(public_class, kind):
+    X = torch.tensor(np.random.default_rng(0).integers(0, 2, (30, 4)), dtype=torch.float32)
+    estimator = quick(public_class).fit(getattr(X, kind)())
+    scores = estimator.score_samples(getattr(X, kind)())
+    assert_array_equal(scores, quick(public_class).fit(X).score_samples(X))
+
+
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_a_bool_is_no_number(public_class, table, value):
+    others = {"early_stopping", "verbose", "warm_start", "ordered", "pretrain", "centered"}
+    numeric = {
+        name
+        for name, default in public_class().get_params().items()
+        if isinstance(default, (int, float)) and not isinstance(default, bool)
+    }
+    assert numeric or public_class.__name__ == "CodebookEnsemble"
+    for name in [*sorted(numeric - others), "random_state"]:
+        with pytest.raises(ValueError, match=f"'{name}' parameter of {public_class.__name__} must"):
+            quick(public_class, **{name: value}).fit(table)
 
 
 BAD_PARAMETERS = [
@@ -68,6 +132,9 @@ BAD_PARAMETERS = [
     ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes must be one or more positive.*got \(\)"),
     ({"hidden_layer_sizes": (8, 0)}, r"hidden_layer_sizes must be .*positive.*got \(8, 0\)"),
     ({"hidden_layer_sizes": ("a",)}, r"hidden_layer_sizes must be one or more positive integers"),
+    ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must be .*positive.*got \(True,\)"),
+    ({"shape": (True, 2)}, r"shape must be two positive integers"),
+    ({"device": "meta"}, r"device='meta' is not available"),
     ({"batch_size": 0}, r"'batch_size'"),
     ({"batch_size": "all"}, r"'batch_size'"),
     ({"max_iter": 0}, r"'max_iter'"),
@@ -176,6 +243,12 @@ def test_reading_with_the_wrong_width(estimator_class, table):
             getattr(estimator, method)(table[:, :3])
     with pytest.raises(ValueError, match=r"X has 5 columns.*codes of 2 components"):
         estimator.inverse_transform(table)
+
+
+def test_codes_of_no_numbers(estimator_class, table):
+    estimator = quick(estimator_class, **width(estimator_class, 2)).fit(table)
+    with pytest.raises(ValueError, match=r"needs numbers, but X holds strings.*encode it"):
+        estimator.inverse_transform([["a", "b"]])
 
 
 def test_reading_before_fitting(estimator_class, table):
@@ -325,3 +398,119 @@ def test_layers_in_place_leave_the_rows_alone(normal_table, dtype):
     estimator.transform(X)
     estimator.score(X)
     np.testing.assert_array_equal(X, before)
+
+
+class WithMask:
+    """Layers with infinity in a buffer, as masks of attention have."""
+
+    def make_encoder(self, n_features, n_components):
+        layer = nn.Linear(n_features, n_components)
+        layer.register_buffer("mask", torch.tensor([-torch.inf, 0.0]))
+        return layer
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return nn.Linear(n_components, n_features)
+
+
+def test_infinity_in_a_buffer_is_no_divergence(table):
+    estimator = quick(Autoencoder, hidden_layers=WithMask()).fit(table)
+    assert estimator.n_iter_ == 5
+    estimator.partial_fit(table)
+    assert np.isfinite(estimator.transform(table)).all()
+
+
+@pytest.mark.filterwarnings("ignore:BernoulliRBM takes values as probabilities")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_numbers_that_float32_cannot_square(estimator_class, table, method):
+    estimator = quick(estimator_class)
+    with pytest.raises(ValueError, match=r"(?s)[Ss]cale X first.*StandardScaler"):
+        getattr(estimator, method)(np.float32(3e37) * table.astype(np.float32))
+    assert [name for name in vars(estimator) if name.endswith("_")] == []
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_nan_that_is_not_looked_for(estimator_class, table, method):
+    if get_tags(estimator_class()).input_tags.allow_nan:
+        pytest.skip("it takes missing entries")
+    X = table.copy()
+    X[3, 2] = np.nan
+    with sklearn.config_context(assume_finite=True), pytest.raises(ValueError, match="finite"):
+        getattr(quick(estimator_class), method)(X)
+
+
+#: Parameters that make another network, and those that do not.
+OTHER_NETWORKS = [
+    *({"n_components": 3}, {"hidden_layers": (7,)}, {"loss": "huber"}, {"weight_decay": 0.1}),
+    *({"code_activation": "sigmoid"}, {"noise": "swap"}, {"hidden": "relu"}, {"variance": 2.0}),
+    *({"hidden_layer_sizes": (3,)}, {"visible": "gaussian"}, {"shape": (5, 2)}),
+    *({"metric": "manhattan"}, {"topology": "hexagonal"}, {"hidden_layers__dropout": 0.1}),
+]
+SAME_NETWORK = [{"learning_rate": 0.02, "verbose": 0, "random_state": 3}, {"alpha": 0.3}]
+SAME_NETWORK += [{"noise_level": 0.1}, {"max_iter": 7}, {"n_iter": 7}, {"output": "coordinates"}]
+
+
+def changes(cases):
+    """Return estimators with a parameter to change."""
+    for one in public_estimators():
+        for case in cases:
+            if has(one, *(name.split("__")[0] for name in case)):
+                yield pytest.param(one, case, id=f"{one.__name__}-{case}")
+
+
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("estimator_class", "parameters"), changes(OTHER_NETWORKS))
+def test_partial_fit_of_another_network(estimator_class, table, first, parameters):
+    deep = {"hidden_layers": Dense((6,))} if "hidden_layers__dropout" in parameters else {}
+    estimator = getattr(quick(estimator_class, **deep), first)(table)
+    before = estimator.transform(table)
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"partial_fit cannot go on.*{name}.*changed.*call fit"):
+        estimator.set_params(**parameters).partial_fit(table)
+    assert_array_equal(estimator.transform(table), before)
+    estimator.fit(table).partial_fit(table)
+
+
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("estimator_class", "parameters"), changes(SAME_NETWORK))
+def test_partial_fit_goes_on_with_other_settings(estimator_class, table, first, parameters):
+    estimator = getattr(quick(estimator_class), first)(table)
+    estimator.set_params(**parameters).partial_fit(table)
+    assert np.isfinite(estimator.transform(table)).all()
+
+
+def test_partial_fit_takes_a_number_of_the_objective_that_was_set(table):
+    """As if it had been that number from the beginning; the first chunk trains the same way."""
+    estimator = quick(ContractiveAutoencoder, alpha=1e-30, batch_size=300).partial_fit(table)
+    penalised = quick(ContractiveAutoencoder, alpha=100.0, batch_size=300).partial_fit(table)
+    plain = copy.deepcopy(estimator).partial_fit(table)
+    estimator.set_params(alpha=100.0).partial_fit(table)
+    assert estimator.loss_curve_[1] > 10 * plain.loss_curve_[1]
+    assert estimator.loss_curve_[1] == pytest.approx(penalised.loss_curve_[0], rel=0.2)
+
+
+@pytest.mark.parametrize("parameters", [{"batch_size": 0}, {"learning_rate": -1.0}], ids=str)
+def test_bad_parameters_that_are_set_after_a_fit(estimator_class, table, parameters):
+    estimator = quick(estimator_class).fit(table)
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"'{name}' parameter of {estimator_class.__name__} must"):
+        estimator.set_params(**parameters).partial_fit(table)
+
+
+def test_warnings_name_the_line_of_the_user(table):
+    class Mine(Autoencoder):
+        def fit(self, X, y=None, **arguments):
+            return super().fit(X, y, **arguments)
+
+    settings = dict(max_iter=2, tol=0, random_state=0)
+    for one, n_warnings in [
+        (Autoencoder(2, **settings), 1),
+        (Mine(2, **settings), 1),
+        (make_pipeline(MinMaxScaler(), Autoencoder(2, **settings)), 1),
+        (GridSearchCV(Autoencoder(**settings), {"n_components": [2]}, cv=2), 3),
+        (BernoulliRBM(2, n_iter=1), 1),
+        (OutlierDetector(Autoencoder(2, **settings)), 1),
+        (SelfOrganizingMap((40, 90), n_iter=1), 1),
+    ]:
+        with pytest.warns(UserWarning, match="max_iter|as probabilities|units for") as caught:
+            one.fit(table * 2)
+        assert [Path(warning.filename) for warning in caught] == [Path(__file__)] * n_warnings

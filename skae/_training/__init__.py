@@ -15,7 +15,7 @@ from ._source import (
     to_dense,
 )
 from ._state import TrainingState, joined, restore_on_error
-from ._trainable import Step, Trainable, device_of, load_weights
+from ._trainable import Step, Trainable, device_of, load_weights, take_settings
 
 __all__ = [
     "SCHEDULES",
@@ -36,6 +36,7 @@ __all__ = [
     "merge_equal_rows",
     "read",
     "restore_on_error",
+    "take_settings",
     "to_dense",
     "train",
 ]

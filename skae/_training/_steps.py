@@ -91,10 +91,6 @@ class RecordedSteps:
         self._module, self._optimizers = module, optimizers
         self._seen: Any = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the recordings; `refresh` starts anew."""
-        return {"_module": self._module, "_optimizers": self._optimizers, "_seen": None}
-
     def refresh(self, *, thoroughly: bool) -> None:
         """Look again at the module before an epoch, thoroughly where something may change it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -208,6 +209,8 @@ def _frozen(value: Any) -> Hashable:
         return (type(value), *map(_frozen, value))
     if isinstance(value, set | frozenset):
         return frozenset(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but not what is computed with them.
     return (type(value), repr(value)) if isinstance(value, int | float) else value
 
@@ -227,6 +230,30 @@ def load_weights(module: Trainable, fitted: Trainable) -> None:
             "warm_start=True cannot go on from the last fit, because the shape of the network was "
             "changed since; set warm_start=False to start anew."
         ) from error
+
+
+def take_settings(module: Trainable, untrained: Trainable) -> bool:
+    """Give a module the numbers in the objective of an untrained one, if they compute alike.
+
+    Returns
+    -------
+    bool
+        False, and nothing is changed, if the two differ in what they compute otherwise.
+    """
+    both = module, untrained
+    structures: list[Any] = [one.structure() for one in both]
+    if None in structures:  # of layers that are not known
+        structures = [
+            (str(one), [(name, t.shape) for name, t in one.state_dict().items()]) for one in both
+        ]
+    if structures[0] != structures[1]:
+        return False
+    learned, settings = module.state_dict(), dict(untrained.named_buffers())
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if name not in learned:  # registered as no part of it, by the rule of `Trainable`
+                buffer.copy_(settings[name])
+    return True
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:

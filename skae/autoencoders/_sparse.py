@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .._training import Batch, Source, TrainingState
+from .._warn import warn
 from ._activity import measure_activity
 from ._initialisation import PretrainingAutoencoder
 from ._module import AutoencoderModule
@@ -291,10 +291,9 @@ default="constant"
         super()._comment_on(state, source)
         n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
         if 2 * n_dead > n_units:
-            warnings.warn(
+            warn(
                 f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
                 f"training rows; try {self.module_.sparsity.remedy}, a lower learning_rate, or a "
                 "smaller n_components.",
                 ConvergenceWarning,
-                stacklevel=5,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -10,14 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
-    InvalidParameterError,
     RealNotInt,
     StrOptions,
 )
@@ -31,11 +29,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
-from .._validation import all_or_nothing, validate_weight
+from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
+from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ._contributions import errors_add_up
 from ._explanations import Explanations
-from ._rows import by_chunks, select, strings_named, validated, values_of
+from ._rows import by_chunks, select, validated, values_of
 from ._thresholds import checked_threshold, median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
@@ -44,10 +43,8 @@ _N_PROBES = 50
 # "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
 _AUTO_SAMPLES = 256
 
-_NUMBERS = ("contamination", "calibration_fraction", "n_estimators", "max_samples", "max_features")
 
-
-class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
+class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and an explanation for anything that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -236,6 +233,8 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         ValueError
             If a parameter or the input is not valid, if there are too few calibration
             rows for `contamination`, or if the threshold is not a finite number.
+        KeyboardInterrupt
+            After Ctrl-C; nothing changes then.
 
         Warns
         -----
@@ -259,7 +258,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
             self.estimators_features_ = [features for _, _, features in draws]
             self.max_samples_ = len(draws[0][1])
-            with strings_named(draws[0][0], X):
+            with clear_errors(draws[0][0], X, "X"):
                 self.estimators_: list[Any] = Parallel(n_jobs=self.n_jobs)(
                     delayed(_fit_member)(member, X, rows, features, fit_params)
                     for member, rows, features in draws
@@ -267,11 +266,10 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
-                warnings.warn(
+                warn(
                     f"The {self.n_estimators} learners score all rows alike: "
                     f"{type(self.estimators_[0]).__name__} draws nothing at random here. Give "
                     "each its own rows or features: set max_samples or max_features below 1.",
-                    stacklevel=3,
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
@@ -289,15 +287,6 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
     def reference_(self) -> np.ndarray:
         """The training row with the highest score, of shape (n_features,)."""
         return values_of(self._reference)[0]
-
-    def _validate_params(self) -> None:
-        super()._validate_params()
-        for name in _NUMBERS:
-            if isinstance(value := getattr(self, name), bool | np.bool_):
-                raise InvalidParameterError(
-                    f"The {name!r} parameter of OutlierDetector must be a number, not a bool. "
-                    f"Got {value} instead."
-                )
 
     def _split(
         self, X: Any, random_state: np.random.RandomState
@@ -465,7 +454,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         """Return the scores of each learner, of shape (n_estimators, n_samples)."""
-        with strings_named(self.estimators_[0], X):
+        with clear_errors(self.estimators_[0], X, "X"):
             return np.stack(
                 [by_chunks(m.score_samples, X, features) for m, features in self._members()]
             )

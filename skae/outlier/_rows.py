@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.validation import validate_data
 
 from .._compute import DENSE_NUMBERS
-from .._validation import _name_text_columns, _shape_of_layers, validate_rows
+from .._validation import from_torch, shape_of_layers, validate_rows
 
 
 def validated(detector: Any, X: Any, *, reset: bool) -> Any:
@@ -36,31 +35,16 @@ def validated(detector: Any, X: Any, *, reset: bool) -> Any:
         A DataFrame as it was given.
     """
     if reset:
-        detector._layers_shape = _shape_of_layers(detector)
+        detector._layers_shape = shape_of_layers(detector)
     if detector._layers_shape is not None:
         return validate_rows(detector, X, reset=reset)
     if is_frame(X):
         return validate_data(detector, X, reset=reset, skip_check_array=True)
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+        X = from_torch(X, "X")
     return validate_data(
         detector, X, reset=reset, accept_sparse="csr", dtype=None, ensure_all_finite=False
     )
-
-
-@contextmanager
-def strings_named(learner: Any, X: Any) -> Iterator[None]:
-    """Say which columns hold strings if the learner takes none."""
-    try:
-        yield
-    except ValueError as error:
-        if "could not convert string to float" not in str(error) or "needs numbers" in str(error):
-            raise
-        raise ValueError(
-            f"{type(learner).__name__} needs numbers, but {_name_text_columns(X, 'X')} ({error}); "
-            "encode it first, for example with OneHotEncoder or OrdinalEncoder in a pipeline that "
-            "is the learner."
-        ) from error
 
 
 def is_frame(X: Any) -> bool:

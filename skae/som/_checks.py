@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.utils import gen_batches
 
 from .._compute import DENSE_NUMBERS
 from .._training import to_dense
+from .._validation import is_whole
 
 _TO_SQUARE = (
     "X has values whose distances are too {} to be squared in float32; scale X first, for example "
@@ -23,8 +24,7 @@ def checked_shape(shape: Any) -> tuple[int, int] | None:
     if isinstance(shape, str):
         return None
     sides = tuple(shape)
-    whole = all(isinstance(side, Integral) and int(side) > 0 for side in sides)
-    if len(sides) != 2 or not whole:
+    if len(sides) != 2 or not all(map(is_whole, sides)):
         raise ValueError(
             f"shape must be two positive integers, the rows and the columns of the map, or "
             f"'auto'; got {shape!r}."

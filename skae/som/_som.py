@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_array
 
 from .._compute import DENSE_NUMBERS
 from .._training import Plan, Source, TrainingState
+from .._warn import warn
 from ..base import BaseTorchEstimator
 from ._checks import checked_radii, checked_shape
 from ._grid import NEIGHBORHOODS, Grid
@@ -303,15 +303,16 @@ default="pca"
         ValueError
             If a parameter or the input is not valid, or values are too large or too small to
             be squared in float32 (nothing changes then).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first
+            one, nothing changes.
 
         Warns
         -----
         UserWarning
             If there are more than ten units for each distinct row.
         """
-        self._fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._fit(X, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -335,10 +336,10 @@ default="pca"
         ------
         ValueError
             If a parameter or the input is not valid; the map is then as it was.
+        KeyboardInterrupt
+            After Ctrl-C; the map is then as it was.
         """
-        self._partial_fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._partial_fit(X, sample_weight)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Lay the map out over the rows, and return their winners.
@@ -358,6 +359,8 @@ default="pca"
             The number of a unit for each row.
         """
         return self.fit(X, sample_weight=sample_weight).labels_
+
+    _weights_are_counts = True
 
     def _make_module(self, n_features: int) -> MapModule:
         checked_shape(self.shape)
@@ -398,11 +401,19 @@ default="pca"
         radii = checked_radii(self.radius, self.decay)
         module.start(grid, radii or default_radii(init, shape), codebook)
         if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
-            warnings.warn(
+            warn(
                 f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
                 "will stand for no row. Make shape smaller, or set it to 'auto'.",
-                stacklevel=5,
             )
+
+    def _untrained_like(self, module: MapModule) -> MapModule:
+        untrained = self._make_module(self.n_features_in_)
+        shape = checked_shape(self.shape) or module.grid.shape
+        radii = checked_radii(self.radius, self.decay) or module.radius
+        grid = Grid(shape, self.topology == "hexagonal", bool(self.toroidal))
+        untrained.start(grid, radii, module.codebook)
+        untrained.gaps = module.gaps
+        return untrained
 
     def _observe(self, module: MapModule, source: Source) -> None:
         entries = source.X.data if sparse.issparse(source.X) else source.X
@@ -443,3 +454,6 @@ default="pca"
         for name in _OF_UNITS:  # of the prototypes as they were
             if hasattr(self, name):
                 delattr(self, name)
+
+    def _keep_labels(self, X: Any) -> None:
+        self.labels_ = self.predict(X)
