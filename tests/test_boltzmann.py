@@ -728,7 +728,7 @@ def test_values_that_are_no_probabilities_warn(prototypes, method):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_values_that_are_no_probabilities_of_a_deep_belief_network(prototypes, method):
     network = quick(DeepBeliefNetwork, learning_rate=1e-3)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="probabilities") as caught:
         getattr(network, method)(2 * prototypes)
     (warning,) = caught
     message = str(warning.message)

@@ -56,7 +56,7 @@ class Monitor(Callback):
 
     @torch.no_grad()
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Record how the machine does; stop the training if that is no finite number."""
+        """Record how the machine does; stop the training if the error is no finite number."""
         module, x = net.module_, self.rows
         in_block = chunk_rows(module.weight.shape[0] * module.numbers_per_conditional(), x.device)
         activation = module.hidden_activation(x)
@@ -75,7 +75,7 @@ class Monitor(Callback):
         if self.validation is not None:
             gap = module.free_energy(self.validation).mean() - module.free_energy(x).mean()
             recorded["free_energy_gap"] = float(gap)
-        if not all(map(math.isfinite, recorded.values())):
+        if not math.isfinite(recorded["reconstruction_error"]):
             diverged(net)
         for name, value in recorded.items():
             net.history.record(name, value)
