@@ -1,4 +1,4 @@
-"""What a fitted restricted Boltzmann machine says of the distribution of its rows."""
+"""The distribution of a fitted restricted Boltzmann machine: energies, samples, likelihoods."""
 
 from __future__ import annotations
 

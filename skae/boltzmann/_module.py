@@ -135,7 +135,7 @@ class RBMModule(SamplingModule):
 
     @torch.no_grad()
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
-        """Climb the likelihood, by what `loss` says; the chains go on.
+        """Take a step along the gradient of `loss`, and advance the chains.
 
         What it returns is cheaper than the loss: "energy_difference", the mean energy of the data
         less that of the model, with the mean hidden units. Given these, its gradient is that

@@ -230,7 +230,7 @@ class BaseRBM(Distribution, FeatureLearner):
         if 2 * n_saturated > self._n_features_out:
             warnings.warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
-                f"{type(self).__name__} are saturated: they say the same of every row. Lower "
+                f"{type(self).__name__} are saturated: nearly 0 or nearly 1 for every row. Lower "
                 f"learning_rate (now {self.learning_rate:g}), or scale X.",
                 ConvergenceWarning,
                 stacklevel=5,
