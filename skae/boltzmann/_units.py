@@ -44,8 +44,8 @@ class BinaryUnits:
 class RectifiedUnits:
     """Noisy rectified linear units (Nair and Hinton 2010).
 
-    Such a unit stands for infinitely many copies of a binary one with biases lower by 1/2, 3/2, 5/2,
-    ...; their sum has nearly the mean ``softplus(a)`` and the variance ``sigmoid(a)``.
+    Such a unit stands for infinitely many copies of a binary one with biases lower by 1/2, 3/2,
+    5/2, ...; their sum has nearly the mean ``softplus(a)`` and the variance ``sigmoid(a)``.
     """
 
     highest = torch.inf
