@@ -1,18 +1,19 @@
 """Restricted Boltzmann machines on MNIST: the published likelihoods and features.
 
-- ``small``: 784-16 units on binary images (thresholded at one half), 50 sweeps; the exact
+- ``small``: 784-16 units on binary images (thresholded at one half), 50 epochs; the exact
   log-likelihood of the test images, and the same for the inverted ones. Published for a
   centred machine: -142.56 and -142.09 nats, for a plain one -149.05 and -183.36 (Melchior,
   Fischer and Wiskott 2016). Measured, as means of six seeds: -140.04 (standard error 0.19) and
   -140.13 (0.22). At a rate of 0.1 they are -137.6 and -138.1, but then a seed changes them by
   more than a nat. Five minutes.
-- ``large``: 784-500 units, PCD-1, 200 sweeps; the log-likelihood of the test images with the
+- ``large``: 784-500 units, PCD-1, 200 epochs; the log-likelihood of the test images with the
   partition function by annealed importance sampling, and by the reverse estimate. Published for a
   centred machine: -84.9 and -96.6. Measured: -67.8 (log Z with an error of 0.38) and
   -67.3 (0.18). Ten minutes.
 - ``features``: 784-1024 units, scaled code -> multinomial logistic regression, with its penalty
-  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.20 %; without the
-  scaler 98.11 %. The standard error of such a figure is 0.13 %. Four minutes.
+  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.39 %; without the
+  scaler, and with C up to 1, 98.21 %. The standard error of such a figure is 0.13 %. Ten
+  minutes.
 
 Times are those of two cores; an accelerator is used where there is one.
 
@@ -31,7 +32,12 @@ from sklearn.preprocessing import StandardScaler
 from skae import BernoulliRBM
 from skae.datasets import fetch_mnist
 
-SETTINGS = {"batch_size": 100, "learning_rate_schedule": "linear", "random_state": 0}
+SETTINGS = {
+    "batch_size": 100,
+    "centered": True,
+    "learning_rate_schedule": "linear",
+    "random_state": 0,
+}
 #: Of the small machines, whose likelihoods differ by some half a nat.
 N_SEEDS = 6
 
@@ -76,12 +82,12 @@ def large() -> None:
 
 def features() -> None:
     (X, y), (X_test, y_test) = images("train"), images("test")
-    # Chosen on 10,000 of the training images: 98.4 % there, 98.3 % without the scaler, and 98.1 %
-    # with centered=False instead of the sparsity.
+    # Chosen on 10,000 of the training images: 98.3 % there, 98.2 % without the scaler. Half as many
+    # epochs give 97.7 %, and 96.2 % with the plain gradient.
     sparse = {"sparsity_target": 0.05, "sparsity_cost": 0.1}
-    machine = BernoulliRBM(1024, n_iter=40, verbose=1, **sparse, **SETTINGS).fit(X)
+    machine = BernoulliRBM(1024, n_iter=50, verbose=1, **sparse, **SETTINGS).fit(X)
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=600)),
         {"logisticregression__C": [0.003, 0.01, 0.03, 0.1]},
         cv=ShuffleSplit(1, test_size=10_000, random_state=0),
     ).fit(machine.transform(X), y)

@@ -48,7 +48,6 @@ def search_parameters(X_train, y_train, cache):
     machine = BernoulliRBM(
         100,
         hidden="relu",
-        centered=False,
         learning_rate_schedule="linear",
         device="cpu",
         random_state=0,
@@ -77,7 +76,7 @@ def plot_machine(machine):
             ax.set(xticks=[], yticks=[])
     ax = panels[2].subplots()
     ax.plot(np.arange(1, machine.n_iter_ + 1), machine.history_["pseudo_likelihood"], "o-")
-    ax.set(xlabel="sweep", ylabel="nats", title="log pseudo-likelihood")
+    ax.set(xlabel="epoch", ylabel="nats", title="log pseudo-likelihood")
     return figure
 
 

@@ -66,7 +66,7 @@ def variants(estimator_class) -> list[dict]:
     if issubclass(estimator_class, BaseRBM):
         fixed = {"variance": 1.0} if has(estimator_class, "variance") else {}
         return [
-            dict(algorithm="cd", hidden="relu", learning_rate=0.01, **fixed),
+            dict(algorithm="cd", hidden="relu", centered=True, learning_rate=0.01, **fixed),
             dict(algorithm="pt", n_temperatures=3, momentum=0.5),
         ]
     if has(estimator_class, "visible"):

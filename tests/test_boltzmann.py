@@ -1,6 +1,7 @@
 """Boltzmann machines against enumerations, integrals, autograd and scikit-learn's own."""
 
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -9,11 +10,14 @@ import sklearn.neural_network
 import torch
 from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import integrate, special, stats
+from scipy import integrate, ndimage, special, stats
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, minmax_scale
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from skae._random import Generator
@@ -109,8 +113,56 @@ def test_score_is_the_mean_of_the_scores_that_scikit_learn_draws(prototypes):
 def test_n_iter_of_zero_leaves_the_start(prototypes):
     machine = quick(BernoulliRBM, n_iter=0).fit(prototypes)
     assert machine.n_iter_ == 0
+    assert_array_equal(machine.intercept_visible_, np.zeros(6))  # as in scikit-learn
+    machine.set_params(centered=True).fit(prototypes)
     odds = prototypes.mean(0) / (1 - prototypes.mean(0))
     assert_allclose(machine.intercept_visible_, np.log(odds), atol=0.05)
+
+
+def test_features_classify_as_well_as_those_of_scikit_learn():
+    """On a part of the data of its example, as means of some seeds; centred ones do not."""
+    X, y = load_digits(return_X_y=True)
+    images = X.reshape(-1, 8, 8)
+    moves = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
+    moved = [ndimage.shift(images, (0, *move), order=0).reshape(-1, 64) for move in moves]
+    X, y = minmax_scale(np.concatenate(moved)), np.tile(y, 5)
+    X, X_test, y, y_test = train_test_split(X, y, train_size=1000, random_state=0)
+
+    def accuracy(kind, **parameters):
+        def of_seed(seed):
+            machine = kind(100, learning_rate=0.06, random_state=seed, **parameters)
+            classifier = RidgeClassifier(alpha=1e-3)
+            return make_pipeline(machine, classifier).fit(X, y).score(X_test, y_test)
+
+        return np.mean([of_seed(seed) for seed in range(4)])
+
+    theirs = accuracy(sklearn.neural_network.BernoulliRBM)
+    assert accuracy(BernoulliRBM, device="cpu") > theirs - 0.02
+    assert accuracy(BernoulliRBM, device="cpu", centered=True) < theirs - 0.02
+
+
+@pytest.mark.parametrize("kind", [BernoulliRBM, GaussianRBM])
+def test_verbose_prints_a_line_for_each_epoch(prototypes, kind, capsys):
+    machine = quick(kind, n_iter=2, verbose=1).fit(prototypes)
+    out, err = capsys.readouterr()
+    line = r"\[{}\] Iteration {}, pseudo-likelihood = (-\d+\.\d\d), time = \d+\.\d\ds"
+    printed = [
+        re.fullmatch(line.format(kind.__name__, epoch), text).group(1)
+        for epoch, text in enumerate(out.splitlines(), start=1)
+    ]
+    assert printed == [f"{value:.2f}" for value in machine.history_["pseudo_likelihood"]]
+    assert f"pseudo_likelihood={machine.history_['pseudo_likelihood'][-1]:.4g}" in err
+    assert "loss" not in err
+
+
+def test_chains_are_no_more_than_rows(prototypes):
+    huge = dict(n_components=4, batch_size=10**9)  # 16 GB of chains
+    assert quick(BernoulliRBM, **huge).fit(prototypes).h_samples_.shape == (400, 4)
+    chunked = quick(BernoulliRBM, **huge)
+    assert chunked.partial_fit(prototypes[:7]).h_samples_.shape == (100, 4)
+    tempered = quick(BernoulliRBM, **huge, algorithm="pt", n_temperatures=3).fit(prototypes)
+    assert tempered.module_.chains.shape == (1200, 4)
+    assert np.isfinite(tempered.score(prototypes))
 
 
 # -- learning ----------------------------------------------------------------------------
@@ -251,7 +303,8 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     # Of a machine of inverted bits the weights have the opposite sign, and so on; a centred
     # machine and its mirror image stay mirror images.
     X = np.column_stack([prototypes, prototypes[:, :2]])
-    plain, mirror = (quick(BernoulliRBM, n_components=4, n_iter=1).fit(X).module_ for _ in "ab")
+    parameters = dict(n_components=4, n_iter=1, centered=True)
+    plain, mirror = (quick(BernoulliRBM, **parameters).fit(X).module_ for _ in "ab")
     mirror.weight.neg_()
     mirror.visible_bias.neg_()
     mirror.hidden_bias.add_(plain.weight.sum(1))
@@ -271,7 +324,7 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     "machine",
     [
         BernoulliRBM(256),
-        BernoulliRBM(256, centered=False, momentum=0.5, sparsity_cost=0.1),
+        BernoulliRBM(256, centered=True, momentum=0.5, sparsity_cost=0.1),
         BernoulliRBM(256, algorithm="cd", n_gibbs_steps=2),
         BernoulliRBM(256, algorithm="pt", n_temperatures=2),
         GaussianRBM(256, learning_rate=1e-3),
@@ -304,8 +357,8 @@ def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
         {},
         {"algorithm": "cd"},
         {"algorithm": "pt", "n_temperatures": 4},
-        {"centered": False},
-        {"momentum": 0.5},
+        {"centered": True},
+        {"momentum": 0.5, "learning_rate": 0.05},
         {"n_gibbs_steps": 3},
         {"learning_rate_schedule": "linear"},
         {"hidden": "relu", "learning_rate": 0.02},
@@ -378,10 +431,10 @@ def test_sparsity_cost_draws_the_units_to_their_target(prototypes):
 
 @pytest.mark.parametrize("chunk", [1, 7, 500, 600])
 def test_partial_fit_reaches_the_pseudo_likelihood_of_fit(digits, chunk):
-    X, n_sweeps = digits[:600], 5
-    fitted = quick(BernoulliRBM, n_components=16, n_iter=n_sweeps, learning_rate=0.3).fit(X)
+    X, n_epochs = digits[:600], 5
+    fitted = quick(BernoulliRBM, n_components=16, n_iter=n_epochs, learning_rate=0.3).fit(X)
     chunked = quick(BernoulliRBM, n_components=16, learning_rate=0.3)
-    for _ in range(n_sweeps):
+    for _ in range(n_epochs):
         for start in range(0, len(X), chunk):
             chunked.partial_fit(X[start : start + chunk])
     assert chunked.score(X) == pytest.approx(fitted.score(X), rel=0.05)
@@ -432,6 +485,17 @@ def test_exact_likelihood_is_a_distribution(shape):
     assert_allclose(np.exp(machine.log_likelihood(states)).sum(), 1, rtol=1e-9)
     log_z = special.logsumexp(-machine.free_energy(states))
     assert machine.log_partition_function("exact") == (pytest.approx(log_z, rel=1e-9), 0.0)
+
+
+def test_log_partition_is_taken_as_it_is_returned(prototypes):
+    machine = quick(BernoulliRBM, n_components=4).fit(prototypes)
+    log_z = machine.log_partition_function("exact")
+    expected = machine.log_likelihood(prototypes[:2])  # of as many rows as the tuple has numbers
+    assert_array_equal(machine.log_likelihood(prototypes[:2], log_z), expected)
+    assert_array_equal(machine.log_likelihood(prototypes[:2], log_z.value), expected)
+    for wrong in (tuple(log_z), np.zeros(2), "exact", True):
+        with pytest.raises(ValueError, match=r"log_partition must be a number or what log_part"):
+            machine.log_likelihood(prototypes[:2], wrong)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -501,6 +565,40 @@ def test_gaussian_machine_is_stable_on_standardised_data(variance, hidden):
     assert errors[-1] < errors[0]
     if variance != "learned":
         assert_allclose(machine.variance_, 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"momentum": 0.9}, {"learning_rate": 1.0}], ids=str)
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_digits])
+def test_rectified_gaussian_machine_does_not_diverge(load, parameters):
+    X = StandardScaler().fit_transform(load().data)
+    with warnings.catch_warnings(action="error"):
+        machine = quick(GaussianRBM, hidden="relu", **parameters).fit(X)
+    assert np.isfinite(np.concatenate(list(machine.history_.values()))).all()
+    # Samples of a machine without a density grow from step to step.
+    assert 0.5 < machine.sample(200, n_gibbs_steps=100).std() < 2
+    # It has a density if the hidden units add less to the log of it than the features take.
+    norm = np.linalg.norm(machine.components_ / np.sqrt(machine.variance_), 2)
+    assert norm < 1.02
+
+
+def test_machine_of_no_finite_error_is_refused(prototypes, monkeypatch):
+    """Here the weights of the second epoch are finite, but not what follows from them."""
+    take_step, n_steps = RBMModule.training_step, 0
+
+    def last_step_too_far(self, *arguments):
+        nonlocal n_steps
+        n_steps += 1
+        told = take_step(self, *arguments)
+        if n_steps == 2:
+            self.weight.fill_(1e38)
+        return told
+
+    monkeypatch.setattr(RBMModule, "training_step", last_step_too_far)
+    machine = quick(GaussianRBM, n_iter=2, batch_size=400)
+    with pytest.raises(ValueError, match="stopped being finite in epoch 2; the last good weights"):
+        machine.fit(prototypes)
+    assert np.isfinite(machine.history_["reconstruction_error"]).all()
+    assert np.abs(machine.components_).max() < 1
 
 
 # -- sampling ----------------------------------------------------------------------------------
@@ -627,6 +725,17 @@ def test_values_that_are_no_probabilities_warn(prototypes, method):
         getattr(quick(BernoulliRBM, learning_rate=1e-3), method)(2 * prototypes)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_values_that_are_no_probabilities_of_a_deep_belief_network(prototypes, method):
+    network = quick(DeepBeliefNetwork, learning_rate=1e-3)
+    with pytest.warns(UserWarning, match="probabilities") as caught:
+        getattr(network, method)(2 * prototypes)
+    (warning,) = caught
+    message = str(warning.message)
+    assert message.startswith("DeepBeliefNetwork takes values as probabilities")
+    assert message.endswith('MinMaxScaler, or set visible="gaussian".')
+
+
 def test_likelihoods_that_are_not_to_be_had(prototypes, standardised):
     wide = quick(BernoulliRBM, n_components=30).fit(np.tile(prototypes, 4))
     with pytest.raises(ValueError, match=r"at most 20.*24 visible and 30 hidden.*method='ais'"):
@@ -642,7 +751,12 @@ def test_likelihoods_that_are_not_to_be_had(prototypes, standardised):
     for parameters in ({"n_runs": 0}, {"n_betas": 1}):
         with pytest.raises(ValueError, match=next(iter(parameters))):
             wide.log_partition_function(**parameters)
-    for parameters in ({"n_samples": 0}, {"n_gibbs_steps": 0}, {"n_samples": 2.5}):
+    for parameters in (
+        {"n_samples": 0},
+        {"n_gibbs_steps": 0},
+        {"n_samples": 2.5},
+        {"n_samples": True},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(parameters))} must be an integer of at"):
             wide.sample(**parameters)
 
@@ -718,7 +832,7 @@ def test_ctrl_c_ends_the_training_of_all_layers(digits, monkeypatch, n_steps, n_
     assert network.transform(digits).shape == (len(digits), 4)
 
 
-@pytest.mark.parametrize("sizes", [(), (0,), (2.5,), ("8",)], ids=str)
+@pytest.mark.parametrize("sizes", [(), (0,), (2.5,), ("8",), (True,)], ids=str)
 def test_bad_hidden_layer_sizes(digits, sizes):
     with pytest.raises(ValueError, match="hidden_layer_sizes must be one or more positive int"):
         quick(DeepBeliefNetwork, hidden_layer_sizes=sizes).fit(digits)
@@ -727,5 +841,6 @@ def test_bad_hidden_layer_sizes(digits, sizes):
 def test_bad_layer(digits):
     network = quick(DeepBeliefNetwork, hidden_layer_sizes=(8, 4)).fit(digits)
     for method, X in (("transform", digits), ("inverse_transform", digits[:, :4])):
-        with pytest.raises(ValueError, match="layer must be an integer from -2 to 1, got 2"):
-            getattr(network, method)(X, layer=2)
+        for layer in (2, True):
+            with pytest.raises(ValueError, match=f"integer from -2 to 1, got {layer}"):
+                getattr(network, method)(X, layer=layer)

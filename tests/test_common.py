@@ -12,7 +12,7 @@ def more_variants(estimator_class):
     return variants(estimator_class) + [dict(early_stopping=True)] * stops_early
 
 
-@pytest.mark.filterwarnings("ignore:BernoulliRBM takes values as probabilities")
+@pytest.mark.filterwarnings("ignore:(BernoulliRBM|DeepBeliefNetwork) takes values as probabilities")
 @parametrize_with_checks(
     [
         *(one() for one in public_estimators()),

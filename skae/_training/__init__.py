@@ -3,6 +3,7 @@
 from skorch.callbacks import Callback
 
 from ._batch import Batch
+from ._callbacks import diverged
 from ._engine import train
 from ._plan import SCHEDULES, Plan, between
 from ._reading import read
@@ -30,6 +31,7 @@ __all__ = [
     "as_tensor",
     "between",
     "device_of",
+    "diverged",
     "drop_zero_weight",
     "joined",
     "load_weights",

@@ -67,6 +67,13 @@ class FiniteWeights(Callback):
         raise DivergedError
 
 
+@torch.no_grad()
+def diverged(net: Any) -> None:
+    """End the training from a callback, with the weights from the start of the last epoch."""
+    _copy(net.state.good, tensors_of(net.module_))
+    raise DivergedError
+
+
 class Patience(EarlyStopping):
     """skorch's early stopping, which lets all callbacks see the last epoch before it stops.
 
@@ -162,7 +169,7 @@ def _factor(epoch: int, *, schedule: str, n_epochs: int) -> float:
 
 
 class ProgressBar(Callback):
-    """A bar over all batches of a training, with the losses of the last epoch."""
+    """A bar over all batches of a training, with what the plan shows of the last epoch."""
 
     _bar: Any = None
 
@@ -176,9 +183,9 @@ class ProgressBar(Callback):
         self._bar.update(training)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Show the losses."""
-        losses = {name: net.history[-1].get(name) for name in ("train_loss", "valid_loss")}
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in losses.items() if v is not None})
+        """Show how the epoch went."""
+        shown = {name: net.history[-1].get(name) for name in net.plan.shown}
+        self._bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v is not None})
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -73,7 +73,9 @@ class Plan:
     shares_parts : bool
         Whether a step shares out its work by `map_parts`, for which there are threads then.
     verbose : bool
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar.
+    shown : tuple of str
+        Names in the history of what it shows.
     """
 
     max_iter: int
@@ -89,6 +91,7 @@ class Plan:
     n_threads: int = 1
     shares_parts: bool = False
     verbose: bool = False
+    shown: tuple[str, ...] = ("train_loss", "valid_loss")
 
     def share(self, n_rows: int) -> float:
         """Return how many rows a batch has as a share of a full one, at most 1."""

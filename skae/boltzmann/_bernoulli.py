@@ -12,6 +12,16 @@ from .._warn import warn
 from ._rbm import BaseRBM
 
 
+def check_probabilities(X: np.ndarray | sparse.csr_matrix, name: str, remedy: str) -> None:
+    """Warn of values that are not between 0 and 1, in the name of an estimator."""
+    if X.min() < 0 or X.max() > 1:
+        warn(
+            f"{name} takes values as probabilities, but X has values between {X.min():g} and "
+            f"{X.max():g}; scale them to between 0 and 1, for example with MinMaxScaler, or "
+            f"{remedy}."
+        )
+
+
 class BernoulliRBM(BaseRBM):
     """Restricted Boltzmann machine with binary visible units.
 
@@ -26,11 +36,13 @@ class BernoulliRBM(BaseRBM):
     learning_rate : float, default=0.1
         Step size of the gradient ascent.
     batch_size : int, default=10
-        Rows in a batch, and number of persistent chains.
+        Rows in a batch, and number of persistent chains; both at most as many as rows,
+        or 100 chains if there are fewer.
     n_iter : int, default=10
-        Number of epochs, that is sweeps over the rows.
+        Number of epochs, that is passes over all rows.
     verbose : bool or int, default=0
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar, and to print the pseudo-likelihood after each epoch
+        as scikit-learn's `BernoulliRBM` does.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
@@ -48,10 +60,11 @@ class BernoulliRBM(BaseRBM):
         Gibbs steps of the chains for each update.
     n_temperatures : int, default=10
         Number of temperatures of "pt"; the time of a step grows with it.
-    centered : bool, default=True
-        Whether to follow the gradient of the machine whose units have their mean taken off
-        (Melchior, Fischer and Wiskott 2016). The features may then be on in most rows
-        or in few with the same result, and the likelihood is better.
+    centered : bool, default=False
+        Whether to follow the enhanced gradient, that of the machine whose units have their
+        mean subtracted (Melchior, Fischer and Wiskott 2016). The likelihood is then better,
+        and the same if 0 and 1 are exchanged, but binary hidden units become less sparse,
+        and can be worse features for a linear classifier.
     momentum : float, default=0.0
         Fraction of the last step that is added to the next.
     weight_decay : float, default=0.0
@@ -79,15 +92,16 @@ default="constant"
         Biases of the hidden units.
     intercept_visible_ : ndarray of shape (n_features,)
         Biases of the visible units.
-    h_samples_ : ndarray of shape (batch_size, n_components)
-        Hidden units of the persistent chains.
+    h_samples_ : ndarray of shape (n_chains, n_components)
+        Hidden units of the persistent chains: `batch_size` of them, but at most as many as
+        rows, or 100 if there are fewer.
     history_ : dict of lists of float
-        After each epoch of `fit`, for some training rows: "reconstruction_error" (mean
+        After each epoch of `fit`, for up to 500 training rows: "reconstruction_error" (mean
         squared error per feature), "pseudo_likelihood" (estimated from one feature of
         each row, in nats), and, given `X_val`, "free_energy_gap" (mean free energy of the
-        validation rows less that of training rows, in nats): while it grows, the machine
-        overfits. And "energy_difference", that of the data and the chains in the steps of
-        the epoch, whose gradient they follow; it need not fall.
+        validation rows minus that of training rows, in nats): while it grows, the machine
+        overfits. And "energy_difference", the mean energy of the data minus that of the
+        chains in the steps of the epoch, whose gradient they follow; it need not fall.
         ``pandas.DataFrame(history_)`` is a table of it.
     module_ : torch.nn.Module
         The fitted network, on `device_`.
@@ -108,12 +122,20 @@ default="constant"
     Notes
     -----
     The energy is ``E(v, h) = -b.v - c.h - h.W.v`` with the weights W and the biases b and c of
-    visible and hidden units. The visible biases start at the logit of the mean of the data.
-    `fit` takes no `sample_weight`, as scikit-learn's does not. The machine trains in float32 and is
-    applied in the dtype of the input.
+    visible and hidden units. `fit` takes no `sample_weight`, as scikit-learn's does not. The
+    machine trains in float32 and is applied in the dtype of the input.
 
-    Other than scikit-learn's, `score_samples` draws nothing, `partial_fit` returns the
-    estimator, and a chunk of any size moves the weights by as much for each row.
+    By default the learning rule is that of scikit-learn. Other than there, `score_samples` draws
+    nothing, `fit` shuffles the rows, `partial_fit` returns the estimator, and a chunk of any size
+    moves the weights by as much for each row.
+
+    With ``centered=True`` the visible biases start at the logit of the mean of the data. On MNIST
+    the log-likelihood of a machine of 16 hidden units is then some nats better, and many on
+    inverted images. As features the plain gradient is better: its hidden units become sparse, while
+    centred ones, which no gradient of the mean image reaches, stay on in half of the rows and have
+    smaller weights. On scikit-learn's example of digits they are on in 52 % of the rows against
+    16 %, and a logistic regression on them reaches 90 % against 94 % (mean accuracy on
+    validation rows).
 
     References
     ----------
@@ -161,7 +183,7 @@ default="constant"
         algorithm: str = "pcd",
         n_gibbs_steps: int = 1,
         n_temperatures: int = 10,
-        centered: bool = True,
+        centered: bool = False,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         sparsity_target: float = 0.1,
@@ -190,12 +212,8 @@ default="constant"
         )
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        if X.min() < 0 or X.max() > 1:
-            warn(
-                f"BernoulliRBM takes values as probabilities, but X has values between "
-                f"{X.min():g} and {X.max():g}; scale them to between 0 and 1, for example with "
-                "MinMaxScaler, or use GaussianRBM.",
-            )
+        if not self._is_in_stack:
+            check_probabilities(X, "BernoulliRBM", "use GaussianRBM")
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log pseudo-likelihood of each row, in nats.

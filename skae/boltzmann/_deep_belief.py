@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +19,8 @@ from .._validation import all_or_nothing, changed_parameters, is_whole, validate
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
-from ._bernoulli import BernoulliRBM
+from ._bernoulli import BernoulliRBM, check_probabilities
+from ._distribution import is_integer
 from ._gaussian import GaussianRBM
 from ._rbm import BaseRBM
 from ._stack import StackModule
@@ -46,11 +46,13 @@ class DeepBeliefNetwork(FeatureLearner):
     learning_rate : float, default=0.1
         Step size of the gradient ascent.
     batch_size : int, default=10
-        Rows in a batch, and number of persistent chains.
+        Rows in a batch, and number of persistent chains; both at most as many as rows,
+        or 100 chains if there are fewer.
     n_iter : int, default=10
-        Number of epochs, that is sweeps over the rows.
+        Number of epochs, that is passes over all rows.
     verbose : bool or int, default=0
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar, and to print the pseudo-likelihood after each epoch
+        as scikit-learn's `BernoulliRBM` does.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
@@ -64,9 +66,10 @@ class DeepBeliefNetwork(FeatureLearner):
     n_gibbs_steps : int, default=1
         Gibbs steps of the chains for each update.
     centered : bool, default=True
-        Whether to follow the gradient of the machine whose units have their mean taken off
-        (Melchior, Fischer and Wiskott 2016). The features may then be on in most rows
-        or in few with the same result, and the likelihood is better.
+        Whether to follow the enhanced gradient, that of the machine whose units have their
+        mean subtracted (Melchior, Fischer and Wiskott 2016). The likelihood is then better,
+        and the same if 0 and 1 are exchanged, but binary hidden units become less sparse,
+        and can be worse features for a linear classifier.
     momentum : float, default=0.0
         Fraction of the last step that is added to the next.
     weight_decay : float, default=0.0
@@ -236,6 +239,10 @@ class DeepBeliefNetwork(FeatureLearner):
             self._train(machines, X, "partial_fit")
         return self
 
+    def _check_values(self, X: Any) -> None:
+        if self.visible == "bernoulli":
+            check_probabilities(X, type(self).__name__, 'set visible="gaussian"')
+
     def _new_machines(self) -> list[BaseRBM]:
         sizes = self.hidden_layer_sizes
         if not sizes or not all(map(is_whole, sizes)):
@@ -248,6 +255,7 @@ class DeepBeliefNetwork(FeatureLearner):
         for i, size in enumerate(sizes):
             gaussian = i == 0 and self.visible == "gaussian"
             machine = (GaussianRBM if gaussian else BernoulliRBM)(size)
+            machine._is_in_stack = True
             machine.random_state = random_state.randint(MAX_SEED)
             machines.append(machine)
         return machines
@@ -322,7 +330,7 @@ class DeepBeliefNetwork(FeatureLearner):
     def _n_layers(self, layer: int) -> int:
         """Return how many machines there are up to a layer."""
         n_layers = len(self.rbms_)
-        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
+        if not is_integer(layer) or not -n_layers <= layer < n_layers:
             raise ValueError(
                 f"layer must be an integer from {-n_layers} to {n_layers - 1}, got {layer!r}."
             )

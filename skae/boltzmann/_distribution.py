@@ -1,9 +1,9 @@
-"""What a fitted restricted Boltzmann machine says of the distribution of its rows."""
+"""The distribution of a fitted restricted Boltzmann machine: energies, samples, likelihoods."""
 
 from __future__ import annotations
 
 import copy
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -181,30 +181,49 @@ class Distribution(BaseTorchEstimator):
                 self.module_, n_runs=n_runs, n_betas=n_betas, generator=generator, start=start
             )
 
-    def log_likelihood(self, X: Any, log_partition: float | None = None) -> np.ndarray:
+    def log_likelihood(
+        self, X: Any, log_partition: float | LogPartition | None = None
+    ) -> np.ndarray:
         """Return the log-likelihood of each row, in nats.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
-        log_partition : float, default=None
-            The log of the partition function. None counts it exactly where a layer has at
-            most 20 binary units, and otherwise estimates it with the defaults of
-            `log_partition_function`, which takes minutes for large machines.
+        log_partition : float or LogPartition, default=None
+            The log of the partition function, or what `log_partition_function` returned. None
+            computes it exactly where a layer has at most 20 binary units, and otherwise
+            estimates it with the defaults of `log_partition_function`, which takes minutes
+            for large machines.
 
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If `log_partition` is something else.
         """
         check_is_fitted(self)
-        free_energy = self.free_energy(X)
         if log_partition is None:
             small = enumerable(self.module_, binary_visible=self._binary_visible)
-            log_partition = self.log_partition_function("exact" if small else "ais").value
-        return -free_energy - log_partition
+            log_partition = self.log_partition_function("exact" if small else "ais")
+        if isinstance(log_partition, LogPartition):
+            log_partition = log_partition.value
+        if not isinstance(log_partition, Real) or isinstance(log_partition, bool):
+            raise ValueError(
+                "log_partition must be a number or what log_partition_function returns, got "
+                f"{log_partition!r}."
+            )
+        return -self.free_energy(X) - float(log_partition)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, which a bool is not meant to be."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_number(name: str, value: Any, least: int = 1) -> None:
-    if not isinstance(value, Integral) or value < least:
+    if not is_integer(value) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")

@@ -30,11 +30,13 @@ class GaussianRBM(BaseRBM):
         Variance of each feature given the hidden units: fixed, or learned for each from
         the variance of the data on.
     batch_size : int, default=10
-        Rows in a batch, and number of persistent chains.
+        Rows in a batch, and number of persistent chains; both at most as many as rows,
+        or 100 chains if there are fewer.
     n_iter : int, default=10
-        Number of epochs, that is sweeps over the rows.
+        Number of epochs, that is passes over all rows.
     verbose : bool or int, default=0
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar, and to print the pseudo-likelihood after each epoch
+        as scikit-learn's `BernoulliRBM` does.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
@@ -53,9 +55,10 @@ class GaussianRBM(BaseRBM):
     n_temperatures : int, default=10
         Number of temperatures of "pt"; the time of a step grows with it.
     centered : bool, default=True
-        Whether to follow the gradient of the machine whose units have their mean taken off
-        (Melchior, Fischer and Wiskott 2016). The features may then be on in most rows
-        or in few with the same result, and the likelihood is better.
+        Whether to follow the enhanced gradient, that of the machine whose units have their
+        mean subtracted (Melchior, Fischer and Wiskott 2016). The likelihood is then better,
+        and the same if 0 and 1 are exchanged, but binary hidden units become less sparse,
+        and can be worse features for a linear classifier.
     momentum : float, default=0.0
         Fraction of the last step that is added to the next.
     weight_decay : float, default=0.0
@@ -85,15 +88,16 @@ default="constant"
         Biases of the hidden units.
     intercept_visible_ : ndarray of shape (n_features,)
         Biases of the visible units.
-    h_samples_ : ndarray of shape (batch_size, n_components)
-        Hidden units of the persistent chains.
+    h_samples_ : ndarray of shape (n_chains, n_components)
+        Hidden units of the persistent chains: `batch_size` of them, but at most as many as
+        rows, or 100 if there are fewer.
     history_ : dict of lists of float
-        After each epoch of `fit`, for some training rows: "reconstruction_error" (mean
+        After each epoch of `fit`, for up to 500 training rows: "reconstruction_error" (mean
         squared error per feature), "pseudo_likelihood" (estimated from one feature of
         each row, in nats), and, given `X_val`, "free_energy_gap" (mean free energy of the
-        validation rows less that of training rows, in nats): while it grows, the machine
-        overfits. And "energy_difference", that of the data and the chains in the steps of
-        the epoch, whose gradient they follow; it need not fall.
+        validation rows minus that of training rows, in nats): while it grows, the machine
+        overfits. And "energy_difference", the mean energy of the data minus that of the
+        chains in the steps of the epoch, whose gradient they follow; it need not fall.
         ``pandas.DataFrame(history_)`` is a table of it.
     module_ : torch.nn.Module
         The fitted network, on `device_`.

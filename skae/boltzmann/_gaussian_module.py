@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .._random import Generator
+from .._training import Batch, Step
 from ._module import RBMModule
+from ._units import RectifiedUnits
 
 # Of the largest variance of a feature, what a constant one has; it starts with variance 1.
 _SMALLEST_VARIANCE = 1e-6
@@ -18,6 +20,11 @@ _SMALLEST_VARIANCE = 1e-6
 _LEAST_NOISE = 0.01
 # Largest change of the log of a variance in one step.
 _LARGEST_CHANGE = 0.01
+# Largest spectral norm of the weights of rectified hidden units, for features of variance 1
+# given these; see `_keep_proper`.
+_LARGEST_NORM = 0.99
+# Largest learning rate of such units, times the mean squared length of the rows.
+_LARGEST_STEP = 0.1
 # Deviations of a normal distribution beyond which nothing is left of it.
 _DEVIATIONS = 8
 # Points of a grid beyond which its step grows instead.
@@ -41,6 +48,7 @@ class GaussianRBMModule(RBMModule):
     """
 
     lowest_log_variance: Tensor
+    direction: Tensor
 
     draw_visible_noise = staticmethod(Generator.normal)
 
@@ -50,6 +58,7 @@ class GaussianRBMModule(RBMModule):
         start = 0.0 if self.learns_variance else math.log(float(variance))
         self.log_variance = nn.Parameter(torch.full((n_features,), start), requires_grad=False)
         self.register_buffer("lowest_log_variance", torch.zeros(n_features))
+        self.register_buffer("direction", torch.full((n_features,), n_features**-0.5))
 
     def _start(self, variance: Tensor) -> None:
         self.visible_bias.copy_(self.visible_mean)
@@ -115,6 +124,44 @@ class GaussianRBMModule(RBMModule):
         exponents = states - 0.5 * (grid - bias[..., None]).square() * precision[..., None]
         at_v = self.hidden.log_states(activation).sum(-1) - 0.5 * (v - bias).square() * precision
         return at_v - torch.logsumexp(exponents, -1) - step.log()
+
+    @torch.no_grad()
+    def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
+        """Climb the likelihood; rectified hidden units are then kept within their bound."""
+        losses = super().training_step(batch, noise, step)
+        if self.hidden is RectifiedUnits:
+            self._keep_proper()
+        return losses
+
+    def _bounded_rate(self, rate: float, v: Tensor, h: Tensor) -> float:
+        """Bound the step by the squared lengths of the rows, for hidden units without an upper end.
+
+        As in normalised least mean squares: a step changes the input of a unit by the rate
+        times such a length, times an error that itself grows with the input.
+        """
+        if self.hidden is not RectifiedUnits:
+            return rate
+        precision = torch.exp(-self.log_variance)
+        squared_v = torch.mv((v - self.visible_bias).square(), precision).mean()
+        squared_h = h.square().sum(1).mean()
+        largest = _LARGEST_STEP * (1 - self.momentum) / max(1.0, float(squared_v), float(squared_h))
+        return min(rate, largest)
+
+    def _keep_proper(self) -> None:
+        """Scale the weights down to where the machine still has a density.
+
+        With ``A = W / s`` and ``u = v / s`` the log-density of rectified hidden units grows as
+        ``(|max(A u, 0)|^2 - |u|^2) / 2`` far from 0: it has a finite integral, and the Gibbs
+        chains stay where they are, if the spectral norm of A is less than 1. A step of power
+        iteration after each step of learning follows that norm (as in Miyato et al. 2018).
+        """
+        precision = torch.exp(-self.log_variance / 2)
+        product = torch.mv(self.weight, precision * self.direction)
+        product = precision * torch.mv(self.weight.T, product)
+        squared_norm = product.norm()
+        if float(squared_norm) > 0:
+            self.direction.copy_(product / squared_norm)
+            self.weight.mul_((_LARGEST_NORM * squared_norm.rsqrt()).clamp(max=1))
 
     def _other_changes(
         self, v: Tensor, h: Tensor, share: Tensor, rate: float

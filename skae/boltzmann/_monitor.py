@@ -1,16 +1,18 @@
-"""How the training of a restricted Boltzmann machine goes, on the same few rows all along."""
+"""How the training of a restricted Boltzmann machine goes, on the same few rows in all epochs."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .._compute import chunk_rows
-from .._training import Callback, Source
+from .._training import Callback, Source, diverged
 
-#: Names of what is noted for users; the last one is noted given validation rows.
+#: Names of what is recorded for users; the last one is recorded given validation rows.
 CURVES = ("reconstruction_error", "pseudo_likelihood", "free_energy_gap")
 
 _MAX_ROWS = 500
@@ -19,19 +21,25 @@ _SATURATED = 0.01
 
 
 class Monitor(Callback):
-    """Notes after each sweep, in the history.
+    """Records after each epoch, in the history, how the machine does.
 
-    The `CURVES`, and "saturated": the number of hidden units that say the same of every row.
+    The `CURVES`, and "saturated": the number of hidden units that are nearly 0, or nearly 1, for
+    every row.
 
     Parameters
     ----------
     source : Source
-        The training rows, of which some, evenly spaced, are looked at.
+        The training rows; up to 500 of them, evenly spaced, are looked at.
     validation : Source, optional
         Rows to compare them with.
+    printed_as : str, optional
+        Name of the estimator in the line that is printed after each epoch; None prints nothing.
     """
 
-    def __init__(self, source: Source, validation: Source | None = None):
+    def __init__(
+        self, source: Source, validation: Source | None = None, *, printed_as: str | None = None
+    ):
+        self.printed_as = printed_as
         self.rows = _some(source)
         self.validation = None if validation is None else _some(validation)
         n_rows, n_features = self.rows.shape
@@ -48,7 +56,7 @@ class Monitor(Callback):
 
     @torch.no_grad()
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Note how the machine does."""
+        """Record how the machine does; stop the training if the error is no finite number."""
         module, x = net.module_, self.rows
         in_block = chunk_rows(module.weight.shape[0] * module.numbers_per_conditional(), x.device)
         activation = module.hidden_activation(x)
@@ -59,12 +67,24 @@ class Monitor(Callback):
                 *(rows.split(in_block) for rows in (x, activation, self._features)), strict=True
             )
         ]
-        net.history.record("reconstruction_error", _mean_squared(module.decode(mean) - x))
-        net.history.record("pseudo_likelihood", float(torch.cat(conditionals).mean()) * x.shape[1])
-        net.history.record("saturated", float(_saturated(mean, module.hidden.highest).sum()))
+        recorded = {
+            "reconstruction_error": _mean_squared(module.decode(mean) - x),
+            "pseudo_likelihood": float(torch.cat(conditionals).mean()) * x.shape[1],
+            "saturated": float(_saturated(mean, module.hidden.highest).sum()),
+        }
         if self.validation is not None:
             gap = module.free_energy(self.validation).mean() - module.free_energy(x).mean()
-            net.history.record("free_energy_gap", float(gap))
+            recorded["free_energy_gap"] = float(gap)
+        if not math.isfinite(recorded["reconstruction_error"]):
+            diverged(net)
+        for name, value in recorded.items():
+            net.history.record(name, value)
+        if self.printed_as is not None:
+            epoch = net.history[-1]
+            tqdm.write(  # to the standard output, without breaking the progress bar
+                f"[{self.printed_as}] Iteration {epoch['epoch']}, pseudo-likelihood = "
+                f"{epoch['pseudo_likelihood']:.2f}, time = {epoch['dur']:.2f}s"
+            )
 
 
 def _mean_squared(difference: Tensor) -> float:

@@ -22,6 +22,7 @@ from ._distribution import Distribution
 from ._halves import n_threads
 from ._module import RBMModule
 from ._monitor import CURVES, Monitor
+from ._sampling import FEWEST_CHAINS
 
 # Rows that are added up before float32 sums lose digits.
 _ROWS_TO_ADD = 2**12
@@ -90,6 +91,9 @@ class BaseRBM(Distribution, FeatureLearner):
         self.learning_rate_schedule = learning_rate_schedule
         self.device = device
 
+    #: Whether it is a layer of a network, which has checked the values itself.
+    _is_in_stack = False
+
     # What a subclass with other visible units changes.
     _module_class: ClassVar[type[RBMModule]] = RBMModule
 
@@ -98,7 +102,7 @@ class BaseRBM(Distribution, FeatureLearner):
 
     def _module_arguments(self) -> dict[str, Any]:
         return {
-            "n_chains": self.batch_size,
+            "n_chains": min(self.batch_size, FEWEST_CHAINS),
             "hidden": self.hidden,
             "algorithm": self.algorithm,
             "n_gibbs_steps": self.n_gibbs_steps,
@@ -114,7 +118,7 @@ class BaseRBM(Distribution, FeatureLearner):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
-        """Fit the machine to `X`, in `n_iter` sweeps.
+        """Fit the machine to `X`, in `n_iter` epochs.
 
         Parameters
         ----------
@@ -173,6 +177,17 @@ class BaseRBM(Distribution, FeatureLearner):
         """
         return self._partial_fit(X)
 
+    def _initialise(
+        self,
+        module: RBMModule,
+        source: Source,
+        random_state: np.random.RandomState,
+        *,
+        streaming: bool,
+    ) -> None:
+        n_rows = round(source.total_weight)  # equal ones may have been merged
+        module.start_chains(min(self.batch_size, max(n_rows, FEWEST_CHAINS)))
+
     def _observe(self, module: RBMModule, source: Source) -> None:
         mean, variance = _moments(source, with_variance=not self._binary_visible)
         module.observe(torch.as_tensor(mean), torch.as_tensor(variance), source.total_weight)
@@ -195,13 +210,15 @@ class BaseRBM(Distribution, FeatureLearner):
                 source.device,
             ),
             verbose=bool(self.verbose),
+            shown=("pseudo_likelihood", "reconstruction_error"),
         )
 
     def _plan_chunk(self, source: Source) -> Plan:
         return replace(super()._plan_chunk(source), full_batch=self.batch_size)
 
     def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
-        return [Monitor(source, validation)]
+        printed_as = type(self).__name__ if self.verbose else None
+        return [Monitor(source, validation, printed_as=printed_as)]
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
@@ -217,7 +234,7 @@ class BaseRBM(Distribution, FeatureLearner):
         if 2 * n_saturated > self._n_features_out:
             warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
-                f"{type(self).__name__} are saturated: they say the same of every row. Lower "
+                f"{type(self).__name__} are saturated: nearly 0 or nearly 1 for every row. Lower "
                 f"learning_rate (now {self.learning_rate:g}), or scale X.",
                 ConvergenceWarning,
             )

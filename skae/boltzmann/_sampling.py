@@ -11,6 +11,9 @@ from .._random import Generator
 from .._training import Batch
 from ._energy import EnergyModule
 
+#: Number of chains that a machine may have, however few the rows are.
+FEWEST_CHAINS = 100
+
 
 class SamplingModule(EnergyModule):
     """A machine with Markov chains, whose ends stand for its distribution.
@@ -45,13 +48,20 @@ class SamplingModule(EnergyModule):
         n_temperatures: int,
     ):
         super().__init__(n_features, n_components, hidden=hidden)
-        self.n_chains = n_chains
         self.algorithm = algorithm
         self.n_gibbs_steps = n_gibbs_steps
-        n_temperatures = n_temperatures if algorithm == "pt" else 1
-        beta = torch.linspace(1, 0, n_temperatures, dtype=torch.float32)
+        self.n_temperatures = n_temperatures if algorithm == "pt" else 1
+        self.start_chains(n_chains)
+
+    def start_chains(self, n_chains: int) -> None:
+        """Start as many chains (at each temperature), with all hidden units at 0."""
+        self.n_chains = n_chains
+        beta = torch.linspace(1, 0, self.n_temperatures, dtype=torch.float32)
         self.register_buffer("beta", beta.repeat_interleave(n_chains)[:, None])
-        self.register_buffer("chains", torch.zeros(n_temperatures * n_chains, n_components))
+        n_components = self.weight.shape[0]
+        self.register_buffer(
+            "chains", self.weight.new_zeros(self.n_temperatures * n_chains, n_components)
+        )
 
     # -- one step ------------------------------------------------------------------------
 

@@ -37,15 +37,15 @@ class BinaryUnits:
 
     @staticmethod
     def most(bias: Tensor, weight: Tensor) -> Tensor:
-        """Return the largest state of each unit that is to be reckoned with."""
+        """Return the largest state that each unit has with a probability that matters."""
         return torch.ones_like(bias)
 
 
 class RectifiedUnits:
     """Noisy rectified linear units (Nair and Hinton 2010).
 
-    Such a unit stands for endless copies of a binary one with biases lower by 1/2, 3/2, 5/2,
-    ...; their sum has nearly the mean ``softplus(a)`` and the variance ``sigmoid(a)``.
+    Such a unit stands for infinitely many copies of a binary one with biases lower by 1/2, 3/2,
+    5/2, ...; their sum has nearly the mean ``softplus(a)`` and the variance ``sigmoid(a)``.
     """
 
     highest = torch.inf
@@ -80,7 +80,7 @@ class RectifiedUnits:
 
     @staticmethod
     def most(bias: Tensor, weight: Tensor) -> Tensor:
-        """Return the largest state of each unit that is to be reckoned with."""
+        """Return the largest state that each unit has with a probability that matters."""
         return F.softplus(bias + 5 * weight.norm(dim=1)) + 5
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn import manifold
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import validate_rows
+from .._warn import warn
 from ._som import SelfOrganizingMap
 
 
@@ -212,10 +212,9 @@ def topographic_product(som: SelfOrganizingMap) -> float:
     on_map = som.module_.grid.squared_distances(_positions(som)).sqrt().numpy()
     in_truth = som._distances_between_units()
     if not in_truth.any():
-        warnings.warn(
+        warn(
             "All prototypes of the map coincide, so that none is nearer than another; "
-            "topographic_product is nan.",
-            stacklevel=2,
+            "topographic_product is nan."
         )
         return math.nan
     # Prototypes in one place are as close as the rounding of float32 can tell.
