@@ -6,6 +6,7 @@ from .autoencoders import (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
+    VariationalAutoencoder,
 )
 from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from .outlier import OutlierDetector
@@ -23,5 +24,6 @@ __all__ = [
     "OutlierDetector",
     "SelfOrganizingMap",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "config_context",
 ]

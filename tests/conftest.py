@@ -79,6 +79,13 @@ def quick(estimator_class, **parameters):
     return estimator_class(**{**defaults, **parameters})
 
 
+def drawn(estimator, n_samples: int) -> np.ndarray:
+    """Return new rows, from a chain of few steps or from codes of the prior."""
+    if has(type(estimator), "hidden_layers"):
+        return estimator.sample(n_samples, random_state=0)
+    return estimator.sample(n_samples, n_gibbs_steps=3)
+
+
 def modules_of(estimator) -> list:
     """Return the fitted networks, of a stack those of its machines."""
     machines = getattr(estimator, "rbms_", [estimator])

@@ -8,6 +8,7 @@ from ._denoising import DenoisingAutoencoder
 from ._initialisation import unroll
 from ._module import AutoencoderModule
 from ._sparse import SparseAutoencoder
+from ._variational import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
@@ -17,5 +18,6 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "unroll",
 ]

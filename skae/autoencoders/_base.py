@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._convergence import ConvergingEstimator
-from .._training import Source, read
+from .._training import Source, read, to_dense
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
@@ -89,17 +89,18 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         return AutoencoderModule(**self._module_arguments(n_features))
 
     def _module_arguments(self, n_features: int) -> dict[str, Any]:
-        output, layers = make_output(self.loss), make_layers(self.hidden_layers)
+        output, layers = self._output(), make_layers(self.hidden_layers)
         n_each = getattr(output, "n_outputs_per_feature", 1)
         if n_each > 1 and (getattr(layers, "tied_weights", False) or hasattr(layers, "shape")):
             raise ValueError(
-                f"loss={self.loss!r} takes {n_each} numbers per feature from the decoder, and "
+                f"{output!r} takes {n_each} numbers per feature from the decoder, and "
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
-        encoder = layers.make_encoder(n_features, self.n_components)
+        encoder = layers.make_encoder(n_features, self._n_encoded())
         return {
             "encoder": encoder,
             "decoder": layers.make_decoder(n_each * n_features, self.n_components, encoder),
+            "n_features": n_features,
             "n_components": self.n_components,
             "code_activation": self.code_activation,
             "output": output,
@@ -107,8 +108,30 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             "l1": self.l1,
         }
 
+    def _output(self) -> Any:
+        """Return what the numbers that the decoder gives mean."""
+        return make_output(self.loss)
+
+    def _n_encoded(self) -> int:
+        """Return how many numbers the encoder gives for a row."""
+        return self.n_components
+
+    def _initialise(
+        self,
+        module: AutoencoderModule,
+        source: Source,
+        random_state: np.random.RandomState,
+        *,
+        streaming: bool,
+    ) -> None:
+        super()._initialise(module, source, random_state, streaming=streaming)
+        if learned := dict(module.output.named_parameters()):
+            start = self._output().start(variance_of(source))
+            for name, parameter in learned.items():
+                parameter.data.copy_(start[name])
+
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        output = make_output(self.loss)
+        output = self._output()
         if hasattr(output, "check_values"):
             output.check_values(X)
 
@@ -214,10 +237,16 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
     -------
     ndarray of shape (len(widths),)
     """
-    total, scaler = np.zeros(len(widths)), StandardScaler(with_mean=False)
+    total = np.zeros(len(widths))
     for rows, weight in source.chunks():
         errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
-        weight = np.ones(len(errors)) if weight is None else weight
-        total += weight @ errors
-        scaler.partial_fit(rows, sample_weight=weight)
-    return 1 - total / source.total_weight / scaler.var_.sum()
+        total += (np.ones(len(errors)) if weight is None else weight) @ errors
+    return 1 - total / source.total_weight / variance_of(source).sum()
+
+
+def variance_of(source: Source) -> np.ndarray:
+    """Return the variance of each feature over the rows of a source, by their weights."""
+    scaler = StandardScaler(with_mean=False)
+    for rows, weight in source.chunks():
+        scaler.partial_fit(to_dense(rows), sample_weight=weight)
+    return scaler.var_

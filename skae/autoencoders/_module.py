@@ -26,8 +26,8 @@ class AutoencoderModule(Trainable):
     ----------
     encoder, decoder : torch.nn.Module
         As the layers of `skae.layers` build them.
-    n_components : int
-        Width of the code.
+    n_features, n_components : int
+        Width of the rows and of the code.
     code_activation : str
         Name of the activation of the code.
     output : Output or object
@@ -52,6 +52,7 @@ class AutoencoderModule(Trainable):
         encoder: nn.Module,
         decoder: nn.Module,
         *,
+        n_features: int,
         n_components: int,
         code_activation: str,
         output: Any,
@@ -67,7 +68,7 @@ class AutoencoderModule(Trainable):
         self.encoder = encoder
         self.code_activation = ACTIVATIONS[code_activation]()
         self.decoder = decoder
-        self.output = OutputModule(output)
+        self.output = OutputModule(output, n_features)
         self.n_outputs_per_feature = getattr(output, "n_outputs_per_feature", 1)
         for name, value in [("weight_decay", weight_decay), ("l1", l1)]:
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
@@ -103,8 +104,11 @@ class AutoencoderModule(Trainable):
 
     def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of decoding `code` where `target` is wanted, per sample."""
-        output = self._per_feature(run(self.decoder, code, None if noise is None else noise[1]))
-        loss = mean_per_sample(self.output().error(output, target))
+        output = self.per_feature(run(self.decoder, code, None if noise is None else noise[1]))
+        return self.with_penalties(mean_per_sample(self.output().error(output, target)))
+
+    def with_penalties(self, loss: Tensor) -> Tensor:
+        """Return a loss per sample with the penalties on the weights added."""
         if self._penalises:
             weights = [p for p in self.parameters() if p.ndim > 1]
             loss = loss + self.weight_decay * squared_weights(weights)
@@ -119,9 +123,9 @@ class AutoencoderModule(Trainable):
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """Return what the decoder gives for each code; missing components are 0."""
-        return self._per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
+        return self.per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
 
-    def _per_feature(self, output: Tensor) -> Tensor:
+    def per_feature(self, output: Tensor) -> Tensor:
         n_each = self.n_outputs_per_feature
         return output if n_each == 1 else output.unflatten(1, (-1, n_each))
 
