@@ -125,7 +125,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         streaming: bool,
     ) -> None:
         super()._initialise(module, source, random_state, streaming=streaming)
-        if learned := dict(module.output.named_parameters()):
+        if learned := dict(module.output.named_parameters(recurse=False)):
             start = self._output().start(variance_of(source))
             for name, parameter in learned.items():
                 parameter.data.copy_(start[name])
