@@ -1,18 +1,18 @@
-"""Self-organising maps: seconds a sweep, how good the maps are, and how cost grows.
+"""Self-organising maps: seconds an epoch, how good the maps are, and how cost grows.
 
 Each peer that is installed (``pip install -e '.[bench]'``) runs on the same rows, map and
-number of sweeps; one that is not is named as missing. Sweeps are timed as the difference
+number of epochs; one that is not is named as missing. Epochs are timed as the difference
 between a long and a short fit, so that starts and imports do not count. Every map is
 measured by the same code, from its prototypes.
 
 - speed: 20,000 x 50 standard normal float32, a 20 x 20 map; the floor is the matrix
   product of a winner search alone;
-- blobs: 16,000 x 300, a 25 x 15 map with a PCA start, 100 sweeps, the radius ending at 1: with
-  the default end the error of quantisation is lower, but the map is torn;
+- blobs: 16,000 x 300, a 25 x 15 map with a PCA start, 100 epochs, the radius ending at 1: with
+  the default end the quantisation error is lower and the topographic error higher;
 - fcps: the ten sets of the Fundamental Clustering Problems Suite (Ultsch 2005), default
   parameters (whose radii were chosen on these sets), where the
   environment variable SKAE_DATA names a folder with ``fcps/*.npz``;
-- growth: a sweep over more and more rows, features and units; the picture goes to
+- growth: an epoch over more and more rows, features and units; the picture goes to
   ``benchmarks/output/som_growth.png`` if matplotlib is installed.
 
 Command: ``python benchmarks/bench_som.py [--speed 1] [--blobs 1] [--fcps 1] [--growth 1]
@@ -128,8 +128,8 @@ def installed(peers: dict[str, tuple[str, Train]]) -> dict[str, Train]:
     return found
 
 
-def seconds_a_sweep(train: Train, X: np.ndarray, shape: tuple[int, int], long: int) -> float:
-    """Return the difference between a fit of `long` sweeps and one of a single sweep."""
+def seconds_a_epoch(train: Train, X: np.ndarray, shape: tuple[int, int], long: int) -> float:
+    """Return the difference between a fit of `long` epochs and one of a single epoch."""
     start = time.perf_counter()
     train(X, shape, 1, 0)
     middle = time.perf_counter()
@@ -162,19 +162,19 @@ def bench_speed(rounds: int) -> None:
     X = np.random.default_rng(0).normal(size=(20_000, 50)).astype(np.float32)
     rows, prototypes = torch.from_numpy(X), torch.randn(50, 400)
     candidates: dict[str, Callable[[], Any]] = {
-        "skae": lambda: seconds_a_sweep(train_skae, X, shape, 50),
+        "skae": lambda: seconds_a_epoch(train_skae, X, shape, 50),
         "matrix product alone": lambda: seconds_a_product(rows, prototypes, 50),
     }
-    sweeps = {"MiniSom": 1, "susi": 1}
+    epochs = {"MiniSom": 1, "susi": 1}
     for name, train in installed(PEERS).items():
-        long = sweeps.get(name, 5)
-        if name == "susi":  # some ten seconds a sweep: measured on a tenth of one
+        long = epochs.get(name, 5)
+        if name == "susi":  # some ten seconds an epoch: measured on a tenth of one
             candidates[name] = lambda train=train: 10 * _time(train, X[:2000], shape, 1, 0)
         else:
-            candidates[name] = lambda train=train, long=long: seconds_a_sweep(train, X, shape, long)
+            candidates[name] = lambda train=train, long=long: seconds_a_epoch(train, X, shape, long)
     times = interleave(candidates, rounds)
     print_table(
-        "A sweep over 20,000 x 50, 20 x 20 map",
+        "An epoch over 20,000 x 50, 20 x 20 map",
         ["", "ms", "spread", "/ skae"],
         time_rows(times, lambda seconds: f"{1e3 * seconds:.1f}", ["skae"]),
     )
@@ -197,11 +197,11 @@ def bench_blobs() -> None:
     X, _ = make_blobs(16_000, 300, centers=4, cluster_std=0.3, random_state=0)
     X = X.astype(np.float32)
     start = time.perf_counter()
-    # In so many dimensions of noise a map that ends less stiff than this one is torn.
+    # In so many dimensions of noise a smaller last radius has a large topographic error.
     som = SelfOrganizingMap(shape, n_iter=n_iter, radius=(12.5, 1.0), device="cpu").fit(X)
     seconds = time.perf_counter() - start
     error, torn = measures(X, som.codebook_, shape)
-    print("\nBlobs, 16,000 x 300, a 25 x 15 map, 100 sweeps")
+    print("\nBlobs, 16,000 x 300, a 25 x 15 map, 100 epochs")
     print_limit("quantisation error", error, 5.14)
     print_limit("topographic error", torn, 0.1)
     print_limit("seconds", seconds, 4, " s")
@@ -230,7 +230,7 @@ def bench_fcps(n_seeds: int) -> None:
         others = [found[name] for name in peers]
         wins += np.all([found["skae"] <= other for other in others], axis=0)
     print_table(
-        f"FCPS, 10 x 10 map, {n_iter} sweeps, means of {n_seeds} seeds: errors of "
+        f"FCPS, 10 x 10 map, {n_iter} epochs, means of {n_seeds} seeds: errors of "
         "quantisation / topography",
         ["", "skae", *peers],
         table,
@@ -252,10 +252,10 @@ def bench_growth(rounds: int) -> None:
             shape = 20, now["units"] // 20
             X = X.astype(np.float32)
             seconds[what].append(
-                median(seconds_a_sweep(train_skae, X, shape, 40) for _ in range(rounds))
+                median(seconds_a_epoch(train_skae, X, shape, 40) for _ in range(rounds))
             )
     print_table(
-        "Growth of a sweep from 20,000 x 50, 400 units",
+        "Growth of an epoch from 20,000 x 50, 400 units",
         ["times as many", *(f"{factor}" for factor in factors)],
         [[what, *(f"{1e3 * one:.1f} ms" for one in times)] for what, times in seconds.items()],
     )
@@ -274,7 +274,7 @@ def bench_growth(rounds: int) -> None:
         ax.set(xlabel=what, xscale="log", yscale="log")
         ax.set_xticks(sizes[what], [f"{size:,}" for size in sizes[what]])
         ax.minorticks_off()
-    axes[0].set_ylabel("seconds a sweep")
+    axes[0].set_ylabel("seconds an epoch")
     axes[0].legend()
     path = Path(__file__).parent / "output" / "som_growth.png"
     path.parent.mkdir(exist_ok=True)

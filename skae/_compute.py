@@ -137,7 +137,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(1, device=resolved)
+        torch.zeros(1, device=resolved).item()  # "meta" holds no numbers
     # Torch raises RuntimeError, AssertionError or NotImplementedError, depending on
     # the kind of device and on how it was built.
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -12,7 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
+from ._warn import warn
 from .base import BaseTorchEstimator
+
+# More epochs do not help a loss of so many times that of the mean.
+_FAR_ABOVE = 10.0
+
+# Parameters that can keep a code from learning anything.
+_PENALTIES = ("alpha", "weight_decay", "l1", "noise_level")
 
 
 class ConvergingEstimator(BaseTorchEstimator):
@@ -68,11 +74,15 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if the
             loss stops being finite (the last good weights are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first epoch,
+            or in a start from the rows, nothing changes.
 
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` is reached before the loss stops improving.
+            If `max_iter` is reached before the loss stops improving, or if it ends no better
+            than that of the mean of the rows.
         """
         return self._fit(
             X,
@@ -93,7 +103,8 @@ class ConvergingEstimator(BaseTorchEstimator):
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a row of weight 0 is left out.
+            Weight of each row, relative to the mean of all rows since `fit` or the first
+            call; a row of weight 0 is left out.
 
         Returns
         -------
@@ -105,13 +116,15 @@ class ConvergingEstimator(BaseTorchEstimator):
         ValueError
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X, sample_weight)
 
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.max_iter,
-            batch_size=self._batch_size(source.X.shape),
+            batch_size=self._batch_size((source.n_rows, source.n_features)),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             patience=self.n_iter_no_change,
@@ -129,6 +142,13 @@ class ConvergingEstimator(BaseTorchEstimator):
                     "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
                     f"and one, got {one!r}."
                 )
+            monitor = getattr(kind() if callback is kind else callback, "monitor", None)
+            if validation is None and str(monitor).startswith("valid_"):
+                raise ValueError(
+                    f"The callback {kind.__name__} monitors {monitor!r}, but there are no "
+                    "validation rows: set early_stopping=True, give X_val to fit, or let it "
+                    f"monitor {str(monitor).replace('valid', 'train')!r}."
+                )
         return callbacks
 
     def _keep(self, state: TrainingState, source: Source) -> None:
@@ -139,12 +159,40 @@ class ConvergingEstimator(BaseTorchEstimator):
         self.history_ = joined(getattr(self, "history_", {}), state.curves())
         self.n_iter_ = len(self.loss_curve_)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _loss_of_mean(self, source: Source) -> float | None:
+        """Return the loss of the mean of the rows, which any fit should beat, if that is known."""
+        return None
+
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
+        advice = self._advice_on_loss(state, source)
+        if advice is not None:
+            warn(advice, ConvergenceWarning)
+
+    def _advice_on_loss(self, state: TrainingState, source: Source) -> str | None:
+        """Return what to change where the loss did not come down, or was still falling."""
+        name, losses = type(self).__name__, state.curve("train_loss")
+        valid = state.curve("valid_loss")
+        loss = losses[valid.index(min(valid)) if valid else -1]
+        baseline = None if state.ending == "stopped" else self._loss_of_mean(source)
+        # A loss below `tol` is none, and one that still falls may become better than the mean's.
+        if baseline is not None and loss >= baseline > self.tol:
+            is_falling = state.ending == "max_iter" and loss < losses[0]
+            if not is_falling or loss > _FAR_ABOVE * baseline:
+                return (
+                    f"{name} learned nothing: its loss of {loss:.3g} is no better than that of the "
+                    f"mean of the rows, {baseline:.3g}. Try another learning_rate (now "
+                    f"{self.learning_rate:g}), {self._smaller_penalties()}or scale X first, for "
+                    "example with StandardScaler."
+                )
         if state.ending == "max_iter":
-            warnings.warn(
-                f"{type(self).__name__} reached max_iter={self.max_iter} before its loss stopped "
-                "improving; increase max_iter, or tol.",
-                ConvergenceWarning,
-                stacklevel=5,
+            return (
+                f"{name} reached max_iter={self.max_iter} before its loss stopped improving; "
+                "increase max_iter, or tol."
             )
+        return None
+
+    def _smaller_penalties(self) -> str:
+        parameters = self.get_params(deep=False)
+        names = [name for name in _PENALTIES if parameters.get(name, 0) > 0]
+        return "".join(f"a smaller {name} (now {parameters[name]:g}), " for name in names)

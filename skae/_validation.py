@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+
+# What numpy says of strings, dates and other objects, and of records.
+_NO_NUMBERS = (
+    *("could not convert string to float", "float() argument must be"),
+    *("could not be promoted", "Cannot cast array data"),
+)
+
+
+class CheckedParameters(BaseEstimator):
+    """An estimator that takes no bool for a number, as Python and scikit-learn do."""
+
+    def _validate_params(self) -> None:
+        for name, constraints in self._parameter_constraints.items():
+            of_numbers = any(isinstance(c, Interval) or c == "random_state" for c in constraints)
+            of_bools = any(c in ("boolean", "verbose") for c in constraints)
+            value = getattr(self, name, None)
+            if of_numbers and not of_bools and isinstance(value, bool | np.bool_):
+                raise InvalidParameterError(
+                    f"The {name!r} parameter of {type(self).__name__} must be a number and no bool,"
+                    f" got {value!r}."
+                )
+        super()._validate_params()
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a positive integer, of Python or numpy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def validate_rows(
@@ -41,11 +70,15 @@ def validate_rows(
     ValueError
         If `X` is not a finite table of numbers with the features of the estimator. NaN
         passes where the tag `allow_nan` of the estimator says so.
+    TypeError
+        If it holds dates, dicts or other objects that are no numbers.
     """
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+        X = from_torch(X, name)
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("M", "m"):
+        raise TypeError(_needs_numbers(estimator, X, name, str(X.dtype)))
     if reset:
-        estimator._layers_shape = _shape_of_layers(estimator)
+        estimator._layers_shape = shape_of_layers(estimator)
         estimator._samples_shape = None
     if getattr(estimator, "_layers_shape", None) is not None and len(shape_of(X)) > 2:
         if reset:
@@ -53,7 +86,8 @@ def validate_rows(
         X = _flatten(estimator, X, name)
     tags = get_tags(estimator).input_tags
     try:
-        with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
+        # An overflow is infinity, and refused as such.
+        with clear_errors(estimator, X, name), np.errstate(over="ignore"):
             return validate_data(
                 estimator,
                 X,
@@ -64,13 +98,9 @@ def validate_rows(
                 ensure_all_finite="allow-nan" if tags.allow_nan else True,
             )
     except ValueError as error:
-        if "could not convert string to float" in str(error):
-            raise ValueError(
-                f"{type(estimator).__name__} needs numbers, but {_name_text_columns(X, name)} "
-                f"({error}); encode it first, for example with OneHotEncoder or OrdinalEncoder."
-            ) from error
         if name != "X":
-            raise ValueError(f"{name} does not fit the training rows: {error}") from error
+            reason = re.sub(r"\bX\b", name, str(error))  # as scikit-learn calls all rows
+            raise ValueError(f"{name} does not fit the training rows: {reason}") from error
         raise
 
 
@@ -82,7 +112,10 @@ def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.nd
     ValueError
         If `X` is not a finite table of numbers with `n_components` columns.
     """
-    codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
+    if isinstance(X, torch.Tensor):
+        X = from_torch(X, "X")
+    with clear_errors(estimator, X, "X"):
+        codes = check_array(X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator)
     if codes.shape[1] != n_components:
         raise ValueError(
             f"X has {codes.shape[1]} columns, but {type(estimator).__name__} decodes codes of "
@@ -112,6 +145,40 @@ def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weight
 
 
+class Seen(NamedTuple):
+    """How many rows a fit has seen, and the sum of their weights."""
+
+    n_rows: int = 0
+    weight: float = 0.0
+
+    def after(self, X: Any, weight: np.ndarray | None) -> Seen:
+        """Return what it is after more rows."""
+        n_rows = X.shape[0]
+        total = float(n_rows) if weight is None else float(weight.sum())
+        return Seen(self.n_rows + n_rows, self.weight + total)
+
+    def relative(self, X: Any, weight: np.ndarray | None) -> np.ndarray | None:
+        """Scale the weights of rows so that the mean of all that were seen is 1."""
+        scale = self.n_rows / self.weight
+        if weight is None:
+            return None if scale == 1 else np.full(X.shape[0], scale)
+        scaled = weight * scale
+        return None if (scaled == 1).all() else scaled
+
+
+def changed_parameters(estimator: BaseEstimator, before: dict[str, Any]) -> list[str]:
+    """Return the parameters that were set to another value since, once they are validated."""
+
+    def is_same(name: str, value: Any) -> bool:
+        known = before.get(name, before)  # which is no parameter
+        return known is value or (isinstance(value, Hashable) and bool(known == value))
+
+    changed = [name for name, value in estimator.get_params().items() if not is_same(name, value)]
+    if changed:
+        estimator._validate_params()  # which scikit-learn skips in all but the first call
+    return changed
+
+
 @contextmanager
 def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     """Give an estimator back its attributes if fitting it fails."""
@@ -124,14 +191,49 @@ def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def _name_text_columns(X: Any, name: str) -> str:
-    if hasattr(X, "select_dtypes"):
-        columns = [str(column) for column in X.select_dtypes(exclude=["number", "bool"])]
-        return f"column(s) {', '.join(map(repr, columns))} of {name} hold strings"
-    return f"{name} holds strings"
+@contextmanager
+def clear_errors(estimator: BaseEstimator, X: Any, name: str) -> Iterator[None]:
+    """Say of what is no numbers where it is, and what to do."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        said = "needs numbers" in str(error)  # by a learner inside
+        if not said and any(text in str(error) for text in _NO_NUMBERS):
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(_needs_numbers(estimator, X, name, str(error))) from error
+        raise
 
 
-def _shape_of_layers(estimator: BaseEstimator) -> tuple[int, ...] | None:
+def _needs_numbers(estimator: BaseEstimator, X: Any, name: str, found: str) -> str:
+    """Return what to say of strings, dates and the like, by columns where these have names."""
+    what = "strings" if "string to float" in found else "something else"
+    where = f"{name} holds {what}"
+    if hasattr(X, "dtypes"):
+        columns = [str(column) for column, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
+        where = f"column(s) {', '.join(map(repr, columns))} of {name} hold {what}"
+    return (
+        f"{type(estimator).__name__} needs numbers, but {where} ({found.splitlines()[0]}); encode "
+        "it first, for example with OneHotEncoder or OrdinalEncoder."
+    )
+
+
+def from_torch(X: torch.Tensor, name: str) -> np.ndarray | sparse.csr_matrix:
+    """Return a tensor of any layout, type and device as numpy and scipy have it."""
+    if X.is_meta:
+        raise ValueError(f"{name} is a tensor on the device 'meta', which holds no numbers.")
+    X = X.detach().cpu()
+    if X.dtype == torch.bfloat16:  # which numpy has not
+        X = X.float()
+    if X.layout == torch.strided:
+        return X.numpy()
+    if X.ndim != 2:
+        return X.to_dense().numpy()
+    X = X.to_sparse_coo().coalesce()
+    entries = X.values().numpy(), X.indices().numpy()
+    return sparse.coo_matrix(entries, shape=tuple(X.shape)).tocsr()
+
+
+def shape_of_layers(estimator: BaseEstimator) -> tuple[int, ...] | None:
     """Return the shape of a sample that the layers state, if any; they check it themselves."""
     learner = getattr(estimator, "estimator", estimator)  # a detector takes what its learner takes
     shape = getattr(getattr(learner, "hidden_layers", None), "shape", None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -12,16 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._compute import gradients_enabled, limit_threads, resolve_device
+from ._pickling import Portable
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
@@ -32,20 +27,22 @@ from ._training import (
     device_of,
     drop_zero_weight,
     load_weights,
-    merge_equal_rows,
     read,
     restore_on_error,
+    take_settings,
     train,
 )
 from ._validation import (
+    Seen,
     all_or_nothing,
+    changed_parameters,
     validate_codes,
     validate_rows,
     validate_weight,
 )
 
 
-class BaseTorchEstimator(BaseEstimator):
+class BaseTorchEstimator(Portable):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
@@ -60,6 +57,12 @@ class BaseTorchEstimator(BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    #: Parameters that nothing but the start of some weights shows.
+    _fixed_in_weights: ClassVar[tuple[str, ...]] = ()
+
+    #: Whether a row of weight 2 in `partial_fit` is the row twice, rather than twice the mean.
+    _weights_are_counts: ClassVar[bool] = False
 
     # Parameters that every subclass has, named here for the type checker.
     learning_rate: float
@@ -109,9 +112,13 @@ class BaseTorchEstimator(BaseEstimator):
         """Keep what was learned from the rows of a source as fitted attributes."""
         self._keep_module(state.module)
 
+    def _keep_labels(self, X: Any) -> None:
+        """Keep what the fitted network says of each row of `X`, as it was given."""
+
     def _keep_module(self, module: Trainable) -> None:
         self.module_ = module
         self.device_ = device_of(module)
+        self._parameters = self.get_params()
 
     # -- fitting ---------------------------------------------------------------------
 
@@ -135,27 +142,30 @@ class BaseTorchEstimator(BaseEstimator):
             if warm:
                 load_weights(module, self.module_)
             if held_out is not None:
-                source, validation = source.hold_out(held_out, random_state)
+                as_set = 0 if module.mixes_rows else self._batch_size(source.X.shape)
+                source, validation = source.hold_out(held_out, random_state, as_set)
             self._forget(keep_curves=warm)
             if not warm:
-                self._initialise(module, source, random_state, streaming=False)
-            with limit_threads(0):  # a product in two threads could round differently
-                self._observe(module, source)
+                self._start(module, source, random_state, streaming=False)
+            self._look_at(source, module)
             module.to(source.device)
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
             train(state, source, plan, validation=validation, callbacks=callbacks)
-            if state.ending == "diverged" and not state.history:
-                raise ValueError(self._advice_on_divergence(state))
+            if not state.history:
+                self._raise_failure(state)
             self._keep(state, source)
-        self._comment_on(state)
+            self._keep_labels(X)
+        self._raise_failure(state)
+        self._comment_on(state, source)
         return self
 
     def _partial_fit(self, X: Any, sample_weight: Any = None) -> Self:
         """Go through a chunk once; see the public `partial_fit` of each family."""
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
+            changed = [] if first else changed_parameters(self, self._parameters)
             source = self._chunk(X, sample_weight, reset=first)
             state: TrainingState | None = getattr(self, "_state", None)
             random_state = new_random_state(self.random_state)
@@ -164,19 +174,34 @@ class BaseTorchEstimator(BaseEstimator):
                     self._new_module(source.n_features, random_state) if first else self.module_
                 )
                 if first:
-                    self._initialise(module, source, random_state, streaming=True)
+                    self._start(module, source, random_state, streaming=True)
                     module.to(source.device)
                 seed = random_state.randint(MAX_SEED)
                 state = TrainingState(module, float(self.learning_rate), seed)
             with restore_on_error(state):
-                with limit_threads(0):
-                    self._observe(state.module, source)
+                if changed:
+                    self._take_parameters(state.module, changed)
+                self._look_at(source, state.module)
                 train(state, source, self._plan_chunk(source))
-                if state.ending == "diverged":
-                    raise ValueError(self._advice_on_divergence(state))
+                self._raise_failure(state)
             self._state = state
             self._keep(state, source)
+            self._keep_labels(X)
         return self
+
+    def _take_parameters(self, module: Any, changed: list[str]) -> None:
+        """Let a network learn on by the parameters that were set since it was made."""
+        untrained = self._untrained_like(module).to(self.device_).eval()
+        fixed = set(self._fixed_in_weights) & set(changed)
+        if fixed or not take_settings(module, untrained):
+            raise ValueError(
+                f"partial_fit cannot go on from the last fit, because {', '.join(changed)} was "
+                "changed since, which makes another network; call fit to start anew."
+            )
+
+    def _untrained_like(self, module: Any) -> Trainable:
+        """Build a network by the parameters as they are, to compare it with a fitted one."""
+        return self._new_module(self.n_features_in_, np.random.RandomState(0))
 
     def _sources(
         self, X: Any, sample_weight: Any, X_val: Any, *, reset: bool
@@ -189,15 +214,18 @@ class BaseTorchEstimator(BaseEstimator):
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
             validation = as_source(X_val, None, device)
         X, weight = drop_zero_weight(X, weight)
-        if X.shape[0] <= self._batch_size(X.shape):
-            X, weight = merge_equal_rows(X, weight)
+        self._seen = Seen().after(X, weight)
         return as_source(X, weight, device), validation
 
     def _chunk(self, X: Any, sample_weight: Any, *, reset: bool) -> Source:
         """Validate what `partial_fit` was given, and put it on the device."""
         X, weight = self._validated(X, sample_weight, reset=reset)
         device = resolve_device(self.device) if reset else self.device_
-        return as_source(*drop_zero_weight(X, weight), device, scaled=False)
+        X, weight = drop_zero_weight(X, weight)
+        self._seen = getattr(self, "_seen", Seen()).after(X, weight)
+        if not self._weights_are_counts:
+            weight = self._seen.relative(X, weight)
+        return as_source(X, weight, device, scaled=False)
 
     def _validated(
         self, X: Any, sample_weight: Any, *, reset: bool
@@ -209,6 +237,21 @@ class BaseTorchEstimator(BaseEstimator):
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):
             return self._make_module(n_features).to(torch.float32)
+
+    def _look_at(self, source: Source, module: Trainable) -> None:
+        # A product in two threads could round differently; what overflows will diverge.
+        with limit_threads(0), np.errstate(over="ignore", invalid="ignore"):
+            self._observe(module, source)
+
+    def _start(self, module: Trainable, source: Source, *arguments: Any, streaming: bool) -> None:
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._initialise(module, source, *arguments, streaming=streaming)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{type(self).__name__} cannot start from X: {error}. Scale X first, for example "
+                "with StandardScaler."
+            ) from error
 
     def _batch_size(self, shape: tuple[int, ...]) -> int:
         """Return the upper bound of the rows in a batch of a table of this shape."""
@@ -223,12 +266,15 @@ class BaseTorchEstimator(BaseEstimator):
             if name.endswith("_") or name in ("_state", "_gibbs_random_state"):
                 delattr(self, name)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        """Raise or warn if the training did not end as it should."""
+    def _raise_failure(self, state: TrainingState) -> None:
+        """Raise an error if the training broke off, and Ctrl-C again, for all that calls `fit`."""
+        if state.ending == "interrupted":
+            raise KeyboardInterrupt
         if state.ending == "diverged":
             raise ValueError(self._advice_on_divergence(state))
-        if state.ending == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        """Warn if the training did not end as it should."""
 
     def _advice_on_divergence(self, state: TrainingState) -> str:
         epoch = len(state.history) + 1
@@ -286,32 +332,6 @@ class BaseTorchEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "module_" in state and self.device_.type != "cpu":
-            names = [name for name in ("module_", "_state") if name in state]
-            copies = copy.deepcopy([state[name] for name in names])  # with the same module
-            state.update(zip(names, copies, strict=True))
-            _move(state, torch.device("cpu"))
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "module_" in state:
-            try:
-                device = resolve_device(self.device)
-            except ValueError:  # fitted on another machine
-                device = torch.device("cpu")
-            _move(self.__dict__, device)
-
-
-def _move(fitted: dict[str, Any], device: torch.device) -> None:
-    """Move a fitted network, and the state of its training if there is one."""
-    fitted["module_"].to(device)
-    if "_state" in fitted:
-        fitted["_state"].to(device)
-    fitted["device_"] = device
 
 
 class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):

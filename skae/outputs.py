@@ -8,7 +8,6 @@ will do; `Output` is a base for such a class, and documents all methods.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -20,6 +19,8 @@ from scipy import sparse, stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
+
+from ._warn import warn
 
 __all__ = [
     "AbsoluteError",
@@ -257,11 +258,10 @@ class BinaryCrossEntropy(Output):
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of values that are no probabilities; see `Output.check_values`."""
         if X.min() < 0 or X.max() > 1:
-            warnings.warn(
+            warn(
                 "loss='binary_cross_entropy' expects values between 0 and 1, but X has values "
                 f"between {X.min():g} and {X.max():g}; scale them first, for example with "
                 "MinMaxScaler.",
-                stacklevel=6,
             )
 
 
@@ -422,8 +422,8 @@ class Poisson(Distribution):
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no counts; see `Output.check_values`."""
-        values = X.data if sparse.issparse(X) else X
-        if (values < 0).any() or (values != np.rint(values)).any():
+        values = np.asarray(X.data if sparse.issparse(X) else X)
+        if np.any(values < 0) or np.any(values != np.rint(values)):
             raise ValueError(
                 "loss='poisson' needs counts, integers of at least 0, but X holds others; choose "
                 "another loss, or round them."
@@ -480,7 +480,7 @@ class Categorical(Distribution):
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no indicators; see `Output.check_values`."""
-        values = torch.from_numpy(X.toarray() if sparse.issparse(X) else np.asarray(X))
+        values = torch.from_numpy(np.asarray(X) if isinstance(X, np.ndarray) else X.toarray())
         totals = self._by_choice(values, lambda one: one.sum(1, keepdim=True).expand_as(one))
         if ((values != 0) & (values != 1)).any() or (totals != 1).any():
             raise ValueError(
@@ -494,12 +494,12 @@ class Categorical(Distribution):
         n_features = values.shape[1]
         if self.categories is None:
             return function(values)
-        if isinstance(self.categories, Integral):
+        if isinstance(self.categories, int | np.integer):
             if n_features % self.categories == 0:
                 apart = values.unflatten(1, (int(self.categories), -1))
                 return function(apart).flatten(1)
-        elif sum(self.categories) == n_features:
-            return torch.cat([function(one) for one in values.split(list(self.categories), 1)], 1)
+        elif sum(sizes := list(self.categories)) == n_features:
+            return torch.cat([function(one) for one in values.split(sizes, 1)], 1)
         raise ValueError(
             f"categories={self.categories!r} of Categorical does not add up to the {n_features} "
             "features of X."

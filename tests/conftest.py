@@ -7,6 +7,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import minmax_scale
@@ -18,6 +19,12 @@ from skae._convergence import ConvergingEstimator
 from skae.base import BaseTorchEstimator
 from skae.boltzmann._rbm import BaseRBM
 from skae.layers import Dense
+
+# The same examples each time; `pytest --hypothesis-profile=long` looks for others.
+_ANYHOW = dict(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("quick", max_examples=40, derandomize=True, **_ANYHOW)
+settings.register_profile("long", max_examples=2000, print_blob=True, **_ANYHOW)
+settings.load_profile("quick")
 
 
 def public_classes() -> list[type[BaseEstimator]]:

@@ -1,5 +1,6 @@
 """The plain autoencoder against theory and twins."""
 
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,11 @@ from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -21,6 +26,8 @@ from skae import (
     DenoisingAutoencoder,
     SparseAutoencoder,
 )
+from skae._training import as_source
+from skae.autoencoders._checks import loss_of_mean
 from skae.layers import Dense
 
 
@@ -53,6 +60,67 @@ def test_errors_follow_their_formula(digits, loss):
     if loss == "binary_cross_entropy":
         assert rebuilt.min() > 0
         assert rebuilt.max() < 1
+
+
+TABLES = {
+    "iris": load_iris,
+    "wine": load_wine,
+    "breast cancer": load_breast_cancer,
+    "digits": lambda: Bunch(data=load_digits().data[::6]),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("estimator_class", ALL)
+def test_default_fits_of_ordinary_tables_end_without_a_warning(estimator_class, table):
+    X = StandardScaler().fit_transform(table().data)
+    with warnings.catch_warnings(action="error"):
+        estimator = estimator_class(random_state=0).fit(X)
+    assert estimator.n_iter_ < estimator.max_iter
+    left = ((X - estimator.reconstruct(X)) ** 2).mean()
+    assert left < 0.1 * X.var()
+
+
+@pytest.mark.parametrize(
+    ("estimator_class", "parameters", "advice"),
+    [
+        (Autoencoder, {"learning_rate": 10.0}, r"another learning_rate \(now 10\)"),
+        (Autoencoder, {"learning_rate": 10.0, "early_stopping": True}, "another learning_rate"),
+        (Autoencoder, {"learning_rate": 1e-9}, r"another learning_rate \(now 1e-09\)"),
+        (
+            Autoencoder,
+            {"weight_decay": 10.0, "learning_rate": 0.01},
+            r"a smaller weight_decay \(now 10\)",
+        ),
+        (SparseAutoencoder, {"alpha": 100.0}, r"a smaller alpha \(now 100\)"),
+        (Autoencoder, {"loss": "absolute_error", "learning_rate": 10.0}, "learning_rate"),
+        (Autoencoder, {"loss": "binary_cross_entropy", "l1": 1.0}, r"a smaller l1 \(now 1\)"),
+    ],
+)
+def test_a_fit_no_better_than_the_mean_warns(digits, estimator_class, parameters, advice):
+    estimator = quick(estimator_class, max_iter=300, **parameters)
+    with pytest.warns(ConvergenceWarning, match=f"learned nothing: its loss.*{advice}"):
+        estimator.fit(digits[:300])
+
+
+def test_a_fit_that_learns_little_does_not_warn(recwarn):
+    X = np.random.default_rng(0).normal(size=(300, 40))  # of which a number keeps about 5 %
+    estimator = quick(Autoencoder, n_components=1, hidden_layers=(), max_iter=1000).fit(X)
+    assert 0.9 * X.var() < -estimator.score(X) < X.var()
+    quick(Autoencoder, max_iter=1000).fit(np.full((150, 3), 0.3))  # nothing is to be learned
+    quick(Autoencoder, tol=10.0, max_iter=50).fit(X)  # and nothing asked for
+    assert not recwarn.list
+
+
+def test_loss_of_the_mean_is_that_of_a_constant():
+    X = np.random.default_rng(0).random((200, 3)).astype(np.float32)
+    weight = np.arange(200.0)
+    mean = np.average(X, axis=0, weights=weight)
+    for loss in LOSSES:
+        module = quick(Autoencoder, loss=loss, max_iter=1).fit(X).module_
+        error = numpy_error(loss, np.broadcast_to(mean, X.shape), X).mean(axis=1)
+        found = loss_of_mean(module, as_source(X, weight, torch.device("cpu")))
+        assert found == pytest.approx(np.average(error, weights=weight), rel=1e-5)
 
 
 def test_linear_autoencoder_is_pca(table):
@@ -105,6 +173,62 @@ def test_weights_are_repetitions(digits):
     weighted = quick(Autoencoder, max_iter=20, tol=0).fit(X, sample_weight=weight)
     repeated = quick(Autoencoder, max_iter=20, tol=0).fit(X.repeat(weight, axis=0))
     assert_array_equal(weighted.transform(X), repeated.transform(X))
+
+
+def repeated_rows():
+    """Return 60 rows of which 9 differ, as one batch, some much more frequent than others."""
+    rng = np.random.default_rng(0)
+    return rng.choice(3, size=(60, 2), p=[0.7, 0.2, 0.1]).astype(np.float32)
+
+
+def start_of(**parameters):
+    """Return the network after one epoch in which nothing is learned."""
+    X = repeated_rows()
+    return quick(max_iter=1, learning_rate=1e-30, **parameters).fit(X).module_, torch.tensor(X)
+
+
+def test_batch_normalisation_sees_each_row():
+    layers = Dense((5,), batch_norm=True)
+    module, x = start_of(estimator_class=Autoencoder, hidden_layers=layers)
+    hidden = module.encoder[0](x).detach()
+    assert_allclose(module.encoder[1].running_mean, 0.1 * hidden.mean(0), rtol=1e-5, atol=1e-7)
+    expected = 0.9 + 0.1 * hidden.var(0, correction=0)
+    assert_allclose(module.encoder[1].running_var, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sparsity", ["kl", "lifetime"])
+def test_sparsity_over_a_batch_sees_each_row(sparsity):
+    # With one unit it makes no difference which of several equal rows it keeps.
+    estimator = quick(
+        SparseAutoencoder, n_components=1, sparsity=sparsity, code_activation="sigmoid"
+    )
+    estimator.set_params(max_iter=1, learning_rate=1e-30, target=0.2, lifetime_fraction=0.1)
+    X = repeated_rows()
+    (loss,) = estimator.fit(X).loss_curve_
+    module, x = estimator.module_, torch.tensor(X)
+    with torch.no_grad():
+        code = module.encoder(x).sigmoid()
+        penalty = 0.0
+        if sparsity == "kl":
+            rate = code.mean(0)
+            penalty = 0.1 * (0.2 * (0.2 / rate).log() + 0.8 * (0.8 / (1 - rate)).log()).mean()
+        else:
+            code[code[:, 0].argsort()[:-6]] = 0  # but for 6 of 60 rows
+        expected = F.mse_loss(module.decoder(code), x) + penalty
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_early_stopping_holds_out_rows_and_not_whole_patterns():
+    X = np.repeat(np.eye(4), 50, axis=0)
+    settings = {"n_components": 4, "max_iter": 1000, "learning_rate": 1e-2}
+    autoencoder = quick(Autoencoder, early_stopping=True, **settings).fit(X)
+    assert -autoencoder.score(X) < 1e-3  # the variance is 0.19
+
+
+def test_equal_rows_are_many_samples():
+    X = np.ones((150, 3))
+    for parameters in ({"early_stopping": True}, {"init": "pca", "n_components": 2}):
+        assert quick(Autoencoder, **parameters).fit(X).n_iter_ == 5
 
 
 def test_code_activation(table):
@@ -187,8 +311,8 @@ def test_truncated_estimator_keeps_the_first_components(digits, estimator_class)
 def test_truncate_needs_ordered_components(digits):
     with pytest.raises(ValueError, match="ordered=True"):
         quick(Autoencoder).fit(digits).truncate(3)
-    for k in (0, 9):
-        with pytest.raises(ValueError, match=f"from 1 to 8, got {k}"):
+    for k in (0, 9, 2.0, "2"):
+        with pytest.raises(ValueError, match=f"an integer from 1 to 8, got {k!r}"):
             quick(Autoencoder, n_components=8, ordered=True).fit(digits).truncate(k)
 
 
@@ -207,6 +331,16 @@ def test_inpainting_solves_for_the_missing_entries():
     assert_allclose(alone, filled[:1], rtol=1e-10)
 
 
+def test_inpainting_is_repeated_reconstruction(table):
+    autoencoder = quick(Autoencoder, max_iter=20).fit(table)
+    mask = np.random.default_rng(0).random(table.shape) < 0.3
+    expected = np.where(mask, 0.5, table)
+    for _ in range(7):
+        expected = np.where(mask, autoencoder.reconstruct(expected), expected)
+    filled = autoencoder.inpaint(table, mask, fill_value=0.5, max_iter=7, tol=0)
+    assert_allclose(filled, expected, rtol=1e-10)
+
+
 def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
     X = pd.DataFrame(table, columns=list("abcde"))
     autoencoder = quick(Autoencoder).fit(X)
@@ -218,6 +352,8 @@ def test_inpainting_takes_dataframes_and_refuses_another_mask(table):
             assert_array_equal(from_frame, autoencoder.inpaint(same, mask))
     with pytest.raises(ValueError, match=r"mask has shape \(300,\).*\(300, 5\)"):
         autoencoder.inpaint(X, mask[:, 0])
+    with pytest.raises(TypeError, match=r"dense rows.*sparse matrix; give X.toarray"):
+        autoencoder.inpaint(sparse.csr_matrix(table), mask)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +382,32 @@ def test_start_from_pca_is_pca(table, hidden_layers, estimator_class, container)
     assert autoencoder.r2_ == pytest.approx(autoencoder.r2_pca_, abs=1e-4)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_start_from_pca_counts_rows_by_their_weight(container):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 5)) * [3, 2, 1, 1, 1] + np.arange(5)
+    weight = rng.integers(1, 9, 30)
+    settings = {"init": "pca", "hidden_layers": (), "learning_rate": 1e-30, "n_components": 2}
+    weighted = quick(Autoencoder, **settings).fit(container(X), sample_weight=0.1 * weight)
+    repeated = X.repeat(weight, axis=0)
+    pca = PCA(2).fit(repeated)
+    rebuilt = pca.inverse_transform(pca.transform(X))
+    assert_allclose(weighted.reconstruct(X), rebuilt, rtol=1e-3, atol=1e-4)
+    assert weighted.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-5)
+    # The rows given several times, in one batch, are as many.
+    several = quick(Autoencoder, batch_size=1000, **settings).fit(repeated)
+    assert several.r2_pca_ == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-5)
+
+
+def test_a_warm_start_keeps_what_pca_keeps_and_measures_again(digits):
+    settings = {"n_components": 8, "init": "pca", "warm_start": True}
+    autoencoder = quick(Autoencoder, **settings).fit(digits)
+    r2, r2_pca = autoencoder.r2_, autoencoder.r2_pca_
+    autoencoder.fit(digits)
+    assert autoencoder.r2_pca_ == r2_pca
+    assert autoencoder.r2_ > r2
+
+
 def test_a_network_started_from_pca_keeps_more_than_pca(digits):
     autoencoder = quick(
         Autoencoder, n_components=8, hidden_layers=(64,), init="pca", max_iter=60
@@ -271,6 +433,7 @@ def test_a_network_started_from_pca_keeps_more_than_pca(digits):
         ({"hidden_layers": Dense((20,), dropout=0.5)}, "can be PCA"),
         ({"hidden_layers": Dense((20,), non_negative=True)}, "can be PCA"),
         ({"code_activation": "relu"}, "code_activation='identity'"),
+        ({"loss": "binary_cross_entropy"}, "which 'binary_cross_entropy' does not"),
         ({"n_components": 6, "hidden_layers": ()}, "at most min.*=5, got 6"),
         ({"pretrain": True}, "pretrain=True and init='pca' are two starts"),
     ],
@@ -291,6 +454,14 @@ def test_explained_reconstruction_ratio_is_the_curve_of_truncate(digits, estimat
         ratio = 1 - -autoencoder.truncate(k).score(digits) / variance
         assert curve[k - 1] == pytest.approx(ratio, abs=1e-5)
     assert (np.diff(curve) > 0).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3e5])
+def test_nothing_is_kept_of_the_variance_of_equal_rows(value):
+    settings = {"n_components": 2, "ordered": True, "init": "pca", "hidden_layers": ()}
+    autoencoder = quick(Autoencoder, **settings).fit(np.full((150, 3), value))
+    assert_array_equal(autoencoder.explained_reconstruction_ratio_, [0, 0])
+    assert autoencoder.r2_ == autoencoder.r2_pca_ == 0
 
 
 def test_pretrained_layers_start_deep_networks_ahead(digits):
@@ -337,8 +508,11 @@ def test_pretrained_weights_are_those_of_single_layers(digits, estimator_class, 
 
 def test_a_layer_that_cannot_be_pretrained_is_named(digits):
     settings = dict(hidden_layers=(20,), n_components=30, pretrain=True)
-    with pytest.raises(ValueError, match=r"pretrain=True fails at layer 1: sparsity='k'.*k=25"):
+    with pytest.raises(ValueError, match=r"trains layer 1.*n_components=20.*sparsity='k'.*k=25"):
         quick(SparseAutoencoder, sparsity="k", **settings).fit(digits)
+    settings |= dict(sparsity="kl", code_activation="sigmoid")
+    with pytest.raises(ValueError, match=r"trains layer 1.*code_activation='relu'.*sparsity='kl'"):
+        quick(SparseAutoencoder, **settings).fit(digits)
 
 
 @pytest.mark.parametrize("option", ["dropout", "batch_norm", "tied_weights", "non_negative"])

@@ -694,15 +694,27 @@ def test_unrolled_network_takes_data_frames(digits):
     assert_allclose(unrolled.transform(X), network.transform(X), atol=1e-5)
 
 
-def test_ctrl_c_ends_the_training_of_all_layers(digits, monkeypatch):
-    def interrupted_step(self, *arguments):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("n_steps", "n_iter"), [(12, None), (17, None), (21, [5, 2])])
+def test_ctrl_c_ends_the_training_of_all_layers(digits, monkeypatch, n_steps, n_iter):
+    """What was learned is kept once the top layer has learned for an epoch."""
+    original, calls = RBMModule.training_step, 0
 
-    network = quick(DeepBeliefNetwork, hidden_layer_sizes=(8, 4))
+    def interrupted_step(self, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls > n_steps:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    network = quick(DeepBeliefNetwork, hidden_layer_sizes=(8, 4), batch_size=600)  # 3 steps
     monkeypatch.setattr(RBMModule, "training_step", interrupted_step)
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with pytest.raises(KeyboardInterrupt):
         network.fit(digits)
-    assert [machine.n_iter_ for machine in network.rbms_] == [0, 0]
+    assert calls == n_steps + 1
+    if n_iter is None:
+        assert not hasattr(network, "rbms_")
+        return
+    assert [machine.n_iter_ for machine in network.rbms_] == n_iter
     assert network.transform(digits).shape == (len(digits), 4)
 
 

@@ -1,6 +1,7 @@
 """skorch's callbacks, and a user's own, in every estimator that trains by gradient."""
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -352,3 +353,51 @@ def test_callbacks_that_are_no_list_are_refused(callbacks, table):
 def test_what_is_no_callback_is_refused(table):
     with pytest.raises(TypeError, match=r"callbacks.*skorch.*got 3"):
         quick(Autoencoder, callbacks=[3]).fit(table)
+
+
+class KeepsTheNet(Callback):
+    """Keeps the net, which a pickle then contains."""
+
+    def on_train_end(self, net, **_):
+        self.net_ = net
+
+
+class KeepsTheNetAndWatchesGradients(KeepsTheNet):
+    """The same where no step is recorded."""
+
+    def on_grad_computed(self, net, **_):
+        pass
+
+
+@pytest.mark.parametrize("kind", [KeepsTheNet, KeepsTheNetAndWatchesGradients])
+def test_a_callback_that_keeps_the_net_can_be_pickled(table, kind):
+    fitted = quick(Autoencoder, callbacks=[kind()], batch_size=50).fit(table)
+    loaded = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(loaded.transform(table), fitted.transform(table))
+    history = loaded.callbacks[0].net_.history
+    assert [epoch["train_loss"] for epoch in history] == fitted.loss_curve_
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [EarlyStopping(), EarlyStopping, ("stop", EarlyStopping()), Checkpoint()],
+    ids=["object", "class", "pair", "checkpoint"],
+)
+def test_watching_validation_rows_that_are_not_there(table, callback):
+    estimator = quick(Autoencoder, callbacks=[callback])
+    with pytest.raises(ValueError, match=r"monitors 'valid_loss.*early_stopping=True.*'train_lo"):
+        estimator.fit(table)
+    assert not hasattr(estimator, "module_")
+
+
+def test_numbers_of_any_kind_are_in_the_history(table):
+    class Record(Callback):
+        def on_epoch_end(self, net, **_):
+            n = len(net.history)
+            numbers = dict(a=n > 1, b=np.bool_(n > 1), c=torch.tensor(n), d=np.float32(n), e="no")
+            for name, value in numbers.items():
+                net.history.record(name, value)
+
+    history = quick(Autoencoder, callbacks=[Record()], max_iter=2, tol=0).fit(table).history_
+    del history["train_loss"]
+    assert history == {"a": [0, 1], "b": [0, 1], "c": [1, 2], "d": [1, 2]}

@@ -190,8 +190,12 @@ def test_score_is_the_mean_over_levels_and_draws(table, noise, schedule, levels,
     copies = [np.asarray(copy, dtype=dtype) for copy in copies]
     errors = np.mean([(denoiser.reconstruct(copy) - X) ** 2 for copy in copies], axis=0)
     assert_allclose(denoiser.score_samples(X), -errors.mean(axis=1), rtol=1e-5)
-    assert_allclose(denoiser.reconstruction_error(X), errors.mean(axis=1), rtol=1e-5)
-    assert_allclose(denoiser.reconstruction_error(X, per_feature=True), errors, atol=1e-5)
+    assert_allclose(denoiser.denoising_error(X), errors.mean(axis=1), rtol=1e-5)
+    assert_allclose(denoiser.denoising_error(X, per_feature=True), errors, atol=1e-5)
+    # What is rebuilt from the rows themselves has another error.
+    clean = (denoiser.reconstruct(X) - X) ** 2
+    assert_allclose(denoiser.reconstruction_error(X), clean.mean(axis=1), rtol=1e-5)
+    assert_allclose(denoiser.reconstruction_error(X, per_feature=True), clean, atol=1e-5)
     assert denoiser.score_samples(X).dtype == dtype
 
 
@@ -208,6 +212,13 @@ def test_scores_from_copies_do_not_depend_on_the_other_rows(table, dtype):
     assert_allclose(one_by_one, scores[:20], rtol=0, atol=tolerance)
     twice = denoiser.score_samples(X[[0, 0]])
     assert twice[0] == pytest.approx(twice[1], abs=tolerance)
+
+
+def test_without_draws_the_denoising_error_is_that_of_the_reconstruction(table):
+    denoiser = quick(DenoisingAutoencoder).fit(table)
+    for per_feature in (False, True):
+        expected = denoiser.reconstruction_error(table, per_feature=per_feature)
+        assert_array_equal(denoiser.denoising_error(table, per_feature=per_feature), expected)
 
 
 def test_score_draws_leave_training_and_codes_alone(table):

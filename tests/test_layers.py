@@ -59,6 +59,35 @@ def test_dropout_masks_are_drawn_from_the_given_generator():
     assert not torch.equal(encoder(x, masks), encoder(x))
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (3, 2)], ids=str)
+def test_batch_norm_of_weighted_rows_is_that_of_repeated_rows(shape):
+    x = torch.randn(10, 3, *shape, generator=torch.Generator().manual_seed(0)).double()
+    times = torch.arange(1, 11)
+    owner = torch.arange(10).repeat_interleave(times)
+    results = []
+    for rows, weight, count in [
+        (x, times.double() / 5.5, times.double()),
+        (x[owner], None, torch.ones(55).double()),
+    ]:
+        norm = BatchNorm(3).double().train()
+        with torch.no_grad():
+            norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+            norm.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
+        rows = rows.clone().requires_grad_()
+        output = norm(rows, weight)
+        (count @ output.square().sin().flatten(1).sum(1)).backward()
+        state = [norm.running_mean, norm.running_var, norm.weight.grad, norm.bias.grad]
+        results.append((output, rows.grad, state))
+    (output, gradient, state), (repeated, split, expected) = results
+    torch.testing.assert_close(output[owner], repeated)
+    summed = torch.zeros_like(x).index_add_(0, owner, split)
+    torch.testing.assert_close(gradient, summed, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(state, expected, rtol=1e-6, atol=1e-6)
+    values = x[owner].movedim(1, 0).flatten(1)
+    torch.testing.assert_close(expected[0], 0.1 * values.mean(1))
+    torch.testing.assert_close(expected[1], 0.9 + 0.1 * values.var(1, correction=0))
+
+
 def test_batch_norm_takes_a_batch_of_one_row_by_its_running_statistics():
     norm = BatchNorm(3).train()
     norm(torch.randn(100, 3) * 5 + 2)

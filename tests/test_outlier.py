@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -15,21 +16,26 @@ from scipy import sparse
 from scipy.stats import kstest, norm
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import Autoencoder, DenoisingAutoencoder
+from skae import Autoencoder, DenoisingAutoencoder, SelfOrganizingMap
+from skae.autoencoders import CodebookEnsemble
 from skae.boltzmann import GaussianRBM
 from skae.layers import Conv1d
-from skae.outlier import OutlierDetector, _contributions, mean_threshold, median_threshold
+from skae.outlier import OutlierDetector, _rows, mean_threshold, median_threshold
 
 LEARNERS = {
     "Autoencoder": quick(Autoencoder, n_components=2),
@@ -131,7 +137,7 @@ def test_scoring_streams(learner, table, monkeypatch):
         return original(self, X)
 
     monkeypatch.setattr(type(detector.estimators_[0]), "score_samples", score_samples)
-    monkeypatch.setattr(_contributions, "DENSE_NUMBERS", 100)
+    monkeypatch.setattr(_rows, "DENSE_NUMBERS", 100)
     assert_allclose(detector.score_samples(table), scores, rtol=1e-12, atol=1e-12)
     assert largest == 20  # rows of five numbers
     assert_allclose(detector.explain(table), contributions, rtol=1e-9, atol=1e-9)
@@ -493,7 +499,10 @@ def test_bad_parameters(table, parameters, message):
     ("X", "message"),
     [
         ([[1.0, np.nan], [1.0, 2.0]], r"NaN"),
-        ([["red", "blue"], ["red", "red"]], "OutlierDetector needs numbers, but X holds strings"),
+        (
+            [["red", "blue"], ["red", "red"]],
+            "PCA needs numbers, but X holds str.*OneHotEncoder",
+        ),
         ([[1.0, 2.0]], "needs 2 rows or more, got n_samples=1"),
         ([1.0, 2.0], "Expected 2D array"),
     ],
@@ -528,3 +537,200 @@ def test_p_values_without_calibration(table):
 def test_bad_number_of_top_features(table, k):
     with pytest.raises(ValueError, match=f"k must be an int from 1 to 5, got {k}"):
         OutlierDetector(PCA(2)).fit(table).top_features(table, k)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "gives None rather than a number"),
+        (True, "gives True rather than a number"),
+        (np.zeros(300), "rather than a number"),
+        ("0.1", "gives '0.1' rather than a number"),
+        (-np.inf, "gives the threshold -inf, which is not a finite number"),
+        (1e6, r"gives the threshold 1e\+06, above all scores"),
+    ],
+    ids=str,
+)
+def test_callable_that_gives_no_threshold(table, returned, message):
+    def rule(scores):
+        return returned
+
+    detector = OutlierDetector(PCA(2), contamination=rule)
+    with pytest.raises(ValueError, match=message) as raised:
+        detector.fit(table)
+    scores = PCA(2).fit(table).score_samples(table)
+    assert f"from {scores.min():.6g} to {scores.max():.6g}" in str(raised.value)
+    assert not hasattr(detector, "estimators_")
+
+
+@pytest.mark.parametrize("name", ["n_estimators", "max_samples", "max_features"])
+def test_bools_are_no_numbers(table, name):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of OutlierDetector must be a number"):
+        OutlierDetector(PCA(2), **{name: True}).fit(table)
+
+
+# -- rows as they were given ---------------------------------------------------------------------
+
+
+def mixed_frame():
+    """Return rows with numbers, categories, strings and gaps, and two learners that take them."""
+    rng = np.random.default_rng(0)
+    size = rng.normal(size=200)
+    frame = pd.DataFrame(
+        {
+            "size": np.where(rng.random(200) < 0.1, np.nan, size),
+            "colour": rng.choice(["red", "green", "blue"], 200),
+            "kind": pd.Categorical(np.where(size > 0, "large", "small")),
+            "count": rng.integers(0, 5, 200),
+        },
+        index=np.arange(200) + 7,
+    )
+    encoder = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["size", "count"]),
+            ("words", OneHotEncoder(sparse_output=False), ["colour", "kind"]),
+        ]
+    )
+    return frame, encoder
+
+
+@pytest.mark.parametrize("last", [PCA(2), Autoencoder(2, max_iter=5, tol=1, random_state=0), None])
+def test_a_pipeline_sees_a_frame_with_columns_of_all_types(last):
+    frame, encoder = mixed_frame()
+    learner = make_pipeline(encoder, CodebookEnsemble(random_state=0) if last is None else last)
+    parameters = dict(calibration_fraction=0.2, n_estimators=2, max_samples=0.5, random_state=0)
+    detector = OutlierDetector(learner, **parameters).fit(frame)
+    for member in detector.estimators_:
+        assert list(member.feature_names_in_) == list(frame.columns)
+    expected = np.mean([member.score_samples(frame) for member in detector.estimators_], axis=0)
+    assert_array_equal(detector.score_samples(frame), expected)
+    assert len(detector.reference_) == 4
+    explained = detector.explain(frame[:6])
+    assert isinstance(explained, pd.DataFrame)
+    assert_array_equal(explained.index, frame.index[:6])
+    assert_array_equal(explained.columns, frame.columns)
+    assert_allclose(explained.sum(axis=1), expected[:6], rtol=1e-6, atol=1e-9)
+    strange = frame[:1].assign(size=50.0)
+    assert detector.top_features(strange, 1) == [["size"]]
+    assert (detector.predict(strange), detector.p_values(strange) < 0.05) == (-1, True)
+
+
+def test_contributions_of_a_frame_are_those_of_an_array(table):
+    frame = pd.DataFrame(table, columns=list("abcde"), index=np.arange(300)[::-1])
+    of_frame, of_array = (OutlierDetector(PCA(2)).fit(X) for X in (frame, table))
+    expected = of_array.explain(table[:9])
+    assert isinstance(expected, np.ndarray)
+    assert_allclose(of_frame.explain(frame[:9]), expected, rtol=1e-9, atol=1e-9)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X (has feature names|does not have valid)")
+        swapped = of_frame.explain(table[:9]), of_array.explain(frame[:9])
+    assert isinstance(swapped[0], np.ndarray)
+    assert list(swapped[1].columns) == list("abcde")
+    for contributions in swapped:
+        assert_allclose(contributions, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_frames_of_polars(table):
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame(table, schema=list("abcde"))
+    parameters = dict(n_estimators=2, max_features=3, calibration_fraction=0.2, random_state=0)
+    for learner in (PCA(2), None):
+        detector = OutlierDetector(learner, **parameters).fit(frame)
+        twin = OutlierDetector(learner, **parameters).fit(table)
+        explained = detector.explain(frame[:9])
+        assert isinstance(explained, pl.DataFrame)
+        assert explained.columns == list("abcde")
+        assert_allclose(explained.to_numpy(), twin.explain(table[:9]), rtol=1e-9, atol=1e-9)
+        assert_array_equal(detector.predict(frame), twin.predict(table))
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        SelfOrganizingMap((3, 3), n_iter=5, random_state=0),
+        IsolationForest(n_estimators=10, random_state=0),
+        make_pipeline(SimpleImputer(), PCA(2)),
+    ],
+    ids=["map", "forest", "pipeline"],
+)
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_missing_values_where_the_learner_takes_them(table, learner, kind):
+    X = table.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    X = X[~np.isnan(X).all(axis=1)]
+    detector = OutlierDetector(learner, random_state=0).fit(kind(X))
+    expected = clone(learner).fit(X).score_samples(X)
+    assert_allclose(detector.score_samples(kind(X)), expected, rtol=1e-9)
+    assert np.isfinite(detector.reference_).all()
+    total = np.asarray(detector.explain(kind(X))).sum(axis=1)
+    assert_allclose(total, detector.score_samples(kind(X)), rtol=1e-6, atol=1e-6)
+
+
+def test_arrays_of_strings_and_sparse_rows_where_the_learner_takes_them(table):
+    words = np.random.default_rng(0).choice(["red", "green", "blue"], size=(100, 3))
+    learner = make_pipeline(OneHotEncoder(sparse_output=False), PCA(2))
+    for X in (words, words.astype(object), words.tolist()):
+        detector = OutlierDetector(learner).fit(X)
+        assert_array_equal(detector.score_samples(X), clone(learner).fit(X).score_samples(X))
+        assert detector.explain(X).shape == (100, 3)
+    learner = make_pipeline(TruncatedSVD(2, random_state=0), GaussianMixture(random_state=0))
+    X = sparse.csc_matrix(table)
+    scores = OutlierDetector(learner).fit(X).score_samples(X)
+    assert_allclose(scores, clone(learner).fit(X).score_samples(X))
+
+
+def test_tags_follow_the_learner():
+    for learner in (
+        PCA(2),
+        SelfOrganizingMap(),
+        IsolationForest(),
+        GaussianMixture(),
+        Autoencoder(),
+    ):
+        own, tags = (get_tags(one).input_tags for one in (learner, OutlierDetector(learner)))
+        assert tags.allow_nan == own.allow_nan
+        assert (tags.string, tags.categorical) == (own.string, own.categorical)
+        assert tags.sparse == (own.sparse and not isinstance(learner, PCA))
+    assert get_tags(OutlierDetector(OneHotScorer())).input_tags.categorical
+
+
+class OneHotScorer(OneHotEncoder):
+    def score_samples(self, X):
+        return np.zeros(len(X))
+
+
+# -- many learners -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learner", [IsolationForest(n_estimators=5), None], ids=str)
+def test_number_of_jobs_changes_no_bit(table, learner):
+    parameters = dict(n_estimators=3, max_samples="auto", max_features=3, random_state=0)
+    one, two = (OutlierDetector(learner, n_jobs=n, **parameters).fit(table) for n in (None, 2))
+    assert_array_equal(one.score_samples(table), two.score_samples(table))
+    assert one.offset_ == two.offset_
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), [(100, 100), (256, 256), (300, 256)])
+def test_auto_is_256_rows_at_most(table, n_rows, expected):
+    detector = OutlierDetector(PCA(1), max_samples="auto").fit(table[:n_rows])
+    assert detector.estimators_[0].n_samples_ == detector.max_samples_ == expected
+    forest = IsolationForest(n_estimators=5).fit(table[:n_rows])
+    assert forest.max_samples_ == expected
+
+
+@pytest.mark.parametrize("learner", [CodebookEnsemble(random_state=0), None], ids=str)
+def test_offsets_of_float64_make_no_difference(learner):
+    rng = np.random.default_rng(0)
+    # Multiples of 1/64, which are exact at either place.
+    X = np.round(64 * (rng.normal(size=(200, 2)) + 50 * rng.integers(0, 2, (200, 1)))) / 64
+    near, far = (OutlierDetector(learner, random_state=0).fit(rows) for rows in (X, X + 1.7e9))
+    assert_allclose(far.score_samples(X + 1.7e9), near.score_samples(X), rtol=1e-12)
+    assert_array_equal(far.predict(X + 1.7e9), near.predict(X))
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_digits])
+def test_defaults_warn_of_nothing_on_well_known_tables(load):
+    X = StandardScaler().fit_transform(load().data)
+    for one in (OutlierDetector(), CodebookEnsemble(), SelfOrganizingMap()):
+        with warnings.catch_warnings(action="error"):
+            one.set_params(random_state=0).fit(X).score_samples(X)

@@ -108,7 +108,7 @@ def test_every_public_name_stands_in_the_readme():
     assert [name for name in skae.__all__ if name not in readme] == []
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/coming_from.md"])
 def test_examples_of_the_docs_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / path).read_text(), re.M | re.S)
@@ -139,7 +139,7 @@ def test_main_job(tmp_path):
         "Autoencoder",
         "DenoisingAutoencoder",
     }
-    assert accuracy["DenoisingAutoencoder"] >= 0.980
+    assert accuracy["DenoisingAutoencoder"] >= 0.965  # 0.973 to 0.992 over six splits
     assert accuracy["raw pixels"] == pytest.approx(0.9555, abs=0.01)  # known for this split
     assert "device: " in table
     assert len(list(tmp_path.glob("*.png"))) == 3
@@ -153,7 +153,8 @@ def test_sparse_codes_tell_digits_apart(tmp_path):
 
 def test_features_of_a_boltzmann_machine_tell_digits_apart(tmp_path):
     printed = run_example("plot_rbm_digits.py", tmp_path)
-    assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.95
+    # 0.940 to 0.954 over four splits with fixed parameters.
+    assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.93
     assert (tmp_path / "rbm_digits.png").exists()
 
 

@@ -21,9 +21,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, minmax_scale
+from sklearn.preprocessing import MinMaxScaler, StandardScaler, minmax_scale
+from skorch.callbacks import Callback
 
-from skae import BernoulliRBM, SelfOrganizingMap
+from skae import Autoencoder, BernoulliRBM, OutlierDetector, SelfOrganizingMap
 from skae._training._net import Net
 from skae.layers import Dense
 
@@ -449,6 +450,25 @@ def test_scale_of_the_weights_does_not_matter(weighted_class, table):
     assert_array_equal(equal.transform(table), quick(weighted_class).fit_transform(table))
 
 
+def test_weights_of_chunks_are_relative_to_all_rows_so_far(converging_class, table):
+    weight = np.random.default_rng(0).uniform(0.1, 1, 300)
+
+    def streamed(first, second):
+        estimator = quick(converging_class, batch_size=300)
+        estimator.partial_fit(table, sample_weight=first)
+        return estimator.partial_fit(table, sample_weight=second)
+
+    once, scaled = streamed(weight, weight / 2), streamed(1024 * weight, 512 * weight)
+    assert_array_equal(once.transform(table), scaled.transform(table))
+    plain, equal = streamed(None, None), streamed(np.full(300, 0.25), np.full(300, 0.25))
+    assert_array_equal(plain.transform(table), equal.transform(table))
+    # Chunks of weights 1 and 3 have the mean 2, of which the second has half as much again.
+    for heavy in (streamed(None, np.full(300, 3.0)), streamed(np.full(300, 1 / 3), None)):
+        first, second = np.divide(heavy.loss_curve_, plain.loss_curve_)
+        assert first == 1
+        assert second == pytest.approx(1.5)
+
+
 def test_heavy_rows_are_learned_better(weighted_class, table):
     other = -3 * table[:, ::-1]
     X = np.vstack([table, other])
@@ -558,9 +578,12 @@ def test_loss_turning_non_finite_keeps_the_last_good_weights(network_class, tabl
     # Three steps an epoch, and steps of the same size in the second fit.
     parameters = epochs(network_class, 20) | dict(batch_size=100)
     estimator = quick(network_class, **parameters)
+    # No learning rate makes the rules of a map diverge.
+    is_map = network_class is SelfOrganizingMap
+    advice = "Scale X first" if is_map else "[Ll]ower learning_rate"
     with (
         steps_do(explode, 10, monkeypatch),
-        pytest.raises(ValueError, match=r"stopped being finite in epoch 4.*[Ll]ower learning_rate"),
+        pytest.raises(ValueError, match=rf"stopped being finite in epoch 4.*{advice}"),
     ):
         estimator.fit(table)
     assert estimator.n_iter_ == 3
@@ -614,27 +637,138 @@ def test_failed_refit_leaves_the_first_fit(estimator_class, table):
         assert_array_equal(estimator.transform(table), before)
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_ctrl_c_leaves_a_fitted_estimator(estimator_class, table, monkeypatch, method):
-    def press_ctrl_c(module, loss):
+@contextlib.contextmanager
+def ctrl_c(after: int, monkeypatch):
+    """Press Ctrl-C in the training step that comes after so many; expect that it ends all."""
+
+    def press(module, loss):
         signal.raise_signal(signal.SIGINT)
         return loss
 
     # A shell that runs the tests in the background has the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    estimator = quick(estimator_class, batch_size=100, **epochs(estimator_class, 50))
-    expectation = (
-        pytest.warns(UserWarning, match="interrupted by user")
-        if method == "fit"
-        else contextlib.nullcontext()
-    )
     try:
-        with steps_do(press_ctrl_c, 7 if method == "fit" else 1, monkeypatch), expectation:
-            getattr(estimator, method)(table)
+        with steps_do(press, after, monkeypatch), pytest.raises(KeyboardInterrupt):
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
-    assert getattr(estimator, "n_iter_", 2) <= 2
-    assert np.isfinite(estimator.transform(table)).all()
+
+
+def test_ctrl_c_ends_fit_and_keeps_the_complete_epochs(network_class, table, monkeypatch):
+    settings = dict(batch_size=100)  # three steps an epoch
+    estimator = quick(network_class, **settings, **epochs(network_class, 50))
+    with ctrl_c(7, monkeypatch):
+        estimator.fit(table)
+    assert estimator.n_iter_ == 2
+    codes = estimator.transform(table)
+    assert_array_equal(pickle.loads(pickle.dumps(estimator)).transform(table), codes)
+    if network_class is SelfOrganizingMap:  # whose first epochs depend on how many are planned
+        assert_array_equal(estimator.labels_, estimator.predict(table))
+        return
+    shorter = quick(network_class, **settings, **epochs(network_class, 2)).fit(table)
+    assert_array_equal(codes, shorter.transform(table))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_ctrl_c_in_the_first_epoch_changes_nothing(estimator, table, monkeypatch, method):
+    estimator.set_params(batch_size=100)
+    with ctrl_c(1, monkeypatch):
+        getattr(estimator, method)(table)
+    assert [name for name in vars(estimator) if name.endswith("_")] == []
+    getattr(estimator, method)(table)
+    before = {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+    codes = estimator.transform(table)
+    straight = pickle.loads(pickle.dumps(estimator))
+    with ctrl_c(1, monkeypatch):
+        getattr(estimator, method)(table**2)
+    assert before == {n: v for n, v in vars(estimator).items() if n.endswith("_")}
+    assert_array_equal(estimator.transform(table), codes)
+    # It goes on as if the call had never been.
+    expected = straight.partial_fit(table).transform(table)
+    assert_array_equal(estimator.partial_fit(table).transform(table), expected)
+
+
+def test_ctrl_c_in_a_refit_keeps_the_new_weights(network_class, table, monkeypatch):
+    estimator = quick(network_class, batch_size=100).fit(table**2)
+    with ctrl_c(7, monkeypatch):
+        estimator.fit(table)
+    assert estimator.n_iter_ == 2
+    alone = quick(network_class, batch_size=100)
+    with ctrl_c(7, monkeypatch):
+        alone.fit(table)
+    assert_array_equal(estimator.transform(table), alone.transform(table))
+
+
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_one_ctrl_c_ends_searches_pipelines_and_detectors(table, monkeypatch, n_steps):
+    n_fits, original = 0, Autoencoder.fit
+
+    def fit(self, *arguments, **settings):
+        nonlocal n_fits
+        n_fits += 1
+        return original(self, *arguments, **settings)
+
+    monkeypatch.setattr(Autoencoder, "fit", fit)
+    learner = quick(Autoencoder, batch_size=100)
+    for whole in (
+        GridSearchCV(learner, {"n_components": [2, 3]}),
+        make_pipeline(MinMaxScaler(), learner, StandardScaler()),
+        OutlierDetector(learner, n_estimators=3, max_samples=0.9),
+        quick(Autoencoder, hidden_layers=(6, 4), pretrain=True, batch_size=100),
+    ):
+        n_fits = 0
+        with ctrl_c(n_steps, monkeypatch):
+            whole.fit(table)
+        assert n_fits == 1 + getattr(whole, "pretrain", False)
+        if isinstance(whole, OutlierDetector | Autoencoder):
+            assert [name for name in vars(whole) if name.endswith("_")] == []
+
+
+def test_ctrl_c_in_a_callback_is_no_stop_of_the_callback(table, monkeypatch):
+    class Slow(Callback):
+        def on_epoch_end(self, net, **_):
+            if len(net.history) == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    estimator = quick(Autoencoder, callbacks=[Slow()])
+    with ctrl_c(1000, monkeypatch):
+        estimator.fit(table)
+    assert estimator.n_iter_ == 2
+
+
+def test_a_signal_from_outside_ends_a_fit(tmp_path):
+    """As Ctrl-C in a terminal does, when the program may be anywhere."""
+    program = """
+        import numpy as np
+        from skae import Autoencoder
+        from skorch.callbacks import Callback
+
+        class Ready(Callback):
+            def on_epoch_begin(self, net, **_):
+                print("ready", flush=True)
+
+        X = np.random.default_rng(0).random((300, 5))
+        estimator = Autoencoder(2, max_iter=10**9, tol=0, n_iter_no_change=10**9)
+        estimator.set_params(batch_size=10, callbacks=[Ready()], random_state=0)
+        try:
+            estimator.fit(X)
+        except KeyboardInterrupt:
+            print(estimator.n_iter_, np.isfinite(estimator.transform(X)).all(), flush=True)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        for _ in range(20):
+            assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stdout.read().splitlines()
+        assert process.wait() == 0
+    n_iter, is_finite = last.split()
+    assert int(n_iter) >= 19
+    assert is_finite == "True"
 
 
 # -- pickles and devices ---------------------------------------------------------------------

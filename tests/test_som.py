@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from skae.som._refinements import (
     are_idle_units_revived,
     are_prototypes_exchanged,
     exchange,
-    falling_sweeps,
+    falling_epochs,
     is_over_relaxed,
     over_relaxation,
     revival,
@@ -310,15 +311,15 @@ def test_refinements_make_better_maps():
     assert topographic_error(refined, X) < topographic_error(plain, X)
 
 
-def test_over_relaxation_goes_beyond_the_means_until_the_last_sweeps():
+def test_over_relaxation_goes_beyond_the_means_until_the_last_epochs():
     start, means = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, -1.0]])
     assert_allclose(over_relaxation(start, means), [[1 + 1.8, -1.8]])
-    assert [is_over_relaxed(sweep, 20, 0.5) for sweep in (0, 16, 17, 19)] == [True, True, 0, 0]
+    assert [is_over_relaxed(epoch, 20, 0.5) for epoch in (0, 16, 17, 19)] == [True, True, 0, 0]
     assert not is_over_relaxed(0, 20, 0.0)
 
 
 def test_radius_is_held_in_the_last_quarter():
-    assert [falling_sweeps(n) for n in (4, 40, 100)] == [3, 30, 75]
+    assert [falling_epochs(n) for n in (4, 40, 100)] == [3, 30, 75]
 
 
 def test_revived_units_go_halfway_to_the_adjacent_unit_with_the_largest_error():
@@ -347,7 +348,7 @@ def test_exchange_puts_a_torn_chain_in_order():
     last_radii = [are_prototypes_exchanged(9, 10, radius, 5) for radius in (0.0, 0.5, 1.0)]
     assert last_radii == [False, True, False]
     assert not are_prototypes_exchanged(8, 10, 0.5, 5)
-    assert not are_prototypes_exchanged(0, 1, 0.5, 5)  # a single sweep has to move them
+    assert not are_prototypes_exchanged(0, 1, 0.5, 5)  # a single epoch has to move them
     assert not are_prototypes_exchanged(9, 10, 0.5, 5000)
 
 
@@ -387,13 +388,14 @@ def test_interrupted_sweep_leaves_the_map_as_it_was_before(table, monkeypatch):
 
     def interrupted(x, weight, codebook, *arguments, **options):
         seen.append(codebook.numpy().copy())
-        if len(seen) == 8:  # in the middle of the third sweep
+        if len(seen) == 8:  # in the middle of the third epoch
             raise KeyboardInterrupt
         return add_up(x, weight, codebook, *arguments, **options)
 
     monkeypatch.setattr("skae.som._module.add_up", interrupted)
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        som = quick(batch_size=100).fit(table)
+    som = quick(batch_size=100)
+    with pytest.raises(KeyboardInterrupt):
+        som.fit(table)
     assert not np.array_equal(seen[3], seen[6])
     assert_array_equal(som.codebook_, seen[6])
     assert som.n_iter_ == 2
@@ -521,10 +523,10 @@ def test_radius_goes_from_start_to_end(table, decay, monkeypatch):
     monkeypatch.setattr("skae.som._batch_rule.spread", note)
     quick(radius=(4, 0.5), decay=decay, n_iter=6).fit(table)
     expected = {"exponential": [4, 2, 1, 0.5], "linear": np.linspace(4, 0.5, 4)}[decay]
-    assert_allclose(radii, [*expected, 0.5])  # the last sweep moves no prototype
+    assert_allclose(radii, [*expected, 0.5])  # the last epoch moves no prototype
     radii.clear()
     quick(radius=(4, 0.5), decay=decay, n_iter=4, refine=False).fit(table)
-    assert_allclose(radii, expected)  # in the last sweep, and not before
+    assert_allclose(radii, expected)  # in the last epoch, and not before
     for init, start in (("pca", 0.4 * 6), ("sample", 0.5 * 6)):
         radii.clear()
         quick((6, 3), init=init).fit(table)
@@ -892,6 +894,8 @@ def test_labels_of_units_are_those_of_most_rows():
         if len(won):
             values, counts = np.unique(won, return_counts=True)
             assert som.unit_labels_[unit] == values[counts.argmax()]
+        by_name = dict(zip(som.label_names_, som.unit_label_counts_[unit], strict=True))
+        assert by_name == {name: (won == name).sum() for name in som.label_names_}
     empty = np.flatnonzero(som.hit_map(X).ravel() == 0)
     full = np.flatnonzero(som.hit_map(X).ravel())
     assert len(empty)
@@ -909,6 +913,7 @@ def test_clusters_and_labels_are_gone_after_another_fit(table):
             again.predict_cluster(table)
         with pytest.raises(AttributeError, match=r"label_units\(X, y\)"):
             again.predict_label(table)
+        assert not hasattr(again, "unit_label_counts_")
 
 
 # -- attributes and bad input --------------------------------------------------------------------
@@ -917,7 +922,7 @@ def test_clusters_and_labels_are_gone_after_another_fit(table):
 def test_attributes(table):
     som = quick((4, 3)).fit(table)
     assert som.codebook_.shape == (12, 5)
-    assert som.codebook_.dtype == np.float32
+    assert som.codebook_.dtype == np.float64
     assert som.grid_positions_.shape == (12, 2)
     assert_array_equal(som.grid_positions_[:4], [[0, 0], [1, 0], [2, 0], [0, 1]])
     assert som.shape_ == (4, 3)
@@ -981,3 +986,126 @@ def test_far_more_units_than_rows_are_warned_of(table):
     with warnings.catch_warnings(action="error"):
         quick((20, 20), n_iter=1).fit(table[:60])
         quick((20, 20)).partial_fit(table[:1])
+
+
+# -- offsets and magnitudes --------------------------------------------------------------------
+
+
+def two_groups(offset):
+    """Return two groups of rows 50 apart, each of a spread of 1, far from zero."""
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1], 40)
+    return offset + 50.0 * group[:, None] + rng.uniform(-1, 1, size=(80, 2)), group
+
+
+@pytest.mark.parametrize("algorithm", ["batch", "online"])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+@pytest.mark.parametrize("init", ["pca", "sample", "random"])
+def test_groups_far_from_zero_are_told_apart(algorithm, metric, init):
+    far, group = two_groups(1.7e9)  # seconds since 1970, whose float32 are 128 apart
+    som = quick((2, 3), init=init, algorithm=algorithm, metric=metric).fit(far)
+    assert not set(som.labels_[group == 0]) & set(som.labels_[group == 1])
+    nearest = cdist(far, som.codebook_, "cityblock" if metric == "manhattan" else metric).min(1)
+    assert nearest.mean() < 2
+    assert_allclose(som.score_samples(far), -nearest, atol=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+@pytest.mark.parametrize("init", ["pca", "array"])
+def test_offsets_make_no_difference(metric, init):
+    near, group = two_groups(0.0)
+    far, _ = two_groups(1.7e9)
+    start = near[::14] if init == "array" else init
+    som = quick((2, 3), init=start, metric=metric).fit(near)
+    offset = quick((2, 3), init=start + 1.7e9 if init == "array" else init, metric=metric).fit(far)
+    assert_array_equal(offset.labels_, som.labels_)
+    assert not set(offset.labels_[group == 0]) & set(offset.labels_[group == 1])
+    assert_allclose(offset.codebook_ - 1.7e9, som.codebook_, atol=1e-3)
+    assert_allclose(offset.quantization_errors_, som.quantization_errors_, rtol=1e-4)
+    assert_allclose(offset.u_matrix(), som.u_matrix(), atol=1e-3)
+    assert_allclose(offset.score_samples(far), som.score_samples(near), atol=1e-3)
+    for output in ("distances", "membership", "coordinates"):
+        codes = offset.set_params(output=output).transform(far)
+        assert_allclose(codes, som.set_params(output=output).transform(near), atol=1e-3)
+        rows = som.inverse_transform(codes)
+        assert_allclose(offset.inverse_transform(codes), rows + 1.7e9, rtol=0, atol=1e-3)
+    gaps = far.copy()
+    gaps[::3, 0] = np.nan
+    filled = offset.impute(gaps)
+    assert_array_equal(filled[:, 1], far[:, 1])
+    assert_allclose(filled[::3, 0], offset.codebook_[offset.predict(gaps[::3]), 0])
+    assert_allclose(topographic_product(offset), topographic_product(som), atol=1e-3)
+
+
+def test_offsets_of_a_stream_and_of_float32_make_no_difference():
+    (near, _), (far, _) = two_groups(0.0), two_groups(1.7e9)
+    som, offset = quick((2, 3)).partial_fit(near[::2]), quick((2, 3)).partial_fit(far[::2])
+    som.partial_fit(near[1::2])
+    offset.partial_fit(far[1::2])
+    assert_array_equal(offset.labels_, som.labels_)
+    # In float32 these rows are multiples of 1/32, and sums of them are not.
+    single, _ = two_groups(3e5)
+    single = single.astype(np.float32)
+    som = quick((2, 3)).fit(single)
+    exact = quick((2, 3)).fit(single.astype(np.float64) - 3e5)
+    assert_allclose(som.codebook_ - 3e5, exact.codebook_, atol=1e-4)
+    assert_allclose(som.score_samples(single), exact.score_samples(single - 3e5), atol=1e-3)
+    assert som.transform(single).dtype == np.float32
+
+
+def test_a_constant_column_and_offsets_with_gaps_and_weights():
+    far, _ = two_groups(1.7e9)
+    X = np.column_stack([far, np.full(80, 1.7e9 + 1 / 3)])
+    X[::5, 0] = np.nan
+    weight = np.random.default_rng(0).integers(0, 3, 80)
+    som = quick((2, 3)).fit(X, sample_weight=weight)
+    assert_array_equal(som.codebook_[:, 2], X[0, 2])
+    repeated = quick((2, 3)).fit(np.repeat(X, weight, axis=0))
+    assert_array_equal(som.codebook_, repeated.codebook_)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize(
+    ("scale", "problem"), [(1e20, "large"), (1e200, "large"), (1e-25, "small")], ids=str
+)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("algorithm", ["batch", "online"])
+def test_values_that_float32_cannot_square_are_refused(
+    table, scale, problem, metric, algorithm, kind
+):
+    som = quick(metric=metric, algorithm=algorithm)
+    message = f"X has values whose distances are too {problem} to be squared.*StandardScaler"
+    for fit in (som.fit, som.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            fit(kind(table * scale))
+        assert not hasattr(som, "module_")
+    if problem == "large":
+        with pytest.raises(ValueError, match="too large"):
+            som.fit(table).predict(kind(np.full((1, 5), 1e25, dtype=np.float32)))
+        assert np.isfinite(som.score_samples(kind(np.full((1, 5), 1e25)))).all()
+
+
+def test_divergence_of_the_batch_rule_says_what_helps(table, monkeypatch):
+    seen = []
+
+    def overflowing(*arguments, **options):
+        sums = add_up(*arguments, **options)
+        seen.append(sums)
+        return replace(sums, distance=torch.tensor(torch.inf)) if len(seen) == 3 else sums
+
+    monkeypatch.setattr("skae.som._module.add_up", overflowing)
+    with pytest.raises(ValueError, match="stopped being finite in epoch 3") as raised:
+        quick().fit(table)
+    assert "neighborhood='gaussian'" in str(raised.value)
+    assert "learning_rate" not in str(raised.value)  # the batch rule has none
+
+
+def test_topographic_product_of_prototypes_that_coincide():
+    same = quick((2, 3), n_iter=2).fit(np.full((80, 2), 3.0))
+    with pytest.warns(UserWarning, match="All prototypes of the map coincide"):
+        assert np.isnan(topographic_product(same))
+    start = np.zeros((6, 2))
+    start[3:] = 5.0  # three in one place and three in another
+    some = quick((2, 3), init=start, radius=0, n_iter=2).fit(start)
+    with warnings.catch_warnings(action="error"):
+        assert np.isfinite(topographic_product(some))

@@ -30,9 +30,10 @@ FAMILIES = {"autoencoders", "boltzmann", "som", "outlier"}
 
 #: Where a room may import from: from itself, and from those in the lines above its own.
 LEVELS = [
-    {"_config", "_compute", "_random"},
+    {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "_training"},
     {"_validation"},
+    {"_pickling"},
     {"base"},
     {"_convergence"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public

@@ -1,6 +1,7 @@
 """The engine: rows, batches, and the global state that it borrows."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -72,6 +73,41 @@ def test_equal_rows_merge_to_a_weighted_set():
     assert_array_equal(weight, shuffled_weight)
     assert sorted(map(tuple, rows.tolist())) == [(0, 0), (1, 2)]
     assert_array_equal(weight, [2, 2])
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_validation_rows_are_held_out_by_their_numbers(container):
+    X = np.eye(40, 9, dtype=np.float32) * np.arange(40, dtype=np.float32)[:, None]
+    X[:, 0] = np.arange(40)
+    rows = as_source(container(X), np.arange(1.0, 41), CPU)
+    parts = rows.hold_out(0.25, np.random.RandomState(0))
+    assert [part.n_rows for part in parts] == [30, 10]
+    seen = []
+    for part in parts:
+        numbers = part.all().x[:, 0].numpy().astype(int)
+        seen += numbers.tolist()
+        assert_array_equal(part.all().x, X[numbers])
+        assert_array_equal(part.take(torch.tensor([3, 1])).x, X[numbers[[3, 1]]])
+        assert_array_equal(part.sample_weight, numbers + 1)
+        weight = part.all().weight.numpy()
+        np.testing.assert_allclose(weight, (numbers + 1) / (numbers + 1).mean(), rtol=1e-6)
+        chunk, chunk_weight = next(part.chunks())
+        assert_array_equal(as_source(chunk, None, CPU).all().x, X[numbers])
+        assert_array_equal(chunk_weight, numbers + 1)
+    assert sorted(seen) == list(range(40))
+
+
+def test_holding_out_copies_no_rows():
+    tracemalloc.start()
+    X = np.zeros((2000, 1000), np.float32)
+    before, _ = tracemalloc.get_traced_memory()
+    rows = as_source(X, None, CPU)
+    tracemalloc.reset_peak()
+    parts = rows.hold_out(0.1, np.random.RandomState(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - before < X.nbytes / 20
+    assert len(parts[0]) == 1800
 
 
 def test_initialisation_is_seeded_and_gives_the_generator_back():

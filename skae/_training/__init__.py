@@ -9,12 +9,13 @@ from ._reading import read
 from ._source import (
     Source,
     as_source,
+    as_tensor,
     drop_zero_weight,
     merge_equal_rows,
     to_dense,
 )
 from ._state import TrainingState, joined, restore_on_error
-from ._trainable import Step, Trainable, device_of, load_weights
+from ._trainable import Step, Trainable, device_of, load_weights, take_settings
 
 __all__ = [
     "SCHEDULES",
@@ -26,6 +27,7 @@ __all__ = [
     "Trainable",
     "TrainingState",
     "as_source",
+    "as_tensor",
     "between",
     "device_of",
     "drop_zero_weight",
@@ -34,6 +36,7 @@ __all__ = [
     "merge_equal_rows",
     "read",
     "restore_on_error",
+    "take_settings",
     "to_dense",
     "train",
 ]

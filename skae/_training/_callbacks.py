@@ -33,24 +33,38 @@ class FiniteWeights(Callback):
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
         """Copy the weights that are there before the first step."""
+        self._diverged = False
         self._current = tensors_of(net.module_)
+        # A layer may have infinity in a buffer for a reason, such as a mask.
+        buffers = [b for b in net.module_.buffers() if torch.isfinite(b).all()]
+        self._to_be_finite = [*net.module_.parameters(), *buffers]
         self._latest = [tensor.detach().clone() for tensor in self._current]
         self._good = net.state.good or [tensor.clone() for tensor in self._latest]
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Copy the weights of this epoch; those of the last one are now known to be good."""
         if not math.isfinite(net.history[-1]["train_loss"]):
-            _copy(self._good, self._current)
-            raise DivergedError
+            self._give_up()
+        _copy(self._current, self._good)  # Ctrl-C now would leave the latest as they are
         self._good, self._latest = self._latest, self._good
-        _copy(self._current, self._latest)
         net.state.good = self._good
 
     def on_train_end(self, net: Any, **_: Any) -> None:
-        """Look at the weights themselves, since no loss vouches for the last ones."""
-        if not all(torch.isfinite(tensor).all() for tensor in self._current):
-            _copy(self._good, self._current)
-            raise DivergedError
+        """Look at the weights themselves, since no loss vouches for the last ones.
+
+        After Ctrl-C, bring back those of the last complete epoch first.
+        """
+        if self._diverged:
+            return
+        if net.interrupted:
+            _copy(self._latest, self._current)
+        if not all(torch.isfinite(tensor).all() for tensor in self._to_be_finite):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._diverged = True
+        _copy(self._good, self._current)
+        raise DivergedError
 
 
 class Patience(EarlyStopping):
@@ -172,6 +186,7 @@ class ProgressBar(Callback):
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 @torch.no_grad()

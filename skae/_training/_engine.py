@@ -39,7 +39,7 @@ def train(
         If given, their loss decides when to stop, if anything does, and the weights of the
         best epoch come back.
     callbacks : sequence
-        skorch's callbacks. A KeyboardInterrupt that one raises ends the training.
+        skorch's callbacks. One that raises a KeyboardInterrupt ends the training.
     on_epoch_complete : callable, optional
         Called with the state after each epoch, when it holds all that is needed to go on from
         there. (At the end the weights of the best epoch may have taken their place.)
@@ -48,7 +48,8 @@ def train(
     -------
     TrainingState
         The same state, with its `ending`. With "diverged" the module holds the weights from
-        the start of the last epoch with a finite loss.
+        the start of the last epoch with a finite loss; with "interrupted" (Ctrl-C), which the
+        caller is to raise again, those at the end of the last complete epoch.
     """
     module = state.module
     if plan.patience is None:
@@ -57,6 +58,8 @@ def train(
         state.history = []
     if not state.history:
         state.set_learning_rate(plan.learning_rate)
+    if not (plan.streaming or module.mixes_rows):
+        source = source.as_set(plan.batch_size)
     net = Net(state, plan, validation, callbacks=callbacks, on_epoch_complete=on_epoch_complete)
     largest = min(plan.batch_size, source.n_rows)
     n_weights = sum(parameter.numel() for parameter in module.parameters())
@@ -82,10 +85,12 @@ def train(
 
 
 def _ending(net: Net, *, diverged: bool) -> str:
+    if net.interrupted:
+        return "interrupted"
     if diverged:
         return "diverged"
     if net.patience is not None and net.patience.is_over:
         return "converged"
     if len(net.state.history) == net.plan.max_iter:
         return "max_iter"
-    return "stopped" if net.stopped else "interrupted"
+    return "stopped"

@@ -7,6 +7,7 @@ its end, and calls the hooks of a batch only where a callback has some.
 
 from __future__ import annotations
 
+import dis
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from ._source import Batches, Source
 from ._state import TrainingState
 from ._steps import RecordedSteps, stepper
 from ._trainable import Step
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -65,8 +68,8 @@ class Net(NeuralNet):
         if plan.patience is not None:
             self.patience = Patience(plan, monitor, load_best=validation is not None)
         self.progress = ProgressBar() if plan.verbose else None
-        #: Whether a callback, and not the user, has ended the training.
-        self.stopped = False
+        #: Whether a callback has ended the training, or the user by Ctrl-C.
+        self.stopped = self.interrupted = False
         in_order = (
             FiniteWeights(),
             EpochTimer() if callbacks else None,
@@ -109,6 +112,11 @@ class Net(NeuralNet):
     def _default_callbacks(self) -> list[Any]:
         return []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what takes steps, so that a callback that keeps the net can be pickled."""
+        state = super().__getstate__()
+        return {name: v for name, v in state.items() if name not in ("_step", "_take_step")}
+
     def initialize_optimizer(self, triggered_directly: Any = None) -> Net:
         """Take the optimizers of the state."""
         self.optimizers_ = self.state.optimizers
@@ -128,17 +136,26 @@ class Net(NeuralNet):
         generator = self.state.generator if shuffled else None
         return Batches(dataset, self.plan.batch_size, generator)
 
+    def fit_loop(self, X: Source, y: Any = None, epochs: Any = None, **fit_params: Any) -> Net:
+        """Train; note whether Ctrl-C ended it, since skorch tells nobody."""
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        except KeyboardInterrupt:
+            self.interrupted = not self.stopped
+            raise
+
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call a hook of all callbacks; note if one of the user's ends the training."""
+        """Call a hook of all callbacks; note if one of them ends the training."""
         getattr(self, method_name)(self, **cb_kwargs)
+        now = None
         try:
             for _, callback in self.callbacks_:
                 now = callback
                 getattr(callback, method_name)(self, **cb_kwargs)
-        except KeyboardInterrupt:
-            # One that comes while our own are at work is the user's Ctrl-C.
-            self.stopped = not type(now).__module__.startswith("skae.")
-            self._hand_over(method_name)
+        except KeyboardInterrupt as error:
+            self.stopped = _is_stated(error)
+            if not isinstance(now, FiniteWeights):  # which notes the weights of an epoch
+                self._hand_over(method_name)
             raise
         self._hand_over(method_name)
 
@@ -235,3 +252,11 @@ class Net(NeuralNet):
     def _notify_gradients(self) -> None:
         parameters = list(self.module_.named_parameters())
         self.notify("on_grad_computed", named_parameters=parameters, X=None, y=None, training=True)
+
+
+def _is_stated(interrupt: KeyboardInterrupt) -> bool:
+    """Whether a ``raise`` statement made it, by which callbacks stop, and not Ctrl-C."""
+    last: Any = interrupt.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    return last.tb_frame.f_code.co_code[last.tb_lasti] == _RAISE

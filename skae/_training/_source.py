@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
+
+# Rows that are written out to split a set by its weights, at most.
+_MOST_REPEATS = 2**20
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -82,13 +86,22 @@ class Source:
         *,
         scaled: bool = True,
     ):
-        self.X, self.sample_weight, self.device = X, sample_weight, device
+        self._X, self.device = X, device
         self.n_rows, self.n_features = X.shape
-        weight = mean_one(sample_weight) if scaled else sample_weight
-        self._weight = (
-            None if weight is None else torch.as_tensor(weight, dtype=torch.float32, device=device)
-        )
+        self._weigh(sample_weight, scaled=scaled)
         self._buffer = torch.empty(0)
+
+    def _weigh(self, sample_weight: np.ndarray | None, *, scaled: bool) -> None:
+        self.sample_weight = sample_weight
+        weight = mean_one(sample_weight) if scaled else sample_weight
+        self._weight = None
+        if weight is not None:
+            self._weight = torch.as_tensor(weight, dtype=torch.float32, device=self.device)
+
+    @property
+    def X(self) -> np.ndarray | sparse.csr_matrix:
+        """The rows as they were given."""
+        return self._X
 
     def __len__(self) -> int:
         return self.n_rows
@@ -115,36 +128,61 @@ class Source:
 
     def chunks(self) -> Iterator[tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]]:
         """Go through the rows and their weights once, some at a time, in their order."""
+        weight = self.sample_weight
         for some in gen_batches(self.n_rows, max(1, DENSE_NUMBERS // self.n_features)):
-            yield self.X[some], None if self.sample_weight is None else self.sample_weight[some]
+            yield self._some(some), None if weight is None else weight[some]
+
+    def as_set(self, batch_size: int) -> Source:
+        """Return the rows in a fixed order, equal ones merged, if they are one batch.
+
+        Such rows are a weighted set: their order, and whether a row of weight two is there once
+        or twice, make no difference to the gradient of a sum over the rows. In this form they
+        make no difference to its rounding either.
+        """
+        if self.n_rows > batch_size:
+            return self
+        return as_source(*merge_equal_rows(self.X, self.sample_weight), self.device)
 
     def hold_out(
-        self, fraction: float, random_state: np.random.RandomState
+        self, fraction: float, random_state: np.random.RandomState, batch_size: int = 0
     ) -> tuple[Source, Source]:
-        """Split into rows to train on and rows to validate with.
+        """Split into rows to train on and rows to validate with; of many, nothing is copied.
+
+        Rows that are one batch of `batch_size` are split as a set (see `as_set`), in which a
+        weight that is a whole number counts as so many rows.
 
         Raises
         ------
         ValueError
-            If there is but one row.
+            If none would be left to train on.
         """
-        if self.n_rows < 2:
+        if math.ceil(fraction * self.n_rows) >= self.n_rows:
             raise ValueError(
-                "Early stopping cannot hold out rows with n_samples=1; set early_stopping=False, "
-                "or give X_val."
+                f"Early stopping cannot hold out rows with n_samples={self.n_rows}: "
+                f"validation_fraction={fraction:g} leaves none to train on. Lower it, set "
+                "early_stopping=False, or give X_val."
             )
-        parts = train_test_split(
-            np.arange(self.n_rows), test_size=fraction, random_state=random_state
-        )
-        training, validation = (
-            as_source(
-                self.X[rows],
-                None if self.sample_weight is None else self.sample_weight[rows],
-                self.device,
-            )
-            for rows in parts
-        )
+
+        def split(numbers: np.ndarray) -> list[np.ndarray]:
+            return train_test_split(numbers, test_size=fraction, random_state=random_state)
+
+        if self.n_rows <= batch_size:
+            rows, times = merge_equal_rows(self.X, self.sample_weight)
+            if (times == times.round()).all() and times.sum() <= _MOST_REPEATS:
+                times = times.astype(int)
+                parts = split(np.repeat(np.arange(len(rows)), times))
+                counts = [np.bincount(part, minlength=len(rows)) for part in parts]
+                training, validation = (
+                    as_source(*drop_zero_weight(rows, count.astype(float)), self.device)
+                    for count in counts
+                )
+                return training, validation
+        training, validation = (Subset(self, part) for part in split(np.arange(self.n_rows)))
         return training, validation
+
+    def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
+        """Return consecutive rows as they were given."""
+        return self._X[rows]
 
     def _rows(self, index: Tensor) -> Tensor:
         raise NotImplementedError
@@ -201,6 +239,36 @@ class SparseSource(Source):
         return batch
 
 
+class Subset(Source):
+    """Some rows of a source, read from there.
+
+    Parameters
+    ----------
+    source : Source
+        All rows.
+    numbers : ndarray of int
+        Which of them, and in what order.
+    """
+
+    def __init__(self, source: Source, numbers: np.ndarray):
+        self._all, self._numbers, self.device = source, numbers, source.device
+        self.n_rows, self.n_features = len(numbers), source.n_features
+        weight = source.sample_weight
+        self._weigh(None if weight is None else weight[numbers], scaled=True)
+        self._index = torch.as_tensor(numbers, device=self.device)
+
+    @property
+    def X(self) -> np.ndarray | sparse.csr_matrix:
+        """A copy of the rows."""
+        return self._all.X[self._numbers]
+
+    def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
+        return self._all.X[self._numbers[rows]]
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return self._all._rows(self._index[index])
+
+
 class Batches:
     """A source in batches of nearly equal size, none larger than `batch_size`.
 
@@ -253,12 +321,7 @@ def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
 def merge_equal_rows(
     X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows and merge equal ones, adding up their weights.
-
-    A fit whose rows are one batch sees them as a weighted set: their order and whether
-    a row of weight two stands there once or twice make no difference to the gradient.
-    In this form they make no difference to its rounding either.
-    """
+    """Sort the rows and merge equal ones, adding up their weights."""
     dense = to_dense(X)
     dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
     as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,10 @@ from .._random import Generator
 from ._optimizers import LearningRate, make_optimizers
 from ._trainable import Trainable, device_of, tensors_of
 
-# What skorch records of each epoch that is no result.
-_COUNTS = ("epoch", "dur", "train_batch_count", "valid_batch_count")
+# What is recorded of each epoch for skorch and is no result.
+_BOOKKEEPING = {"epoch", "dur"} | {
+    f"{prefix}_{name}" for prefix in ("train", "valid") for name in ("batch_count", "loss_best")
+}
 
 
 class TrainingState:
@@ -50,7 +53,7 @@ class TrainingState:
         weights of the best epoch.
     ending : {"converged", "max_iter", "stopped", "interrupted", "diverged"} or None
         Why the training ended: the loss stopped improving, all epochs are done, a callback
-        or a KeyboardInterrupt ended it, or the loss stopped being finite.
+        or Ctrl-C ended it, or the loss stopped being finite.
     """
 
     def __init__(self, module: Trainable, learning_rate: float, seed: int):
@@ -76,15 +79,18 @@ class TrainingState:
     def curves(self) -> dict[str, list[float]]:
         """Return the numbers in the history by name, but for what skorch counts and times.
 
-        NaN stands for an epoch in which a name was not recorded.
+        A bool is 0 or 1. NaN stands for an epoch in which a name was not recorded as a number.
         """
-        names = {
-            name: None
+        epochs = [
+            {
+                name: number
+                for name, value in epoch.items()
+                if (number := _number(value)) is not None
+            }
             for epoch in self.history
-            for name, value in epoch.items()
-            if isinstance(value, Real) and not isinstance(value, bool) and name not in _COUNTS
-        }
-        return {name: [float(e.get(name, math.nan)) for e in self.history] for name in names}
+        ]
+        names = {name: None for epoch in epochs for name in epoch if name not in _BOOKKEEPING}
+        return {name: [epoch.get(name, math.nan) for epoch in epochs] for name in names}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as nested dicts and lists of tensors and plain values.
@@ -129,6 +135,13 @@ class TrainingState:
                 self.generator.load_state_dict(self._streams.pop(there))
         self.good = None
         self.stopping = {}
+
+
+def _number(value: Any) -> float | None:
+    """Return a number of any kind as a float, and None for everything else."""
+    if isinstance(value, Tensor | np.generic) and math.prod(value.shape) == 1:
+        value = value.item()
+    return float(value) if isinstance(value, Real) else None
 
 
 def joined(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:

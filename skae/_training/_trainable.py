@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,10 @@ from ._batch import Batch
 
 # What every torch module has in its `__dict__` that says nothing of what it computes.
 _BOOKKEEPING = frozenset(vars(nn.Module()))
+
+
+def _do_nothing() -> None:  # a lambda could not be pickled
+    pass
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Step:
     share: float = 1.0
     streaming: bool = False
     accumulated: Any = None
-    on_gradients: Callable[[], None] = lambda: None
+    on_gradients: Callable[[], None] = _do_nothing
 
     @property
     def learning_rate(self) -> float:
@@ -70,6 +75,14 @@ class Trainable(nn.Module):
       ``persistent=False`` since it belongs to the parameters of the estimator and not to what
       was learned. Everything else is an attribute, and so part of `structure`.
     """
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether the loss looks at a batch as a whole otherwise than by its weighted mean.
+
+        Statistics of a batch do, in which each row counts alike. Equal rows are then not merged.
+        """
+        return False
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         """Draw what `loss` consumes for a batch; None if it consumes nothing.
@@ -196,6 +209,8 @@ def _frozen(value: Any) -> Hashable:
         return (type(value), *map(_frozen, value))
     if isinstance(value, set | frozenset):
         return frozenset(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but not what is computed with them.
     return (type(value), repr(value)) if isinstance(value, int | float) else value
 
@@ -215,6 +230,30 @@ def load_weights(module: Trainable, fitted: Trainable) -> None:
             "warm_start=True cannot go on from the last fit, because the shape of the network was "
             "changed since; set warm_start=False to start anew."
         ) from error
+
+
+def take_settings(module: Trainable, untrained: Trainable) -> bool:
+    """Give a module the numbers in the objective of an untrained one, if they compute alike.
+
+    Returns
+    -------
+    bool
+        False, and nothing is changed, if the two differ in what they compute otherwise.
+    """
+    both = module, untrained
+    structures: list[Any] = [one.structure() for one in both]
+    if None in structures:  # of layers that are not known
+        structures = [
+            (str(one), [(name, t.shape) for name, t in one.state_dict().items()]) for one in both
+        ]
+    if structures[0] != structures[1]:
+        return False
+    learned, settings = module.state_dict(), dict(untrained.named_buffers())
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if name not in learned:  # registered as no part of it, by the rule of `Trainable`
+                buffer.copy_(settings[name])
+    return True
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:

@@ -40,7 +40,7 @@ class Autoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencod
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
     ordered : bool, default=False
-        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        Whether to order the components by what they add (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
         drawn for it, small numbers more often (log-uniformly), so that the first k
         components alone rebuild it well. `truncate` then gives the estimator of any
@@ -59,7 +59,7 @@ class Autoencoder(OrderingAutoencoder, PCAStartAutoencoder, PretrainingAutoencod
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -116,13 +116,14 @@ default="constant"
     device_ : torch.device
         Where the network is.
     r2_ : float
-        Fraction of the variance of the training rows that the reconstruction keeps. Only
-        after `fit` with ``init="pca"``.
+        Fraction of the variance of the training rows that the reconstruction keeps; 0 if they
+        are all equal. Only after `fit` with ``init="pca"``.
     r2_pca_ : float
-        The same of PCA with as many components.
+        The same of PCA with as many components, from which the first fit started.
     explained_reconstruction_ratio_ : ndarray of shape (n_components,)
         Fraction of the variance of the training rows (of the last chunk, after
-        `partial_fit`) that the first 1, 2, ... components keep. Only with `ordered`.
+        `partial_fit`) that the first 1, 2, ... components keep; 0 if these rows are all
+        equal. Only with `ordered`.
 
     See Also
     --------
@@ -133,7 +134,8 @@ default="constant"
     -----
     The network trains in float32 and is applied in the dtype of the input. To a fit
     whose rows are one batch, a row of weight two and the same row given twice are the
-    same; in several batches a repeated row also makes for more steps.
+    same, unless layers from elsewhere have statistics of a batch; in several batches a
+    repeated row also makes for more steps.
 
     The bits of a fit do not depend on `n_jobs` as long as one step is small (fewer than
     some 17 million multiply-adds, batch rows times weights), since such a step runs in one thread.
@@ -180,7 +182,7 @@ default="constant"
         pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -12,13 +12,17 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
 
+from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
 from .._training import Source, read, to_dense
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
-from ..layers import ACTIVATIONS, make_layers
+from ..layers import ACTIVATIONS, is_positive_int, make_layers
+from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
+from ._checks import check_network, loss_of_mean
 from ._module import AutoencoderModule
 
 
@@ -53,7 +57,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         l1: float = 0.0,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -88,18 +92,36 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     def _make_module(self, n_features: int) -> AutoencoderModule:
         return AutoencoderModule(**self._module_arguments(n_features))
 
+    def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Any:
+        module: Any = super()._new_module(n_features, random_state)
+        parts = make_layers(self.hidden_layers), self._output()
+        if any(type(part).__module__.split(".")[0] != "skae" for part in parts):
+            check_network(module, n_features, self._n_encoded())
+        return module
+
     def _module_arguments(self, n_features: int) -> dict[str, Any]:
         output, layers = self._output(), make_layers(self.hidden_layers)
         n_each = getattr(output, "n_outputs_per_feature", 1)
+        if not is_positive_int(n_each):
+            raise ValueError(
+                f"n_outputs_per_feature of {output!r} must be a positive integer, got {n_each!r}."
+            )
         if n_each > 1 and (getattr(layers, "tied_weights", False) or hasattr(layers, "shape")):
             raise ValueError(
                 f"{output!r} takes {n_each} numbers per feature from the decoder, and "
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
         encoder = layers.make_encoder(n_features, self._n_encoded())
+        decoder = layers.make_decoder(n_each * n_features, self.n_components, encoder)
+        for name, part in [("make_encoder", encoder), ("make_decoder", decoder)]:
+            if not isinstance(part, nn.Module):
+                raise ValueError(
+                    f"{name} of hidden_layers must return a torch.nn.Module, but returns a "
+                    f"{type(part).__name__}."
+                )
         return {
             "encoder": encoder,
-            "decoder": layers.make_decoder(n_each * n_features, self.n_components, encoder),
+            "decoder": decoder,
             "n_features": n_features,
             "n_components": self.n_components,
             "code_activation": self.code_activation,
@@ -126,7 +148,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     ) -> None:
         super()._initialise(module, source, random_state, streaming=streaming)
         if learned := dict(module.output.named_parameters(recurse=False)):
-            start = self._output().start(variance_of(source))
+            start = self._output().start(moments_of(source)[1])
             for name, parameter in learned.items():
                 parameter.data.copy_(start[name])
 
@@ -134,6 +156,10 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         output = self._output()
         if hasattr(output, "check_values"):
             output.check_values(X)
+
+    def _loss_of_mean(self, source: Source) -> float | None:
+        with limit_threads(0):
+            return loss_of_mean(self.module_, source)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return each row rebuilt from its code.
@@ -165,25 +191,27 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         -------
         ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
         """
+        return self._errors(X, lambda module, x: module.reconstruction_error(x), per_feature)
+
+    def _errors(self, X: Any, error: Callable[[Any, Tensor], Tensor], per_feature: bool) -> Any:
         if per_feature:
-            errors = self._read(X, lambda module, x: module.reconstruction_error(x))
-            return errors.reshape(shape_of(X))
-        return -self.score_samples(X)
+            return self._read(X, error).reshape(shape_of(X))
+        return self._read(X, lambda module, x: mean_per_sample(error(module, x)))
 
     def inpaint(
         self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
     ) -> np.ndarray:
-        """Fill in missing entries by what the network makes of the others.
+        """Impute missing values from the others, by repeated reconstruction.
 
-        The missing entries start at `fill_value` and are replaced by their reconstruction
+        The missing values start at `fill_value` and are replaced by their reconstruction
         until they change no more, each row by itself.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; the values of missing entries (NaN, say) are ignored.
+            Rows; what stands for missing values (NaN, say) is ignored.
         mask : array-like of bool of shape (n_samples, n_features)
-            Where entries are missing.
+            Where values are missing.
         fill_value : float, default=0.0
             Value to start from.
         max_iter : int, default=100
@@ -194,35 +222,39 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows, with the missing entries filled in and the others as they were.
+            The rows, with the missing values filled in and the others as they were.
 
         Raises
         ------
+        TypeError
+            If `X` is a sparse matrix.
         ValueError
             If `mask` has not the shape of `X`.
         """
         check_is_fitted(self)
+        if sparse.issparse(X) or sparse.issparse(mask):
+            raise TypeError(
+                "inpaint takes dense rows and a dense mask, but got a sparse matrix; give "
+                "X.toarray()."
+            )
         shape = shape_of(X)
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
         known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
-        filled = validate_rows(self, known, reset=False).copy()
-        mask = mask.reshape(filled.shape)
-        active = np.flatnonzero(mask.any(axis=1))
-        for _ in range(max_iter):
-            if not len(active):
-                break
-            rebuilt = read(self.module_, lambda module, x: module.reconstruct(x), filled[active])
-            updated = np.where(mask[active], rebuilt, filled[active])
-            change = np.abs(updated - filled[active]).max(axis=1)
-            filled[active] = updated
-            active = active[change > tol]
-        return filled.reshape(shape)
+        rows = validate_rows(self, known, reset=False)
+        rows = np.where(mask.reshape(rows.shape), rows.dtype.type(np.nan), rows)
+
+        def fill(module: AutoencoderModule, x: Tensor) -> Tensor:
+            return module.fill_missing(x, fill_value, max_iter, tol)
+
+        return read(self.module_, fill, rows).reshape(shape)
 
 
 def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[int]) -> np.ndarray:
     """Return what fraction of the variance of the rows the first components keep.
+
+    It is 0 for rows that are all equal.
 
     Parameters
     ----------
@@ -241,12 +273,17 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
     for rows, weight in source.chunks():
         errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
         total += (np.ones(len(errors)) if weight is None else weight) @ errors
-    return 1 - total / source.total_weight / variance_of(source).sum()
+    mean, variance = moments_of(source)
+    # What float32 cannot tell from rows that are all equal.
+    least = np.square(np.finfo(np.float32).eps * mean).sum()
+    if variance.sum() <= least:
+        return np.zeros(len(widths))
+    return 1 - total / source.total_weight / variance.sum()
 
 
-def variance_of(source: Source) -> np.ndarray:
-    """Return the variance of each feature over the rows of a source, by their weights."""
-    scaler = StandardScaler(with_mean=False)
+def moments_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each feature over the rows of a source, by their weights."""
+    scaler = StandardScaler()
     for rows, weight in source.chunks():
         scaler.partial_fit(to_dense(rows), sample_weight=weight)
-    return scaler.var_
+    return scaler.mean_, scaler.var_

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -16,14 +15,20 @@ from torch import Tensor
 from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
 from .._training import drop_zero_weight, to_dense
-from .._validation import all_or_nothing, validate_rows, validate_weight
+from .._validation import (
+    CheckedParameters,
+    all_or_nothing,
+    is_whole,
+    validate_rows,
+    validate_weight,
+)
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
 _CODEBOOKS = ((16, 24), (32, 16), (64, 12), (128, 8), (256, 6), (512, 4), (1024, 3))
 
 
-class CodebookEnsemble(BaseEstimator):
+class CodebookEnsemble(CheckedParameters):
     """Codebook ensemble: rebuilds each row from small random samples of the training rows.
 
     A codebook is a random sample of training rows. It codes a row by the nearest of its
@@ -145,7 +150,7 @@ class CodebookEnsemble(BaseEstimator):
             sizes = [(n_entries, n_codebooks) for n_entries, n_codebooks in self.codebooks]
         except (TypeError, ValueError):
             sizes = []
-        if not sizes or not all(isinstance(n, Integral) and n > 0 for size in sizes for n in size):
+        if not sizes or not all(is_whole(n) for size in sizes for n in size):
             raise ValueError(
                 "codebooks must hold one or more pairs of positive integers, a number of entries "
                 f"and of codebooks, got {self.codebooks!r}."

@@ -118,7 +118,7 @@ class ContractiveAutoencoder(PCAStartAutoencoder, PretrainingAutoencoder):
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -175,10 +175,10 @@ default="constant"
     device_ : torch.device
         Where the network is.
     r2_ : float
-        Fraction of the variance of the training rows that the reconstruction keeps. Only
-        after `fit` with ``init="pca"``.
+        Fraction of the variance of the training rows that the reconstruction keeps; 0 if they
+        are all equal. Only after `fit` with ``init="pca"``.
     r2_pca_ : float
-        The same of PCA with as many components.
+        The same of PCA with as many components, from which the first fit started.
 
     See Also
     --------
@@ -248,7 +248,7 @@ default="constant"
         pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,

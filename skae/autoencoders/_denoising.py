@@ -15,6 +15,7 @@ from torch import Tensor
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import Batch, as_source
 from .._validation import shape_of, validate_rows
+from ..losses import mean_per_sample
 from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
 from ._module import AutoencoderModule
 from ._noise import NOISES, CorruptedCopies, Corruption
@@ -24,12 +25,16 @@ from ._ordering import OrderingAutoencoder
 class DenoisingModule(AutoencoderModule):
     """The error of rebuilding a batch from its corrupted copy.
 
-    The error in reading is that of rebuilding a row from itself, or from `copies` if there are any.
+    The score is that of rebuilding a row from itself, or from `copies` if there are any.
     """
 
     def __init__(self, corruption: Corruption, copies: CorruptedCopies | None, **arguments: Any):
         super().__init__(**arguments)
         self.corruption, self.copies = corruption, copies
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.corruption.name == "swap" or super().mixes_rows
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         return self.corruption.draw(batch.x, generator), super().sample_noise(batch, generator)
@@ -38,9 +43,13 @@ class DenoisingModule(AutoencoderModule):
         drawn, layer_noise = noise
         return self.reconstruction_loss(self.corruption(batch.x, drawn), batch.x, layer_noise)
 
-    def reconstruction_error(self, x: Tensor) -> Tensor:
+    def log_score(self, x: Tensor) -> Tensor:
+        return -mean_per_sample(self.denoising_error(x))
+
+    def denoising_error(self, x: Tensor) -> Tensor:
+        """Return the mean error of each entry when rebuilt from the copies, if there are any."""
         if self.copies is None:
-            return super().reconstruction_error(x)
+            return self.reconstruction_error(x)
         error = torch.zeros_like(x)
         for copy in self.copies(x):
             error += self.error_of(self.encode(copy), x)
@@ -78,15 +87,16 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
         - None corrupts every row at `noise_level`;
         - "uniform" draws a level for each row of each batch, uniformly from 0 to
           `noise_level`;
-        - of several levels, each row of each batch draws one; a level that stands
+        - of several levels, each row of each batch draws one; a level that is listed
           twice is drawn twice as often, and `noise_level` is not used.
     score_draws : int, default=0
-        With 0, `score_samples` and `reconstruction_error` measure how well a row is
-        rebuilt from itself. Otherwise they measure how well it is rebuilt from its
-        corrupted copies: the mean over `score_draws` copies at `noise_level`, at each of
-        the levels of `noise_schedule`, or at levels in equal steps up to `noise_level` if
-        that is "uniform". The noise of the copies is the same for every row and in every
-        call. Only for "gaussian" and "masking" noise, which need no other rows.
+        With 0, `score_samples` measures how well a row is rebuilt from itself, and is minus
+        `reconstruction_error`. Otherwise it measures how well the row is rebuilt from its
+        corrupted copies, and is minus `denoising_error`: the mean over `score_draws`
+        copies at `noise_level`, at each of the levels of `noise_schedule`, or at levels in
+        equal steps up to `noise_level` if that is "uniform". The noise of the copies is the
+        same for every row and in every call. Only for "gaussian" and "masking" noise, which
+        need no other rows.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
@@ -104,7 +114,7 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
     ordered : bool, default=False
-        Whether to order the components by what they bring (nested dropout, Rippel et al.
+        Whether to order the components by what they add (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
         drawn for it, small numbers more often (log-uniformly), so that the first k
         components alone rebuild it well. `truncate` then gives the estimator of any
@@ -123,7 +133,7 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -180,13 +190,14 @@ default="constant"
     device_ : torch.device
         Where the network is.
     r2_ : float
-        Fraction of the variance of the training rows that the reconstruction keeps. Only
-        after `fit` with ``init="pca"``.
+        Fraction of the variance of the training rows that the reconstruction keeps; 0 if they
+        are all equal. Only after `fit` with ``init="pca"``.
     r2_pca_ : float
-        The same of PCA with as many components.
+        The same of PCA with as many components, from which the first fit started.
     explained_reconstruction_ratio_ : ndarray of shape (n_components,)
         Fraction of the variance of the training rows (of the last chunk, after
-        `partial_fit`) that the first 1, 2, ... components keep. Only with `ordered`.
+        `partial_fit`) that the first 1, 2, ... components keep; 0 if these rows are all
+        equal. Only with `ordered`.
 
     See Also
     --------
@@ -252,7 +263,7 @@ default="constant"
         pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -299,6 +310,25 @@ default="constant"
         if self.score_draws:
             copies = CorruptedCopies(corruption, self.score_draws, n_features)
         return DenoisingModule(corruption, copies, **self._module_arguments(n_features))
+
+    def denoising_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the error of rebuilding rows from their corrupted copies, as `score_draws` says.
+
+        Its mean over the features is minus the score of a row. With ``score_draws=0`` it is
+        `reconstruction_error`, for which rows are rebuilt from themselves.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+        per_feature : bool, default=False
+            Whether to give the error of each entry instead of the mean of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
+        """
+        return self._errors(X, lambda module, x: module.denoising_error(x), per_feature)
 
     def corrupt(
         self, X: Any, random_state: int | np.random.RandomState | None = None

@@ -73,11 +73,13 @@ class VariationalModule(AutoencoderModule):
     # -- training ----------------------------------------------------------------------------
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
-        x, n_codes = batch.x, self.n_importance_samples * len(batch.x)
+        x, weight, n_each = batch.x, batch.weight, self.n_importance_samples
+        codes = x.new_empty((n_each * len(x), self.n_components))
+        of_codes = weight if weight is None else weight.repeat(n_each)
         return (
-            generator.normal((n_codes, self.n_components), x.dtype),
-            sample_noise(self.encoder, x, generator),
-            sample_noise(self.decoder, x.new_empty((n_codes, 1)), generator),
+            generator.normal(tuple(codes.shape), x.dtype),
+            sample_noise(self.encoder, x, generator, weight),
+            sample_noise(self.decoder, codes, generator, of_codes),
         )
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:

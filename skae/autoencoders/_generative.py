@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted, check_scalar
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .._random import MAX_SEED, Generator, new_random_state
@@ -128,8 +127,5 @@ class GenerativeAutoencoder(BaseAutoencoder):
             init_params="random_from_data",
             random_state=0,
         )
-        with (
-            warnings.catch_warnings(action="ignore", category=ConvergenceWarning),
-            threadpool_limits(1, user_api="blas"),  # more threads could round differently
-        ):
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             self.code_mixture_ = mixture.fit(codes if len(codes) > 1 else np.tile(codes, (2, 1)))

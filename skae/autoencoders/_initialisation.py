@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy import sparse
+from scipy.linalg import eigh
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from .._compute import resolve_device
 from .._random import MAX_SEED, seeded_initialisation
-from .._training import Source, TrainingState
+from .._training import Source, TrainingState, to_dense
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._base import BaseAutoencoder, kept_variance
 from ._module import AutoencoderModule
@@ -52,13 +53,22 @@ class PCAStartAutoencoder(BaseAutoencoder):
     ) -> None:
         super()._initialise(module, source, random_state, streaming=streaming)
         if self.init == "pca" and not streaming:
-            pca = start_from_pca(module, source.X, random_state.randint(MAX_SEED))
-            self.r2_pca_ = float(pca.explained_variance_ratio_.sum())
+            start_from_pca(module, source, random_state.randint(MAX_SEED))
+            self.r2_pca_ = self._r2(module, source)
+
+    def _r2(self, module: AutoencoderModule, source: Source) -> float:
+        return float(kept_variance(module, source, [self.n_components])[0])
+
+    def _forget(self, *, keep_curves: bool) -> None:
+        r2_pca = getattr(self, "r2_pca_", None)
+        super()._forget(keep_curves=keep_curves)
+        if keep_curves and r2_pca is not None:
+            self.r2_pca_ = r2_pca  # of the start that the fit goes on from
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
         if hasattr(self, "r2_pca_"):
-            self.r2_ = float(kept_variance(self.module_, source, [self.n_components])[0])
+            self.r2_ = self._r2(self.module_, source)
 
 
 class PretrainingAutoencoder(BaseAutoencoder):
@@ -91,7 +101,7 @@ class PretrainingAutoencoder(BaseAutoencoder):
         pretrain(self, module, source, random_state)
 
 
-def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix, seed: int) -> PCA:
+def start_from_pca(module: AutoencoderModule, source: Source, seed: int) -> None:
     """Give an untrained network the weights with which its code is that of PCA.
 
     A ReLU layer passes each component on as its positive and its negative part.
@@ -118,34 +128,55 @@ def start_from_pca(module: AutoencoderModule, X: np.ndarray | sparse.csr_matrix,
         or not isinstance(module.code_activation, nn.Identity)
         or (len(encoder) == 2 and encoder[0].out_features < copies * n_components)
         or module.n_outputs_per_feature > 1
+        or not _is_identity(module.output().mean)
     ):
         raise ValueError(
             "init='pca' needs a network that can be PCA: code_activation='identity' and at most "
             "one hidden layer, with activation 'relu' and at least 2 * n_components units, or "
             "with activation 'identity' and at least n_components units. The loss must take one "
-            "number per feature."
+            "number per feature and as it is, which 'binary_cross_entropy' does not."
         )
-    if n_components > min(X.shape):
+    most = min(source.n_rows, source.n_features)
+    if n_components > most:
         raise ValueError(
-            f"init='pca' needs n_components of at most min(n_samples, n_features)={min(X.shape)}, "
+            f"init='pca' needs n_components of at most min(n_samples, n_features)={most}, "
             f"got {n_components}."
         )
-    pca = PCA(n_components, random_state=seed).fit(X)
     components, mean = (
         torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-        for array in (pca.components_, pca.mean_)
+        for array in _principal_axes(source, n_components, seed)
     )
     if len(encoder) == 1:
         _set(encoder[0], components, -components @ mean)
         _set(decoder[0], components.T, mean)
-        return pca
+        return
     signs = torch.tensor([1.0, -1.0][:copies])
     parts = torch.kron(signs[:, None], torch.eye(n_components))  # (copies * k, k)
     _set(encoder[0], parts @ components, -parts @ components @ mean)
     _set(encoder[1], parts.T, torch.zeros(n_components))
     _set(decoder[0], parts, torch.zeros(len(parts)))
     _set(decoder[1], (parts @ components).T, mean)
-    return pca
+
+
+def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
+    values = torch.linspace(-2, 2, 5)[:, None]
+    return torch.equal(function(values), values)
+
+
+def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
+    X, weight, n_features = source.X, source.sample_weight, source.n_features
+    if weight is None:
+        with np.errstate(invalid="ignore"):  # the shares of the variance of constant rows
+            pca = PCA(n_components, random_state=seed).fit(X)
+        return pca.components_, pca.mean_
+    # scikit-learn's PCA takes no weights.
+    mean, scatter = weight @ X / weight.sum(), np.zeros((n_features, n_features))
+    for rows, some in source.chunks():
+        centred = to_dense(rows) - mean
+        scatter += (centred.T * some) @ centred
+    _, axes = eigh(scatter, subset_by_index=[n_features - n_components, n_features - 1])
+    return axes.T[::-1], mean
 
 
 def unroll(
@@ -245,7 +276,11 @@ def pretrain(
             try:
                 layer.fit(inputs, sample_weight=source.sample_weight)
             except ValueError as error:
-                raise ValueError(f"pretrain=True fails at layer {n_done + 1}: {error}") from error
+                raise ValueError(
+                    f"pretrain=True trains layer {n_done + 1} of hidden_layers and code by itself, "
+                    f"with n_components={layer.n_components} and "
+                    f"code_activation={layer.code_activation!r}, which fails: {error}"
+                ) from error
         trained = layer.module_.cpu()
         _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
         _set(up, trained.decoder[0].weight, trained.decoder[0].bias)
@@ -263,7 +298,7 @@ def _name_of(activation: nn.Module) -> str:
 
 @torch.no_grad()
 def _set(linear: nn.Linear | TransposedLinear, weight: Tensor, bias: Tensor) -> None:
-    """Write the first rows and columns; spare hidden units start without a say."""
+    """Write the first rows and columns; spare hidden units start with no effect."""
     n_out, n_in = weight.shape
     if isinstance(linear, nn.Linear):  # a transposed one has the weights of another
         linear.weight[:n_out, n_in:] = 0

@@ -8,12 +8,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from .._random import Generator
 from .._training import Batch, Trainable
-from ..layers import ACTIVATIONS, run, sample_noise
+from ..layers import ACTIVATIONS, BatchNorm, run, sample_noise
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
+
+# Packages of layers of which it is known that only `_NormBase` has statistics of a batch; that of
+# this package counts rows by their weight.
+_KNOWN = ("torch", "skae")
 
 
 class AutoencoderModule(Trainable):
@@ -36,7 +41,7 @@ class AutoencoderModule(Trainable):
         Weights of the penalties: half the sum of the squared weights, and the sum of the
         absolute ones.
     ordered : bool
-        Whether the components are to be in the order of what they bring (nested dropout).
+        Whether to order the components by what they add to the reconstruction (nested dropout).
 
     Attributes
     ----------
@@ -77,6 +82,16 @@ class AutoencoderModule(Trainable):
         self.n_components = self.n_kept = n_components
         self.ordered = ordered
 
+    @property
+    def mixes_rows(self) -> bool:
+        # Layers from elsewhere may do so in a way that cannot be seen.
+        layers = (*self.encoder.modules(), *self.decoder.modules())
+        return any(
+            (isinstance(layer, _NormBase) and not isinstance(layer, BatchNorm))
+            or type(layer).__module__.split(".")[0] not in _KNOWN
+            for layer in layers
+        )
+
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         if not self._draws:
             return None
@@ -85,7 +100,7 @@ class AutoencoderModule(Trainable):
             uniform = generator.uniform((len(x), 1), x.dtype)
             n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
-        return *(sample_noise(part, x, generator) for part in parts), n_kept
+        return *(sample_noise(part, x, generator, batch.weight) for part in parts), n_kept
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         return self.reconstruction_loss(batch.x, batch.x, noise)
@@ -126,6 +141,7 @@ class AutoencoderModule(Trainable):
         return self.per_feature(self.decoder(F.pad(z, (0, self.n_components - z.shape[1]))))
 
     def per_feature(self, output: Tensor) -> Tensor:
+        """Return the numbers that the decoder gives, those of a feature along the last axis."""
         n_each = self.n_outputs_per_feature
         return output if n_each == 1 else output.unflatten(1, (-1, n_each))
 
@@ -143,6 +159,20 @@ class AutoencoderModule(Trainable):
 
     def log_score(self, x: Tensor) -> Tensor:
         return -mean_per_sample(self.reconstruction_error(x))
+
+    def fill_missing(self, x: Tensor, start: float, max_iter: int, tol: float) -> Tensor:
+        """Replace NaN by its reconstruction, again and again until no entry changes by `tol`."""
+        missing = x.isnan()
+        x = x.masked_fill(missing, start)
+        active = missing.any(1).nonzero()[:, 0]
+        for _ in range(max_iter):
+            if not len(active):
+                break
+            before = x[active]
+            after = torch.where(missing[active], self.reconstruct(before), before)
+            x[active] = after
+            active = active[(after - before).abs().amax(1) > tol]
+        return x
 
     def squared_error_by_width(self, x: Tensor, widths: Sequence[int]) -> Tensor:
         """Return the squared error of each sample with as many of its first components."""

@@ -1,4 +1,4 @@
-"""Components in the order of what they bring."""
+"""Components in the order of what they add to the reconstruction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import Source, TrainingState
+from ..layers import is_positive_int
 from ._base import BaseAutoencoder, kept_variance
 
 
@@ -52,11 +53,12 @@ class OrderingAutoencoder(BaseAutoencoder):
         check_is_fitted(self)
         if not self.module_.ordered:
             raise ValueError(
-                "truncate needs components in the order of what they bring; fit with ordered=True."
+                "truncate needs components that are ordered by importance; fit with ordered=True."
             )
-        if not 1 <= n_components <= self._n_features_out:
+        if not (is_positive_int(n_components) and n_components <= self._n_features_out):
             raise ValueError(
-                f"n_components must be from 1 to {self._n_features_out}, got {n_components}."
+                f"n_components must be an integer from 1 to {self._n_features_out}, "
+                f"got {n_components!r}."
             )
         shorter = copy.deepcopy(self)
         shorter.n_components = shorter._n_features_out = n_components

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .._training import Batch, Source, TrainingState
+from .._warn import warn
 from ._activity import measure_activity
 from ._initialisation import PretrainingAutoencoder
 from ._module import AutoencoderModule
@@ -26,6 +26,10 @@ class SparseModule(AutoencoderModule):
     def __init__(self, sparsity: Sparsity, **arguments: Any):
         super().__init__(**arguments)
         self.sparsity = sparsity
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.sparsity.mixes_rows or super().mixes_rows
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         code = self.training_code(batch.x, noise)
@@ -100,7 +104,7 @@ class SparseAutoencoder(PretrainingAutoencoder):
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -234,7 +238,7 @@ default="constant"
         pretrain: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -283,14 +287,13 @@ default="constant"
         super()._keep(state, source)
         self.mean_activation_, self.dead_units_ = measure_activity(self.module_, source)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
         if 2 * n_dead > n_units:
-            warnings.warn(
+            warn(
                 f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
                 f"training rows; try {self.module_.sparsity.remedy}, a lower learning_rate, or a "
                 "smaller n_components.",
                 ConvergenceWarning,
-                stacklevel=5,
             )

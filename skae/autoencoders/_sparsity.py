@@ -24,6 +24,8 @@ class Sparsity(nn.Module):
 
     #: What brings back units that are 0 for every row.
     remedy: ClassVar[str]
+    #: Whether it looks at all samples of a batch at once.
+    mixes_rows: ClassVar[bool] = False
 
     def _keep_number(self, name: str, value: float) -> None:
         self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
@@ -59,6 +61,7 @@ class KLSparsity(Sparsity):
     """Penalises the divergence of the mean activations in the batch from their target."""
 
     remedy = "a larger target"
+    mixes_rows = True
     alpha: Tensor
     target: Tensor
 
@@ -102,6 +105,7 @@ class LifetimeSparsity(Sparsity):
     """Keeps the samples of a batch that activate a unit most, a fraction of them."""
 
     remedy = "a larger lifetime_fraction"
+    mixes_rows = True
 
     def __init__(self, estimator: Any):
         super().__init__()

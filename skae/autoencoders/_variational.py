@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._random import Generator
 from .._training import Plan, Source, TrainingState, read
+from .._warn import warn
 from ..outputs import DISTRIBUTIONS, make_output
 from ._base import BaseAutoencoder
 from ._evidence import VariationalModule, divergence_from_prior
@@ -365,23 +365,6 @@ default="constant"
         draws = self._score_draws()
         return self._read(X, lambda module, x: module.evidence_bound(x, draws))
 
-    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Return minus the log-probability of rows given the means of their posteriors, in nats.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to rebuild.
-        per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), or the shape of `X` if `per_feature`
-        """
-        errors = super().reconstruction_error(X, per_feature=True)
-        return errors if per_feature else errors.reshape(len(errors), -1).mean(1)
-
     def _score_draws(self) -> torch.Tensor:
         check_is_fitted(self)
         return Generator(0).normal((self.n_score_samples, self._n_features_out), torch.float64)
@@ -402,14 +385,16 @@ default="constant"
                 variance = output.noise_variance(next(self.module_.parameters()))
             self.noise_variance_ = variance.numpy(force=True).copy()
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _loss_of_mean(self, source: Source) -> None:
+        """Return nothing: the density of the mean is not the evidence for it."""
+
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         if state.ending == "converged" and not self.active_components_.any():
-            warnings.warn(
+            warn(
                 f"The posterior of {type(self).__name__} has collapsed: no component of the code "
                 "depends on the rows. Lower beta, set beta_warmup or free_bits, or choose a "
-                "likelihood with a smaller variance.",
-                stacklevel=5,
+                "likelihood with a smaller variance."
             )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 
+from .._warn import warn
 from ._rbm import BaseRBM
 
 
@@ -191,11 +191,10 @@ default="constant"
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         if X.min() < 0 or X.max() > 1:
-            warnings.warn(
+            warn(
                 f"BernoulliRBM takes values as probabilities, but X has values between "
                 f"{X.min():g} and {X.max():g}; scale them to between 0 and 1, for example with "
                 "MinMaxScaler, or use GaussianRBM.",
-                stacklevel=5,
             )
 
     def score_samples(self, X: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compute import gradients_enabled
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
-from .._validation import all_or_nothing, validate_codes
+from .._validation import all_or_nothing, changed_parameters, is_whole, validate_codes
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
@@ -186,11 +186,16 @@ class DeepBeliefNetwork(FeatureLearner):
         ------
         ValueError
             If a parameter or the input is not valid; nothing changes then.
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept if all machines have
+            learned for one; else nothing changes.
         """
         with all_or_nothing(self):
             X, _ = self._validated(X, None, reset=True)
             self._forget(keep_curves=False)
-            self._train(self._new_machines(), X, "fit")
+            interrupted = self._train(self._new_machines(), X, "fit")
+        if interrupted:
+            raise KeyboardInterrupt
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -208,9 +213,23 @@ class DeepBeliefNetwork(FeatureLearner):
         -------
         self : object
             The estimator, fitted to one more chunk.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid, or if a weight stops being finite;
+            the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "rbms_")
+            changed = set() if first else set(changed_parameters(self, self._parameters))
+            if changed & {"hidden_layer_sizes", "visible"}:
+                raise ValueError(
+                    "partial_fit cannot go on from the last fit, because hidden_layer_sizes or "
+                    "visible was changed since; call fit to start anew."
+                )
             X, _ = self._validated(X, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.
             machines = self._new_machines() if first else copy.deepcopy(self.rbms_)
@@ -219,7 +238,7 @@ class DeepBeliefNetwork(FeatureLearner):
 
     def _new_machines(self) -> list[BaseRBM]:
         sizes = self.hidden_layer_sizes
-        if not sizes or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+        if not sizes or not all(map(is_whole, sizes)):
             raise ValueError(
                 "hidden_layer_sizes must be one or more positive integers, got "
                 f"{self.hidden_layer_sizes!r}."
@@ -240,18 +259,22 @@ class DeepBeliefNetwork(FeatureLearner):
         if isinstance(machine, GaussianRBM):
             machine.learning_rate = _GAUSSIAN_PART * self.learning_rate
 
-    def _train(self, machines: list[BaseRBM], X: Any, method: str) -> None:
+    def _train(self, machines: list[BaseRBM], X: Any, method: str) -> bool:
+        """Train machine by machine; return whether Ctrl-C ended that when all have learned."""
         rows, interrupted = X, False
         for machine in machines:
             self._hand_down_parameters(machine)
-            if interrupted:
-                machine.n_iter = 0  # Ctrl-C ends the fit, and all layers can be read
-            getattr(machine, method)(rows)
-            interrupted = method == "fit" and machine.n_iter_ < self.n_iter
+            try:
+                getattr(machine, method)(rows)
+            except KeyboardInterrupt:
+                interrupted = method == "fit" and hasattr(machines[-1], "module_")
+                if not interrupted:
+                    raise
             if machine is not machines[-1]:
                 rows = machine.transform(rows)
         self.rbms_ = machines
         self._keep_module(StackModule([machine.module_ for machine in machines]))
+        return interrupted
 
     def _keep_module(self, module: Trainable) -> None:
         BaseTorchEstimator._keep_module(self, module)

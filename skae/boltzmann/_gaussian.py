@@ -186,6 +186,8 @@ default="constant"
         )
         self.variance = variance
 
+    _fixed_in_weights = ("variance",)
+
     def _module_arguments(self) -> dict[str, Any]:
         return {**super()._module_arguments(), "variance": self.variance}
 

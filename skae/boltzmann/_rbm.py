@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -17,6 +16,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined
+from .._warn import warn
 from ..base import FeatureLearner
 from ._distribution import Distribution
 from ._halves import n_threads
@@ -135,6 +135,9 @@ class BaseRBM(Distribution, FeatureLearner):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if a
             weight stops being finite (the last good ones are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first
+            one, nothing changes.
 
         Warns
         -----
@@ -165,6 +168,8 @@ class BaseRBM(Distribution, FeatureLearner):
         ValueError
             If a parameter or the input is not valid, or if a weight stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X)
 
@@ -206,17 +211,15 @@ class BaseRBM(Distribution, FeatureLearner):
             curves["energy_difference"] = state.curve("train_loss")
         self.history_ = joined(getattr(self, "history_", {}), curves)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
-        # Ctrl-C may have come before it was counted.
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         n_saturated = int(state.history[-1].get("saturated", 0)) if state.history else 0
         if 2 * n_saturated > self._n_features_out:
-            warnings.warn(
+            warn(
                 f"{n_saturated} of the {self._n_features_out} hidden units of "
                 f"{type(self).__name__} are saturated: they say the same of every row. Lower "
                 f"learning_rate (now {self.learning_rate:g}), or scale X.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     # -- what was learned ----------------------------------------------------------------

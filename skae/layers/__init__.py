@@ -1,4 +1,4 @@
-"""What stands between features and code: the architectures.
+"""Architectures: the layers between features and code.
 
 An architecture is a parameter object with two methods, `make_encoder` and
 `make_decoder`, that build ``torch.nn`` modules. Any object with these two methods can
@@ -16,8 +16,9 @@ from ._shared import (  # noqa: F401
     ACTIVATIONS,
     BatchNorm,
     Dropout,
-    DropoutStack,
+    Stack,
     TransposedLinear,
+    is_positive_int,
     make_linear,
     run,
     sample_noise,

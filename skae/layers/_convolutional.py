@@ -16,7 +16,7 @@ from ._shared import (
     ACTIVATIONS,
     BatchNorm,
     Dropout,
-    DropoutStack,
+    Stack,
     is_positive_int,
     make_linear,
 )
@@ -143,7 +143,8 @@ class _Convolutional(BaseEstimator):
         return layers
 
     def _stack(self, layers: list[nn.Module]) -> nn.Module:
-        return DropoutStack(*layers) if self.dropout > 0 else nn.Sequential(*layers)
+        takes_more = self.dropout > 0 or self.batch_norm
+        return Stack(*layers) if takes_more else nn.Sequential(*layers)
 
     def _steps(self, n_features: int) -> list[_Step]:
         """Return the sizes from convolution to convolution, which the decoder goes back."""
@@ -216,8 +217,9 @@ class Conv1d(_Convolutional):
     dropout : float, default=0.0
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
-        Whether to normalise each hidden channel by the statistics of the batch while
-        training, and by their running mean when reading.
+        Whether to normalise each hidden channel by the statistics of the batch, in
+        which rows count by their weight, while training, and by their running mean when
+        reading.
 
     See Also
     --------
@@ -276,8 +278,9 @@ class Conv2d(_Convolutional):
     dropout : float, default=0.0
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
-        Whether to normalise each hidden channel by the statistics of the batch while
-        training, and by their running mean when reading.
+        Whether to normalise each hidden channel by the statistics of the batch, in
+        which rows count by their weight, while training, and by their running mean when
+        reading.
 
     See Also
     --------

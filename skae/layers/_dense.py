@@ -16,9 +16,9 @@ from ._shared import (
     ACTIVATIONS,
     BatchNorm,
     Dropout,
-    DropoutStack,
     NonNegativeLinear,
     NonNegativeTransposedLinear,
+    Stack,
     TransposedLinear,
     is_positive_int,
     make_linear,
@@ -52,8 +52,9 @@ class Dense(BaseEstimator):
     dropout : float, default=0.0
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
-        Whether to normalise each hidden layer by the statistics of the batch while
-        training, and by their running mean when reading.
+        Whether to normalise each hidden layer by the statistics of the batch, in
+        which rows count by their weight, while training, and by their running mean when
+        reading.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder, with biases of
         its own.
@@ -159,7 +160,8 @@ class Dense(BaseEstimator):
         return layers
 
     def _stack(self, layers: list[nn.Module]) -> nn.Module:
-        return DropoutStack(*layers) if self.dropout > 0 else nn.Sequential(*layers)
+        takes_more = self.dropout > 0 or self.batch_norm
+        return Stack(*layers) if takes_more else nn.Sequential(*layers)
 
     def _check(self) -> None:
         self._validate_params()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -26,10 +27,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def sample_noise(layers: nn.Module, x: Tensor, generator: Generator) -> Any:
-    """Draw what one training pass of `layers` over the batch `x` consumes, or None."""
+def sample_noise(
+    layers: nn.Module, x: Tensor, generator: Generator, weight: Tensor | None = None
+) -> Any:
+    """Return what `layers` take in training beside the batch `x` whose rows have this weight."""
     sampler: Any = getattr(layers, "sample_noise", None)
-    return None if sampler is None or not layers.training else sampler(x, generator)
+    if sampler is None or not layers.training:
+        return None
+    return sampler(x, generator, weight) if isinstance(layers, Stack) else sampler(x, generator)
 
 
 def run(layers: nn.Module, x: Tensor, noise: Any = None) -> Tensor:
@@ -37,21 +42,26 @@ def run(layers: nn.Module, x: Tensor, noise: Any = None) -> Tensor:
     return layers(x) if noise is None else layers(x, noise)
 
 
-class DropoutStack(nn.Sequential):
-    """Layers in a row, some of them dropout, whose masks are drawn beforehand."""
+class Stack(nn.Sequential):
+    """Layers in a row, of which dropout and batch normalisation take more than a batch."""
 
-    def sample_noise(self, x: Tensor, generator: Generator) -> list[Tensor]:
-        """Draw one tensor of uniform numbers per dropout layer."""
+    def sample_noise(
+        self, x: Tensor, generator: Generator, weight: Tensor | None = None
+    ) -> list[Tensor | None]:
+        """Return uniform numbers for each dropout layer, and the weight of the rows for others."""
         return [
             generator.uniform((len(x), *layer.shape), x.dtype)
-            for layer in self
             if isinstance(layer, Dropout)
+            else weight
+            for layer in self
+            if isinstance(layer, Dropout | BatchNorm)
         ]
 
-    def forward(self, x: Tensor, noise: Sequence[Tensor] = ()) -> Tensor:
+    def forward(self, x: Tensor, noise: Sequence[Tensor | None] = ()) -> Tensor:
         remaining = iter(noise)
         for layer in self:
-            x = layer(x, next(remaining, None)) if isinstance(layer, Dropout) else layer(x)
+            takes_more = isinstance(layer, Dropout | BatchNorm)
+            x = layer(x, next(remaining, None)) if takes_more else layer(x)
         return x
 
 
@@ -74,15 +84,49 @@ class Dropout(nn.Module):
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that takes a batch of one row by its running statistics.
 
-    The channels are axis 1; any axes after it count as more values of a channel.
+    The channels are axis 1; any axes after it count as more values of a channel. Rows count by
+    their weight if they have one. The running variance is, unlike torch's, the mean of the
+    variances of the batches as they are, since weights do not say how many rows there were.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and len(input) == 1:
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def forward(self, input: Tensor, weight: Tensor | None = None) -> Tensor:
+        if not self.training or len(input) == 1:
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        return super().forward(input)
+        self.num_batches_tracked += 1
+        if weight is None:
+            mean, variance = self.running_mean.clone(), self.running_var.clone()
+            output = F.batch_norm(
+                *(input, mean, variance, self.weight, self.bias),
+                training=True,
+                momentum=self.momentum,
+                eps=self.eps,
+            )
+            # Torch has multiplied the variance of the batch by n / (n - 1).
+            n_values = input.numel() / input.shape[1]
+            before = (1 - self.momentum) * self.running_var
+            with torch.no_grad():
+                self.running_mean.copy_(mean)
+                self.running_var.copy_(variance.lerp(before, 1 / n_values))
+            return output
+        axes = [0, *range(2, input.ndim)]
+        like = [1, -1, *[1] * (input.ndim - 2)]
+        share = (weight / weight.sum()).view(-1, *[1] * (input.ndim - 1))
+        share = share / math.prod(input.shape[2:])
+        mean = (share * input).sum(axes)
+        centred = input - mean.view(like)
+        variance = (share * centred.square()).sum(axes)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale.view(like) + self.bias.view(like)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Take signals and images too."""

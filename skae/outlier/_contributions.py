@@ -3,81 +3,87 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from scipy import sparse
-from sklearn.utils import gen_batches
 
-from .._compute import DENSE_NUMBERS
-from .._training import to_dense
-
-Rows: TypeAlias = np.ndarray | sparse.csr_matrix
+from ._rows import beside, by_chunks, is_frame, reference_for, select, values_of
 
 
-def by_chunks(
-    function: Callable[[Rows], np.ndarray], X: Rows, features: np.ndarray, copies: int = 1
-) -> np.ndarray:
-    """Return what a function makes of some features of the rows, a chunk at a time.
-
-    Parameters
-    ----------
-    function : callable
-        From rows to an array with as many.
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        Rows.
-    features : ndarray of int
-        Indices of the columns that `function` sees, in ascending order.
-    copies : int, default=1
-        How many times its input `function` takes up.
-    """
-    chunk_rows = max(1, DENSE_NUMBERS // (len(features) * copies))
-    whole = len(features) == X.shape[1]
-    chunks = (X[chunk] for chunk in gen_batches(X.shape[0], chunk_rows))
-    return np.concatenate([function(c if whole else c[:, features]) for c in chunks])
-
-
-def errors_add_up(learner: Any, X: Rows) -> bool:
+def errors_add_up(learner: Any, X: Any) -> bool:
     """Return whether the learner has an error per feature whose mean is minus its score."""
-    error = getattr(learner, "reconstruction_error", None)
+    error = _error_of(learner)
     if error is None or "per_feature" not in inspect.signature(error).parameters:
         return False
     return np.allclose(error(X, per_feature=True).mean(axis=1), -learner.score_samples(X))
 
 
-def split_error(learner: Any, X: Rows, features: np.ndarray) -> np.ndarray:
+def _error_of(learner: Any) -> Any:
+    """Return the method of a learner that gives the error behind its score, if it has one."""
+    error = getattr(learner, "reconstruction_error", None)
+    return getattr(learner, "denoising_error", error)
+
+
+def split_error(learner: Any, X: Any, features: np.ndarray) -> np.ndarray:
     """Return minus the error of each feature over their number."""
 
-    def errors(rows: Rows) -> np.ndarray:
-        return learner.reconstruction_error(rows, per_feature=True)
+    def errors(rows: Any) -> np.ndarray:
+        return _error_of(learner)(rows, per_feature=True)
 
     return -by_chunks(errors, X, features) / len(features)
 
 
-def replace_features(
-    learner: Any, X: Rows, features: np.ndarray, reference: np.ndarray
-) -> np.ndarray:
+def replace_features(learner: Any, X: Any, features: np.ndarray, reference: Any) -> np.ndarray:
     """Return what the score gains when the features of a reference are replaced one by one.
 
     That is the mean over the order of the columns and its reverse. Of each pair of
     features either one comes first in one of the two, so that what the pair does together is
     halved between them: for a function with terms of two features at most, these are
     the Shapley values. The score of the reference is shared out evenly.
+
+    Parameters
+    ----------
+    learner : object
+        With a method `score_samples`.
+    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+        Rows.
+    features : ndarray of int
+        Indices of the columns that the learner sees.
+    reference : {ndarray, DataFrame} of shape (1, n_features)
+        A row, dense.
     """
-    reference = reference[features]
-    base = learner.score_samples(reference[None])[0]
+    reference = select(reference_for(X, reference), features=features)
+    base = learner.score_samples(reference)[0]
     n_features = len(features)
-    taken = np.tri(n_features, dtype=bool)  # row k has the features up to k
 
-    def scores(rows: np.ndarray, from_row: np.ndarray) -> np.ndarray:
-        mixed = np.where(from_row, rows[:, None], reference).reshape(-1, n_features)
-        return learner.score_samples(mixed).reshape(rows.shape)
+    def scores(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores with the first k + 1 features of the rows, and without the first k."""
+        score = learner.score_samples
+        if is_frame(rows):  # whose columns keep their types
+            standard = select(reference, np.zeros(len(rows), dtype=int))
+            mixed = [_mixed(rows, standard, k + 1) for k in range(n_features)]
+            others = [_mixed(standard, rows, k) for k in range(n_features)]
+            first, last = (np.stack([score(one) for one in some], 1) for some in (mixed, others))
+            return first, last
+        taken = np.tri(n_features, dtype=bool)  # row k has the features up to k
+        first, last = (
+            score(np.where(mask, rows[:, None], reference).reshape(-1, n_features))
+            for mask in (taken, taken.T)
+        )
+        return first.reshape(rows.shape), last.reshape(rows.shape)
 
-    def contributions(rows: Rows) -> np.ndarray:
-        rows = to_dense(rows)
-        forward = np.diff(scores(rows, taken), prepend=base)
-        backward = -np.diff(scores(rows, taken.T), append=base)
+    def contributions(rows: Any) -> np.ndarray:
+        first, last = scores(rows if is_frame(rows) else values_of(rows))
+        forward, backward = np.diff(first, prepend=base), -np.diff(last, append=base)
         return (forward + backward) / 2 + base / n_features
 
     return by_chunks(contributions, X, features, copies=n_features)
+
+
+def _mixed(left: Any, right: Any, n_left: int) -> Any:
+    """Return a frame with the first columns of one and the others of another."""
+    n_features = left.shape[1]
+    if n_left in (0, n_features):
+        return left if n_left else right
+    columns = np.arange(n_features)
+    return beside(select(left, features=columns[:n_left]), select(right, features=columns[n_left:]))

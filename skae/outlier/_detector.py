@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn import config_context
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     _routing_enabled,
     process_routing,
 )
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
-from .._training import drop_zero_weight, to_dense
-from .._validation import all_or_nothing, validate_rows, validate_weight
+from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
+from .._warn import warn
 from ..autoencoders import CodebookEnsemble
-from ._contributions import Rows, by_chunks, errors_add_up
+from ._contributions import errors_add_up
 from ._explanations import Explanations
-from ._thresholds import median_threshold
+from ._rows import by_chunks, select, validated, values_of
+from ._thresholds import checked_threshold, median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
 
+# "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
+_AUTO_SAMPLES = 256
 
-class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
+
+class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and an explanation for anything that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -67,13 +77,18 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         Number of learners. The score is the mean of theirs; `score_std` tells how far they
         disagree. The first has the `random_state` of `estimator`, if that has one; all
         others have their own.
-    max_samples : int or float, default=1.0
+    max_samples : "auto", int or float, default=1.0
         Number of rows, or their fraction, that each learner is fitted to; drawn anew
-        for each, without replacement.
+        for each, without replacement. "auto" is 256, or all rows if there are fewer, as in
+        scikit-learn's `IsolationForest`.
     max_features : int or float, default=1.0
         Number of features, or their fraction, that each learner sees; drawn likewise.
     store_scores : bool, default=False
         Whether to keep the scores of the training rows in `training_scores_`.
+    n_jobs : int, default=None
+        Number of learners to fit at a time, each in a process of its own. None is 1, unless
+        in a `joblib.parallel_backend` context; -1 is one for each processor. It makes
+        no difference to the results.
     random_state : int, RandomState instance or None, default=None
         Source of the seeds of the learners, of their rows and features, and of the
         calibration rows. None takes fresh entropy.
@@ -84,6 +99,8 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         The fitted learners.
     estimators_features_ : list of ndarray
         Indices of the features that each learner sees.
+    max_samples_ : int
+        Number of rows that each learner is fitted to.
     offset_ : float
         The threshold: rows with a lower score are outliers.
     calibration_scores_ : ndarray of shape (n_calibration,) or None
@@ -92,8 +109,9 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         Scores of the training rows in their order; with calibration, of those that were
         not held out. None without `store_scores`.
     reference_ : ndarray of shape (n_features,)
-        The training row with the highest score, from which `explain` sets out for
-        learners whose score is no sum over the features.
+        The training row with the highest score (among those without missing values, if there
+        are any), from which `explain` sets out for learners whose score is no sum over
+        the features. Of objects if the features have different types.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -147,6 +165,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "max_samples": [
+            StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
@@ -155,6 +174,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
         "store_scores": ["boolean"],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -167,9 +187,10 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         contamination: str | float | Callable[[np.ndarray], float] = "auto",
         calibration_fraction: float = 0.0,
         n_estimators: int = 1,
-        max_samples: int | float = 1.0,
+        max_samples: str | int | float = 1.0,
         max_features: int | float = 1.0,
         store_scores: bool = False,
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ):
         self.estimator = estimator
@@ -179,6 +200,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         self.max_samples = max_samples
         self.max_features = max_features
         self.store_scores = store_scores
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     # -- fitting -------------------------------------------------------------------------
@@ -189,9 +211,11 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows; sparse if the learner takes such. Here as in all other methods it
-            may hold samples in the shape that the layers of the learner have, if any.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Training rows, here as in all other methods whatever the learner takes: sparse
+            matrices, missing values, a DataFrame with strings or categories for
+            a pipeline that encodes them, or samples in the shape that the layers of
+            the learner have. Learners see a DataFrame as one.
         y : None
             Ignored, here for consistency.
         **fit_params : dict
@@ -209,6 +233,8 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         ValueError
             If a parameter or the input is not valid, if there are too few calibration
             rows for `contamination`, or if the threshold is not a finite number.
+        KeyboardInterrupt
+            After Ctrl-C; nothing changes then.
 
         Warns
         -----
@@ -217,7 +243,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         """
         # The learners see numpy arrays. With dispatch on, some refuse what they do without.
         with all_or_nothing(self), config_context(array_api_dispatch=False):
-            X = validate_rows(self, X, reset=True)
+            X = validated(self, X, reset=True)
             if X.shape[0] < 2:
                 raise ValueError("OutlierDetector needs 2 rows or more, got n_samples=1.")
             if _routing_enabled():
@@ -226,34 +252,44 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             if weight is not None:
                 used = np.flatnonzero(weight)
                 fit_params = _check_method_params(X, fit_params, indices=used)
-                X, _ = drop_zero_weight(X, weight)
+                X = select(X, used)
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
-            self.estimators_: list[Any] = []
-            self.estimators_features_: list[np.ndarray] = []
-            for index in range(self.n_estimators):
-                self._fit_member(X, train, fit_params, index, random_state)
+            draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
+            self.estimators_features_ = [features for _, _, features in draws]
+            self.max_samples_ = len(draws[0][1])
+            with clear_errors(draws[0][0], X, "X"):
+                self.estimators_: list[Any] = Parallel(n_jobs=self.n_jobs)(
+                    delayed(_fit_member)(member, X, rows, features, fit_params)
+                    for member, rows, features in draws
+                )
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
-                warnings.warn(
+                warn(
                     f"The {self.n_estimators} learners score all rows alike: "
                     f"{type(self.estimators_[0]).__name__} draws nothing at random here. Give "
                     "each its own rows or features: set max_samples or max_features below 1.",
-                    stacklevel=3,
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
             self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
-            self.reference_ = to_dense(X[[train[np.argmax(scores[train])]]])[0]
+            best = int(train[np.argmax(np.where(_complete(X), scores, -np.inf)[train])])
+            row = select(X, [best])
+            self._reference = values_of(row) if sparse.issparse(row) else row
             self._errors_add_up = all(
-                errors_add_up(member, X[train[:_N_PROBES]][:, features])
+                errors_add_up(member, select(X, train[:_N_PROBES], features))
                 for member, features in self._members()
             )
         return self
 
+    @property
+    def reference_(self) -> np.ndarray:
+        """The training row with the highest score, of shape (n_features,)."""
+        return values_of(self._reference)[0]
+
     def _split(
-        self, X: Rows, random_state: np.random.RandomState
+        self, X: Any, random_state: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the indices of the rows to learn from, and of those to calibrate with."""
         rows = np.arange(X.shape[0])
@@ -271,15 +307,10 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             )
         return np.sort(train), held_out
 
-    def _fit_member(
-        self,
-        X: Rows,
-        train: np.ndarray,
-        fit_params: dict[str, Any],
-        index: int,
-        random_state: np.random.RandomState,
-    ) -> None:
-        """Fit learner number `index` to its rows and features."""
+    def _draw_member(
+        self, X: Any, train: np.ndarray, index: int, random_state: np.random.RandomState
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return learner number `index`, not fitted, and its rows and features."""
         rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
         features = _draw(self.max_features, X.shape[1], "max_features", random_state)
         learner = self.estimator
@@ -288,11 +319,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
-        whole = len(rows) == X.shape[0] and len(features) == X.shape[1]
-        mine = X if whole else X[rows][:, features]
-        member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
-        self.estimators_.append(member)
-        self.estimators_features_.append(features)
+        return member, rows, features
 
     def _threshold(self, scores: np.ndarray) -> float:
         """Return the score below which a row is an outlier."""
@@ -304,12 +331,7 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         else:
             rule = median_threshold if self.contamination == "auto" else self.contamination
             threshold = rule(scores)
-        if not np.isfinite(threshold):
-            raise ValueError(
-                f"contamination={self.contamination!r} gives the threshold {threshold}, which "
-                "is not a finite number; look at the scores of the learner."
-            )
-        return float(threshold)
+        return checked_threshold(threshold, scores, self.contamination)
 
     def _is_fraction(self) -> bool:
         return isinstance(self.contamination, Real)
@@ -423,18 +445,19 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         n_as_low = np.searchsorted(calibration, self.score_samples(X), side="right")
         return (1 + n_as_low) / (1 + len(calibration))
 
-    def _validated(self, X: Any) -> Rows:
+    def _validated(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_rows(self, X, reset=False)
+        return validated(self, X, reset=False)
 
     def _members(self) -> Iterator[tuple[Any, np.ndarray]]:
         return zip(self.estimators_, self.estimators_features_, strict=True)
 
-    def _scores(self, X: Rows) -> np.ndarray:
+    def _scores(self, X: Any) -> np.ndarray:
         """Return the scores of each learner, of shape (n_estimators, n_samples)."""
-        return np.stack(
-            [by_chunks(m.score_samples, X, features) for m, features in self._members()]
-        )
+        with clear_errors(self.estimators_[0], X, "X"):
+            return np.stack(
+                [by_chunks(m.score_samples, X, features) for m, features in self._members()]
+            )
 
     # -- scikit-learn's protocols ----------------------------------------------------------
 
@@ -457,15 +480,35 @@ class OutlierDetector(Explanations, OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         learner = CodebookEnsemble() if self.estimator is None else self.estimator
         # PCA learns from sparse rows but does not score them.
-        tags.input_tags.sparse = get_tags(learner).input_tags.sparse and not isinstance(
-            learner, PCA
-        )
+        takes = get_tags(learner).input_tags
+        tags.input_tags.sparse = takes.sparse and not isinstance(learner, PCA)
+        for name in ("allow_nan", "string", "categorical"):
+            setattr(tags.input_tags, name, getattr(takes, name))
         return tags
 
 
-def _draw(size: float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
+def _fit_member(
+    member: Any, X: Any, rows: np.ndarray, features: np.ndarray, fit_params: dict[str, Any]
+) -> Any:
+    """Fit a learner to its rows and features."""
+    mine = select(X, None if len(rows) == X.shape[0] else rows, features)
+    return member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
+
+
+def _complete(X: Any) -> np.ndarray:
+    """Return which rows have no missing values; all if that is not known, or none has all."""
+    complete = np.ones(X.shape[0], dtype=bool)
+    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
+    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
+        complete = with_all
+    return complete
+
+
+def _draw(size: str | float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
     """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
-    n_drawn = size if isinstance(size, Integral) else max(1, round(size * n))
+    if size == "auto":
+        size = min(_AUTO_SAMPLES, n)
+    n_drawn = size if isinstance(size, Integral) else max(1, round(float(size) * n))
     if n_drawn > n:
         raise ValueError(f"{name}={size} is more than there are: {n}.")
     if n_drawn == n:

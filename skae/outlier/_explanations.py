@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import shape_of
-from ._contributions import Rows, replace_features, split_error
+from ._contributions import replace_features, split_error
+from ._rows import in_form_of
 
 
 class Explanations:
@@ -19,9 +19,9 @@ class Explanations:
     n_features_in_: int
     feature_names_in_: np.ndarray
     estimators_: list[Any]
-    reference_: np.ndarray
+    _reference: Any
     _errors_add_up: bool
-    _validated: Callable[[Any], Rows]
+    _validated: Callable[[Any], Any]
     _members: Callable[[], Iterator[tuple[Any, np.ndarray]]]
 
     def explain(self, X: Any) -> Any:
@@ -43,26 +43,21 @@ class Explanations:
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows to explain. The second way scores ``2 * n_features`` rows for each.
 
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            In the shape of `X`. A DataFrame with the feature names if fitted on one.
+            In the form of `X`: a DataFrame of pandas or polars, with its columns and index,
+            for one, and otherwise an array of its shape.
 
         References
         ----------
         E. Strumbelj and I. Kononenko, Explaining Prediction Models and Individual
         Predictions with Feature Contributions, Knowledge and Information Systems 41 (2014).
         """
-        contributions = self._contributions(X).reshape(shape_of(X))
-        if not hasattr(self, "feature_names_in_"):
-            return contributions
-        import pandas as pd
-
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame(contributions, index=index, columns=self.feature_names_in_)
+        return in_form_of(X, self._contributions(X))
 
     def top_features(self, X: Any, k: int = 3) -> np.ndarray:
         """Return the features that make each row an outlier most.
@@ -86,7 +81,7 @@ class Explanations:
             If there are not so many features.
         """
         check_is_fitted(self)
-        if not isinstance(k, Integral) or not 1 <= k <= self.n_features_in_:
+        if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= self.n_features_in_:
             raise ValueError(f"k must be an int from 1 to {self.n_features_in_}, got {k!r}.")
         top = np.argsort(self._contributions(X), axis=1, kind="stable")[:, :k]
         return self.feature_names_in_[top] if hasattr(self, "feature_names_in_") else top
@@ -94,12 +89,14 @@ class Explanations:
     def _contributions(self, X: Any) -> np.ndarray:
         """Return what each feature contributes, of shape (n_samples, n_features)."""
         X = self._validated(X)
-        total = np.zeros(X.shape, dtype=X.dtype)
-        for member, features in self._members():
-            total[:, features] += self._member_contributions(member, features, X)
-        return total / len(self.estimators_)
+        members = list(self._members())
+        parts = [self._member_contributions(member, features, X) for member, features in members]
+        total = np.zeros(X.shape, dtype=parts[0].dtype)
+        for (_, features), part in zip(members, parts, strict=True):
+            total[:, features] += part
+        return total / len(members)
 
-    def _member_contributions(self, member: Any, features: np.ndarray, X: Rows) -> np.ndarray:
+    def _member_contributions(self, member: Any, features: np.ndarray, X: Any) -> np.ndarray:
         if self._errors_add_up:
             return split_error(member, X, features)
-        return replace_features(member, X, features, self.reference_)
+        return replace_features(member, X, features, self._reference)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import numpy as np
 
 
@@ -69,3 +72,21 @@ def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
     median = np.median(scores)
     deviation = np.median(median - scores[scores <= median])
     return float(median - n_deviations * 1.4826 * deviation)
+
+
+def checked_threshold(threshold: Any, scores: np.ndarray, contamination: Any) -> float:
+    """Return a threshold; refuse what is none."""
+    problem = None
+    if not isinstance(threshold, Real) or isinstance(threshold, bool | np.bool_):
+        problem = f"gives {threshold!r} rather than a number"
+    elif not np.isfinite(float(threshold)):
+        problem = f"gives the threshold {threshold}, which is not a finite number"
+    elif float(threshold) > scores.max():
+        problem = f"gives the threshold {threshold:.6g}, above all scores"
+    if problem is None:
+        return float(threshold)
+    raise ValueError(
+        f"contamination={contamination!r} {problem}; a callable takes the scores, which go from "
+        f"{scores.min():.6g} to {scores.max():.6g} here, and returns the one below which a row is "
+        "an outlier."
+    )

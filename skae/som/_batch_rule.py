@@ -29,7 +29,7 @@ _LEAST_PART = 0.1
 
 @dataclass
 class Sums:
-    """What the rows of a sweep add up to.
+    """What the rows of an epoch add up to.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ def _sums(
 def batch_rule(
     sums: Sums, codebook: Tensor, grid: Grid, neighborhood: str, radius: float
 ) -> Tensor:
-    """Return the prototypes after a sweep: means by the neighbourhood (Kohonen 2001).
+    """Return the prototypes after an epoch: means by the neighbourhood (Kohonen 2001).
 
     m_i = sum_j h(i, j) s_j / sum_j h(i, j) n_j, where s_j is the sum of the rows that unit j wins,
     n_j their number or weight, and h the neighbourhood.
@@ -154,7 +154,7 @@ def batch_rule(
     Parameters
     ----------
     sums : Sums
-        Those of a sweep over all rows.
+        Those of an epoch over all rows.
     codebook : Tensor of shape (n_units, n_features)
         The prototypes by which the rows were won. A unit that nothing reaches keeps its own.
     grid : Grid

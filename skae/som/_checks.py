@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,12 @@ from sklearn.utils import gen_batches
 
 from .._compute import DENSE_NUMBERS
 from .._training import to_dense
+from .._validation import is_whole
+
+_TO_SQUARE = (
+    "X has values whose distances are too {} to be squared in float32; scale X first, for example "
+    "with StandardScaler."
+)
 
 
 def checked_shape(shape: Any) -> tuple[int, int] | None:
@@ -18,8 +24,7 @@ def checked_shape(shape: Any) -> tuple[int, int] | None:
     if isinstance(shape, str):
         return None
     sides = tuple(shape)
-    whole = all(isinstance(side, Integral) and int(side) > 0 for side in sides)
-    if len(sides) != 2 or not whole:
+    if len(sides) != 2 or not all(map(is_whole, sides)):
         raise ValueError(
             f"shape must be two positive integers, the rows and the columns of the map, or "
             f"'auto'; got {shape!r}."
@@ -47,8 +52,8 @@ def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
 
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
     """Refuse rows without a distance from anything."""
-    entries = X.data if sparse.issparse(X) else X
-    if not np.isnan(entries).any() and metric != "cosine":
+    entries = X if isinstance(X, np.ndarray) else X.data
+    if metric != "cosine" and not (entries.size and np.isnan(entries.min())):
         return
     for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
         block = to_dense(X[chunk])
@@ -67,3 +72,26 @@ def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
                     "'cosine' has no distance for it; leave such rows out, or take another "
                     "metric."
                 )
+
+
+def check_not_too_large(X: np.ndarray | sparse.csr_matrix, n_terms: int) -> None:
+    """Refuse rows whose squared distances float32 cannot hold, `n_terms` of them added up."""
+    # Twice as far from each other as from their centre, and prototypes overshoot by 1.8 times.
+    if _largest(X) ** 2 * 16 * n_terms > np.finfo(np.float32).max.item():
+        raise ValueError(_TO_SQUARE.format("large"))
+
+
+def check_not_too_small(X: np.ndarray | sparse.csr_matrix) -> None:
+    """Refuse rows all so near to 0, but not at it, that their squares vanish in float32."""
+    if 0 < _largest(X) ** 2 < np.finfo(np.float32).tiny.item():
+        raise ValueError(_TO_SQUARE.format("small"))
+
+
+def _largest(X: np.ndarray | sparse.csr_matrix) -> float:
+    """Return the largest absolute value."""
+    entries = X if isinstance(X, np.ndarray) else X.data
+    if entries.size == 0:
+        return 0.0
+    return max(
+        -np.fmin.reduce(entries, axis=None).item(), np.fmax.reduce(entries, axis=None).item()
+    )

@@ -23,7 +23,8 @@ class MapModule(Trainable):
 
     There is no loss with a gradient: `training_step` adds up the rows that each unit wins
     for `end_epoch` to move the prototypes (batch rule), or moves them row by row (online
-    rule). Missing entries of a row are NaN.
+    rule). Missing entries of a row are NaN. Rows and prototypes are taken relative to the
+    `Centre` that the estimator keeps.
 
     Parameters
     ----------
@@ -93,19 +94,19 @@ class MapModule(Trainable):
         if step.accumulated is not None:
             sums: Sums = step.accumulated
             self.temperature.copy_(sums.energies.sum() / sums.total)
-            self.codebook.copy_(prepared(self._after_sweep(sums, step), self.metric))
+            self.codebook.copy_(prepared(self._after_epoch(sums, step), self.metric))
 
-    def _after_sweep(self, sums: Sums, step: Step) -> Tensor:
-        """Return the prototypes after a sweep: by Kohonen's batch rule, refined or not."""
-        codebook, sweep, n_sweeps = self.codebook, step.epoch, step.n_epochs
+    def _after_epoch(self, sums: Sums, step: Step) -> Tensor:
+        """Return the prototypes after an epoch: by Kohonen's batch rule, refined or not."""
+        codebook, epoch, n_epochs = self.codebook, step.epoch, step.n_epochs
         if sums.pairs is not None:
             return refinements.exchange(codebook, sums.pairs, self.grid)
-        n_falling = refinements.falling_sweeps(n_sweeps) if self.refine else n_sweeps
-        radius = between(*self.radius, min(1.0, sweep / max(1, n_falling - 1)), self.decay)
+        n_falling = refinements.falling_epochs(n_epochs) if self.refine else n_epochs
+        radius = between(*self.radius, min(1.0, epoch / max(1, n_falling - 1)), self.decay)
         moved = batch_rule(sums, codebook, self.grid, self.neighborhood, radius)
-        if self.refine and refinements.is_over_relaxed(sweep, n_sweeps, radius):
+        if self.refine and refinements.is_over_relaxed(epoch, n_epochs, radius):
             moved = refinements.over_relaxation(codebook, moved)
-        if self.refine and refinements.are_idle_units_revived(sweep, n_sweeps, radius):
+        if self.refine and refinements.are_idle_units_revived(epoch, n_epochs, radius):
             idle = (sums.weights == 0).all(1)
             moved = refinements.revival(moved, codebook, idle, sums.energies, self.grid)
         return moved
@@ -183,6 +184,6 @@ class MapModule(Trainable):
             return z @ self.codebook
         return self.codebook[z.argmin(1)]
 
-    def fill_in(self, x: Tensor) -> Tensor:
-        """Return the rows with their missing entries from the winner."""
-        return torch.where(x.isnan(), self.codebook[self.winners(x)], x)
+    def quantized(self, x: Tensor) -> Tensor:
+        """Return the prototype of the winner of each row."""
+        return self.codebook[self.winners(x)]

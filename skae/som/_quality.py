@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,6 @@ import torch
 from sklearn import manifold
 from sklearn.utils.validation import check_is_fitted
 
-from .._training import read
 from .._validation import validate_rows
 from ._som import SelfOrganizingMap
 
@@ -178,12 +179,17 @@ def topographic_product(som: SelfOrganizingMap) -> float:
     -------
     float
         About 0 if the neighbourhoods agree, negative if the map has too few dimensions, and
-        positive if it has too many.
+        positive if it has too many. NaN if all prototypes coincide.
 
     Raises
     ------
     ValueError
         If the map has one unit.
+
+    Warns
+    -----
+    UserWarning
+        If all prototypes coincide, as they do where all training rows are equal.
 
     References
     ----------
@@ -204,8 +210,14 @@ def topographic_product(som: SelfOrganizingMap) -> float:
     _check_units(som, 2)
     n_units = som.module_.grid.n_units
     on_map = som.module_.grid.squared_distances(_positions(som)).sqrt().numpy()
-    prototypes = som.codebook_.astype(np.float64)
-    in_truth = read(som.module_, lambda module, x: module.distances(x), prototypes)
+    in_truth = som._distances_between_units()
+    if not in_truth.any():
+        warnings.warn(
+            "All prototypes of the map coincide, so that none is nearer than another; "
+            "topographic_product is nan.",
+            stacklevel=2,
+        )
+        return math.nan
     # Prototypes in one place are as close as the rounding of float32 can tell.
     in_truth = np.maximum(in_truth, np.finfo(np.float32).eps * in_truth.max())
     units = np.arange(n_units)[:, None]

@@ -9,11 +9,13 @@ from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from .._training import read
-from .._validation import validate_codes, validate_rows
+from .._training import read, to_dense
+from .._validation import validate_codes, validate_rows, validate_weight
 from ..base import BaseTorchEstimator
-from ._checks import check_rows
+from ._centre import Centre, centre_of
+from ._checks import check_not_too_large, check_not_too_small, check_rows
 from ._module import MapModule
 
 
@@ -23,6 +25,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
     module_: MapModule
     metric: str
     output: str
+    _centre: Centre
 
     @property
     def _n_features_out(self) -> int:
@@ -31,11 +34,30 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         check_rows(X, self.metric)
 
+    def _validated(
+        self, X: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+        X = validate_rows(self, X, reset=reset)
+        self._check_values(X)
+        weight = validate_weight(sample_weight, X)
+        if reset:
+            self._centre = centre_of(X, weight, self.metric)
+        rows = self._centre.rows(X)
+        if reset:
+            check_not_too_small(rows)
+        return rows, weight
+
     def _read(self, X: Any, method: Any) -> np.ndarray:
+        """Return ``method(module, rows)``, of the rows less the centre."""
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
         self._check_values(X)
-        return read(self.module_, method, X, shares_parts=True)
+        if X.dtype == np.float32:
+            check_not_too_large(X, X.shape[1])
+        subtract = self._centre.subtract
+        return read(
+            self.module_, lambda module, x: method(module, subtract(x)), X, shares_parts=True
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the winner of each row: the unit with the nearest prototype.
@@ -85,7 +107,12 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         check_is_fitted(self)
         self._validate_params()
         codes = validate_codes(self, X, self._n_features_out)
-        return read(self.module_, lambda module, z: module.decode(z, self.output), codes)
+        return read(self.module_, self._decode, codes)
+
+    def _decode(self, module: MapModule, z: Tensor) -> Tensor:
+        # Memberships that do not add up to 1 take as much of the centre.
+        times = z.sum(1, keepdim=True) if self.output == "membership" else 1.0
+        return self._centre.add(module.decode(z, self.output), times)
 
     def impute(self, X: Any) -> np.ndarray:
         """Fill in missing entries from the prototype of the winner.
@@ -100,7 +127,11 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         ndarray of shape (n_samples, n_features)
             The rows, dense; the entries that are not missing are as they were.
         """
-        return self._read(X, lambda module, x: module.fill_in(x))
+        filled = self._read(X, lambda module, x: self._centre.add(module.quantized(x)))
+        rows = to_dense(validate_rows(self, X, reset=False))
+        known = ~np.isnan(rows)
+        filled[known] = rows[known]
+        return filled
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its distance from the winner.

@@ -9,10 +9,10 @@ from .._compute import chunk_rows
 from ._grid import Grid
 from ._untangling import untangled
 
-# The radius reaches its end after this part of the sweeps.
+# The radius reaches its end after this part of the epochs.
 _FALLING = 0.75
 
-# How many times the way to the means, and until which part of the sweeps.
+# How many times the way to the means, and until which part of the epochs.
 _RELAXATION, _RELAXED = 1.8, 0.85
 
 # Below this radius no neighbour carries along a unit that wins nothing any more, or keeps it in
@@ -23,17 +23,17 @@ _NARROW = 1.0
 _MOST_UNTANGLED = 2**11
 
 
-def falling_sweeps(n_sweeps: int) -> int:
-    """Return in how many sweeps the radius goes from its start to its end, to be held there.
+def falling_epochs(n_epochs: int) -> int:
+    """Return in how many epochs the radius goes from its start to its end, to be held there.
 
     So do the two phases of training, ordering and convergence (Kohonen 2001).
     """
-    return round(_FALLING * n_sweeps)
+    return round(_FALLING * n_epochs)
 
 
-def is_over_relaxed(sweep: int, n_sweeps: int, radius: float) -> bool:
-    """Whether prototypes go beyond the means in a sweep: not in the last, which have to settle."""
-    return radius > 0 and sweep < int(_RELAXED * n_sweeps)
+def is_over_relaxed(epoch: int, n_epochs: int, radius: float) -> bool:
+    """Whether prototypes go beyond the means in an epoch: not in the last, which have to settle."""
+    return radius > 0 and epoch < int(_RELAXED * n_epochs)
 
 
 def over_relaxation(codebook: Tensor, means: Tensor) -> Tensor:
@@ -47,9 +47,9 @@ def over_relaxation(codebook: Tensor, means: Tensor) -> Tensor:
     return codebook + _RELAXATION * (means - codebook)
 
 
-def are_idle_units_revived(sweep: int, n_sweeps: int, radius: float) -> bool:
-    """Whether idle units are revived in a sweep: not in the last one, whose map stays."""
-    return 0 < radius < _NARROW and sweep + 1 < n_sweeps
+def are_idle_units_revived(epoch: int, n_epochs: int, radius: float) -> bool:
+    """Whether idle units are revived in an epoch: not in the last one, whose map stays."""
+    return 0 < radius < _NARROW and epoch + 1 < n_epochs
 
 
 def revival(moved: Tensor, codebook: Tensor, idle: Tensor, energies: Tensor, grid: Grid) -> Tensor:
@@ -61,7 +61,7 @@ def revival(moved: Tensor, codebook: Tensor, idle: Tensor, energies: Tensor, gri
     Parameters
     ----------
     moved, codebook : Tensor of shape (n_units, n_features)
-        The prototypes after and before the sweep.
+        The prototypes after and before the epoch.
     idle : Tensor of bool of shape (n_units,)
         Which units win nothing.
     energies : Tensor of shape (n_units,)
@@ -83,14 +83,14 @@ def revival(moved: Tensor, codebook: Tensor, idle: Tensor, energies: Tensor, gri
     return revived
 
 
-def are_prototypes_exchanged(sweep: int, n_sweeps: int, last_radius: float, n_units: int) -> bool:
-    """Whether prototypes change places in a sweep rather than move: in the last of several."""
-    last = sweep == n_sweeps - 1 > 0
+def are_prototypes_exchanged(epoch: int, n_epochs: int, last_radius: float, n_units: int) -> bool:
+    """Whether prototypes change places in an epoch rather than move: in the last of several."""
+    last = epoch == n_epochs - 1 > 0
     return last and 0 < last_radius < _NARROW and 2 < n_units <= _MOST_UNTANGLED
 
 
 def exchange(codebook: Tensor, pairs: Tensor, grid: Grid) -> Tensor:
-    """Return the same prototypes in other places, so that fewer rows are torn.
+    """Return the same prototypes in other places, for a smaller topographic error.
 
     Two at a time change places, a heuristic for quadratic assignment. See `untangled`.
 

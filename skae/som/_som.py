@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -12,9 +11,11 @@ import torch
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array
 
 from .._compute import DENSE_NUMBERS
 from .._training import Plan, Source, TrainingState
+from .._warn import warn
 from ..base import BaseTorchEstimator
 from ._checks import checked_radii, checked_shape
 from ._grid import NEIGHBORHOODS, Grid
@@ -30,6 +31,9 @@ from ._start import (
 )
 from ._units import Units
 
+# What is known of the units of a fitted map, until it is fitted again.
+_OF_UNITS = ("unit_clusters_", "unit_labels_", "unit_label_counts_", "label_names_")
+
 # More units than this for each row are warned of.
 _UNITS_PER_ROW = 10
 
@@ -37,10 +41,10 @@ _UNITS_PER_ROW = 10
 class SelfOrganizingMap(Units, MapReader):
     """Self-organising map: prototypes of the rows, laid out so that similar ones are close.
 
-    Each unit of a two-dimensional map has a prototype, a point among the rows. A row is won
-    by the unit with the nearest prototype; that unit and, less so, its neighbours on the map
-    learn from it. The reach of this neighbourhood shrinks during training, until the map
-    is a drawing of the data: a clustering whose clusters have neighbours.
+    Each unit of a two-dimensional map has a prototype in the space of the rows. The winner of a
+    row, its best matching unit, is the one with the nearest prototype; it and, less so, its
+    neighbours on the map learn from the row. The neighbourhood radius shrinks during
+    training. The result is a clustering whose clusters are ordered on a plane.
 
     Parameters
     ----------
@@ -63,13 +67,14 @@ class SelfOrganizingMap(Units, MapReader):
         the winner learns: the batch rule is then Lloyd's k-means. None starts with
         0.4 times the longer side of the map, or 0.5 times if the first prototypes are not in
         order already (`init` is not "pca"), at least 1; it ends with 0.25. An end of 1 makes a
-        stiffer map, which is torn less where the rows have much noise in many features.
+        stiffer map, whose topographic error is lower where the rows have much noise in many
+        features, or the map many units.
     decay : {"exponential", "linear"}, default="exponential"
         How the radius, and the learning rate of the online rule, go from start to end. By
-        the batch rule the radius is there after three quarters of the sweeps, or without
+        the batch rule the radius is there after three quarters of the epochs, or without
         `refine` in the last one.
     algorithm : {"batch", "online"}, default="batch"
-        Whether `fit` moves the prototypes once a sweep, to the mean of the rows weighted by
+        Whether `fit` moves the prototypes once an epoch, to the mean of the rows weighted by
         the neighbourhood, or after each row. The batch rule is faster by far, and its result
         does not depend on the order of the rows.
     refine : bool, default=True
@@ -80,7 +85,7 @@ class SelfOrganizingMap(Units, MapReader):
         start. It falls from row to row, to a hundredth of that when all rows are through. At
         most 1.
     n_iter : int, default=50
-        Number of sweeps over the rows.
+        Number of epochs over the rows.
     init : {"pca", "sample", "random"} or array-like of shape (n_units, n_features), \
 default="pca"
         The first prototypes: a grid in the plane of the two leading principal components,
@@ -113,8 +118,8 @@ default="pca"
         The fitted network, on `device_`.
     device_ : torch.device
         Where the network is.
-    codebook_ : ndarray of shape (n_units, n_features)
-        The prototypes, row by row of the map.
+    codebook_ : ndarray of float64 of shape (n_units, n_features)
+        The prototypes in the units of `X`, row by row of the map.
     grid_positions_ : ndarray of shape (n_units, 2)
         Where each unit lies on the map: x along its columns, y along its rows.
     shape_ : tuple of int
@@ -122,14 +127,18 @@ default="pca"
     labels_ : ndarray of shape (n_samples,)
         The winner of each row of the last call of `fit` or `partial_fit`.
     quantization_errors_ : list of float
-        The mean distance of the rows from their winners in each sweep, before the batch rule
+        The mean distance of the rows from their winners in each epoch, before the batch rule
         moved them at its end.
     n_iter_ : int
-        Number of sweeps.
+        Number of epochs.
     unit_clusters_ : ndarray of shape (n_units,)
         The cluster of each unit, after `cluster_units`.
     unit_labels_ : ndarray of shape (n_units,)
         The label of each unit, after `label_units`.
+    unit_label_counts_ : ndarray of shape (n_units, n_labels)
+        How many of the rows that each unit wins have each label, after `label_units`.
+    label_names_ : ndarray of shape (n_labels,)
+        The labels in the order of `unit_label_counts_`, after `label_units`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -138,32 +147,37 @@ default="pca"
     See Also
     --------
     sklearn.cluster.KMeans : Prototypes without an order.
-    skae.som.topographic_error : How often a map tears rows from their neighbours.
+    skae.som.topographic_error : How often the two nearest units of a row are not adjacent.
 
     Notes
     -----
-    The batch rule puts each prototype, once a sweep, at the mean of all rows, weighted by the
+    The batch rule puts each prototype, once an epoch, at the mean of all rows, weighted by the
     neighbourhood between its unit and the winner of each (Kohonen 2001). It is refined in four
     ways, all off with a radius of 0 or `refine` False:
 
-    - The radius is held at its end in the last quarter of the sweeps, so that the map settles.
-    - But for the last 15 % of the sweeps, a prototype goes 1.8 times the way to its mean
+    - The radius is held at its end in the last quarter of the epochs, so that the map settles.
+    - But for the last 15 % of the epochs, a prototype goes 1.8 times the way to its mean
       (over-relaxation, Xiao 2010), which gets it past poor optima.
     - Once the radius is below 1, a unit that wins no row goes halfway to the adjacent unit whose
       rows have the largest error, until it wins some of them (so does growing neural gas
-      place units, Fritzke 1995). The last sweep revives none.
-    - If the last radius is below 1, the last of several sweeps moves no prototype; instead
+      place units, Fritzke 1995). The last epoch revives none.
+    - If the last radius is below 1, the last of several epochs moves no prototype; instead
       they change places, two at a time, as long as that leaves fewer rows whose two nearest
-      prototypes are not adjacent (`skae.som.topographic_error`): a change has to mend at least
-      1 in 100,000 rows, and lengthens the links of the two by a tenth at most. Each prototype is
-      tried twice at most. Maps of more than 2,048 units are left as they are, since this
-      takes matrices of units by units.
+      prototypes are not adjacent (`skae.som.topographic_error`): a change has to bring that
+      about for 1 in 100,000 rows at least, and lengthens the links of the two by a tenth at
+      most. Each prototype is tried twice at most. Maps of more than 2,048 units are left as
+      they are, since this takes matrices of units by units.
 
     With or without these, a unit that no row reaches keeps its prototype, and so does one with
     the neighbourhood "mexican_hat" whose weights, of both signs, add up to less than a tenth of
     their absolute values. The memberships of `transform` are as wide as the mean squared
-    distance of the rows from their winners in the last sweep or, by the online rule, of the
+    distance of the rows from their winners in the last epoch or, by the online rule, of the
     last 1,000 rows or so.
+
+    Rows are taken relative to a point near their mean before they are converted to float32, so
+    that a large offset, such as that of seconds since 1970, does no harm (sparse rows and the
+    metric "cosine" aside). Prototypes, distances and errors are in the units of the rows.
+    Values whose squares float32 cannot hold are refused.
 
     Missing entries, NaN, are left out of distances, which grow as if the others stood for
     them (as in scikit-learn's `nan_euclidean_distances`), and of the means. `impute` fills
@@ -287,16 +301,18 @@ default="pca"
         Raises
         ------
         ValueError
-            If a parameter or the input is not valid (nothing changes then).
+            If a parameter or the input is not valid, or values are too large or too small to
+            be squared in float32 (nothing changes then).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first
+            one, nothing changes.
 
         Warns
         -----
         UserWarning
             If there are more than ten units for each distinct row.
         """
-        self._fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._fit(X, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -320,10 +336,10 @@ default="pca"
         ------
         ValueError
             If a parameter or the input is not valid; the map is then as it was.
+        KeyboardInterrupt
+            After Ctrl-C; the map is then as it was.
         """
-        self._partial_fit(X, sample_weight)
-        self.labels_ = self.predict(X)
-        return self
+        return self._partial_fit(X, sample_weight)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Lay the map out over the rows, and return their winners.
@@ -344,6 +360,8 @@ default="pca"
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
+    _weights_are_counts = True
+
     def _make_module(self, n_features: int) -> MapModule:
         checked_shape(self.shape)
         checked_radii(self.radius, self.decay)
@@ -363,25 +381,39 @@ default="pca"
         *,
         streaming: bool,
     ) -> None:
-        X, weight = source.X, source.sample_weight
+        if not streaming:
+            source = source.as_set(self._batch_size(source.X.shape))
+        X, weight, init = source.X, source.sample_weight, self.init
+        if not isinstance(init, str):
+            init = self._centre.rows(
+                check_array(init, dtype=[np.float64, np.float32], input_name="init")
+            )
         weight = np.ones(source.n_rows) if weight is None else weight
         shape, plane = checked_shape(self.shape), None
-        if isinstance(self.init, str) or shape is None:
+        if isinstance(init, str) or shape is None:
             X = fill_with_means(X, weight)
         hexagonal = self.topology == "hexagonal"
         if shape is None:
             plane = principal_plane(X, weight)
             shape = automatic_shape(weight.sum(), plane[2], hexagonal)
         grid = Grid(shape, hexagonal, bool(self.toroidal))
-        codebook = first_prototypes(self.init, grid, X, weight, random_state, plane)
+        codebook = first_prototypes(init, grid, X, weight, random_state, plane)
         radii = checked_radii(self.radius, self.decay)
-        module.start(grid, radii or default_radii(self.init, shape), codebook)
+        module.start(grid, radii or default_radii(init, shape), codebook)
         if not streaming and grid.n_units > _UNITS_PER_ROW * source.n_rows:
-            warnings.warn(
+            warn(
                 f"The map has {grid.n_units} units for {source.n_rows} distinct rows; most of them "
                 "will stand for no row. Make shape smaller, or set it to 'auto'.",
-                stacklevel=5,
             )
+
+    def _untrained_like(self, module: MapModule) -> MapModule:
+        untrained = self._make_module(self.n_features_in_)
+        shape = checked_shape(self.shape) or module.grid.shape
+        radii = checked_radii(self.radius, self.decay) or module.radius
+        grid = Grid(shape, self.topology == "hexagonal", bool(self.toroidal))
+        untrained.start(grid, radii, module.codebook)
+        untrained.gaps = module.gaps
+        return untrained
 
     def _observe(self, module: MapModule, source: Source) -> None:
         entries = source.X.data if sparse.issparse(source.X) else source.X
@@ -405,11 +437,23 @@ default="pca"
             return min(max(1, DENSE_NUMBERS // shape[1]), shape[0])
         return super()._batch_size(shape)
 
+    def _advice_on_divergence(self, state: TrainingState) -> str:
+        n_complete = len(state.history)
+        kept = "the last good prototypes are kept" if n_complete else "nothing is kept of this call"
+        return (
+            f"The distances of SelfOrganizingMap stopped being finite in epoch {n_complete + 1}; "
+            f"{kept}. Scale X first, for example with StandardScaler, or take "
+            "neighborhood='gaussian' and refine=False."
+        )
+
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
         before = getattr(self, "quantization_errors_", [])
         self.quantization_errors_ = [*before, *state.curve("train_loss")]
         self.n_iter_ = len(self.quantization_errors_)
-        for name in ("unit_clusters_", "unit_labels_"):  # of the prototypes as they were
+        for name in _OF_UNITS:  # of the prototypes as they were
             if hasattr(self, name):
                 delattr(self, name)
+
+    def _keep_labels(self, X: Any) -> None:
+        self.labels_ = self.predict(X)

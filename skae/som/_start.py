@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils.validation import check_array
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from .._training import to_dense
+from .._compute import limit_threads
+from .._training import as_tensor, to_dense
 from ._grid import Grid
 
 # Enough for the two leading directions of any data whose eigenvalues are not close to each
@@ -72,29 +72,41 @@ def principal_plane(
         The standard deviation of the rows along each.
     """
     n_features = X.shape[1]
-    weight = (weight / weight.sum()).astype(X.dtype)
-    mean = np.asarray(X.T @ weight).ravel()
+    w = as_tensor((weight / weight.sum()).astype(X.dtype))[:, None]
+    times, transpose_times = _products(X)
 
-    def covariance_times(Q: np.ndarray) -> np.ndarray:
-        projected = np.asarray(X @ Q) - mean @ Q
-        weighted = weight[:, None] * projected
-        return np.asarray(X.T @ weighted) - np.outer(mean, weighted.sum(axis=0))
+    def covariance_times(Q: Tensor) -> Tensor:
+        weighted = w * (times(Q) - mean.T @ Q)
+        return transpose_times(weighted) - mean * weighted.sum(0)
 
     size = min(n_features, 2 + _SPARE_DIRECTIONS)
     # Always the same numbers: what they are makes no difference to the plane.
-    Q = np.random.RandomState(0).normal(size=(n_features, size)).astype(X.dtype)
-    with threadpool_limits(1, user_api="blas"):  # more threads could round differently
+    Q = as_tensor(np.random.RandomState(0).normal(size=(n_features, size)).astype(X.dtype))
+    with limit_threads(0):  # more threads could round differently
+        mean = transpose_times(w)
         for _ in range(_N_POWERS):
-            Q, _ = np.linalg.qr(covariance_times(Q))
-        variances, rotation = np.linalg.eigh(Q.T @ covariance_times(Q))
-    leading = slice(None, -3, -1)
+            Q, _ = torch.linalg.qr(covariance_times(Q))
+        variances, rotation = torch.linalg.eigh(Q.T @ covariance_times(Q))
+        found = (Q @ rotation[:, -2:].flip(1)).T.numpy()
     directions, deviations = np.zeros((2, n_features)), np.zeros(2)
-    found = (Q @ rotation[:, leading]).T
     largest = np.abs(found).argmax(axis=1)
     found *= np.sign(found[np.arange(len(found)), largest])[:, None]
     directions[: len(found)] = found
-    deviations[: len(found)] = np.sqrt(variances[leading].clip(0))
-    return mean, directions, deviations
+    deviations[: len(found)] = variances[-2:].flip(0).clamp_min(0).sqrt().numpy()
+    return mean[:, 0].numpy(), directions, deviations
+
+
+def _products(
+    X: np.ndarray | sparse.csr_matrix,
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return the products of rows with a matrix, and of their transpose with one."""
+    if sparse.issparse(X):
+        return (
+            lambda Q: torch.from_numpy(X @ Q.numpy()),
+            lambda P: torch.from_numpy(X.T @ P.numpy()),
+        )
+    rows = as_tensor(X)
+    return lambda Q: rows @ Q, lambda P: rows.T @ P
 
 
 def automatic_shape(n_rows: float, deviations: np.ndarray, hexagonal: bool) -> tuple[int, int]:
@@ -125,8 +137,8 @@ def first_prototypes(
 
     Parameters
     ----------
-    init : {"pca", "sample", "random"} or array-like of shape (n_units, n_features)
-        See `SelfOrganizingMap`.
+    init : {"pca", "sample", "random"} or ndarray of shape (n_units, n_features)
+        See `SelfOrganizingMap`; prototypes are relative to the same point as the rows.
     grid : Grid
         The map.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
@@ -139,7 +151,7 @@ def first_prototypes(
         The `principal_plane` of the rows, if it is known.
     """
     if not isinstance(init, str):
-        prototypes = check_array(init, dtype=np.float32, input_name="init", copy=True)
+        prototypes = init
         if prototypes.shape != (grid.n_units, X.shape[1]):
             raise ValueError(
                 f"init has shape {prototypes.shape}, but the map has {grid.n_units} units and X "

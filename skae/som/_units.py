@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._training import read
+from ._centre import Centre
 from ._module import MapModule
 
 _NOT_YET = "This %(name)s has no such thing yet; call {} first, after each fit."
@@ -20,13 +21,14 @@ class Units:
     """A mixin for maps that are fitted."""
 
     module_: MapModule
+    _centre: Centre
     labels_: np.ndarray
     predict: Callable[[Any], np.ndarray]
 
     @property
     def codebook_(self) -> np.ndarray:
         """The prototypes, of shape (n_units, n_features)."""
-        return self.module_.codebook.numpy(force=True)
+        return self._centre.point + self.module_.codebook.numpy(force=True)
 
     @property
     def grid_positions_(self) -> np.ndarray:
@@ -52,9 +54,7 @@ class Units:
         check_is_fitted(self)
         positions = torch.from_numpy(self.grid_positions_)
         adjacent = self.module_.grid.adjacent(positions).numpy()
-        distances = read(
-            self.module_, lambda module, x: module.distances(x), self.codebook_.astype(np.float64)
-        )
+        distances = self._distances_between_units()
         n_adjacent = np.maximum(adjacent.sum(axis=1), 1)
         return ((distances * adjacent).sum(axis=1) / n_adjacent).reshape(self.shape_)
 
@@ -136,26 +136,32 @@ class Units:
         Returns
         -------
         self : object
-            The map, with `unit_labels_`. A unit that wins no row has the label of the one
-            with the nearest prototype that does.
+            The map, with `unit_labels_`, and in `unit_label_counts_` how many of the rows that
+            each unit wins have each of the labels `label_names_`. A unit that wins no row has
+            the label of the one with the nearest prototype that does.
         """
         winners = self.predict(X)
         y = column_or_1d(y)
         if len(y) != len(winners):
             raise ValueError(f"y has {len(y)} labels, but X has {len(winners)} rows.")
-        classes, label = np.unique(y, return_inverse=True)
-        votes = np.zeros((self.module_.grid.n_units, len(classes)), dtype=int)
-        np.add.at(votes, (winners, label), 1)
-        nearest = self._nearest_unit(np.flatnonzero(votes.any(axis=1)))
-        self.unit_labels_ = classes[votes.argmax(axis=1)[nearest]]
+        names, label = np.unique(y, return_inverse=True)
+        counts = np.zeros((self.module_.grid.n_units, len(names)), dtype=int)
+        np.add.at(counts, (winners, label), 1)
+        nearest = self._nearest_unit(np.flatnonzero(counts.any(axis=1)))
+        self.label_names_, self.unit_label_counts_ = names, counts
+        self.unit_labels_ = names[counts.argmax(axis=1)[nearest]]
         return self
 
     def _nearest_unit(self, among: np.ndarray) -> np.ndarray:
         """Return, for each unit, which of some units has the nearest prototype."""
-        distances = read(self.module_, lambda module, x: module.distances(x), self.codebook_)
-        nearest = among[distances[:, among].argmin(axis=1)]
+        nearest = among[self._distances_between_units()[:, among].argmin(axis=1)]
         nearest[among] = among  # also where two prototypes are the same
         return nearest
+
+    def _distances_between_units(self) -> np.ndarray:
+        """Return the distances between all prototypes, of shape (n_units, n_units)."""
+        prototypes = self.module_.codebook.numpy(force=True).astype(np.float64)
+        return read(self.module_, lambda module, x: module.distances(x), prototypes)
 
     def predict_label(self, X: Any) -> np.ndarray:
         """Return the label of the winner of each row, as `label_units` gave it.

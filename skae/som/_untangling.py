@@ -1,4 +1,4 @@
-"""Prototypes that change places, so that a map is torn less."""
+"""Prototypes that change places, for a smaller topographic error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-# Part of all rows that a change of places has to mend.
+# Part of all rows of which a change of places has to make the two nearest units adjacent.
 _LEAST_GAIN = 1e-5
 
-# Part by which it may lengthen the links of the two prototypes. With none, fewer rows are mended;
+# Part by which it may lengthen the links of the two prototypes. With none, fewer rows gain;
 # with no bound, prototypes leave those that they resemble, and trustworthiness suffers.
 _STRETCH = 0.1
 
@@ -20,10 +20,10 @@ _N_PASSES = 2
 def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Return which unit's prototype each unit is to take over.
 
-    A row is torn if its two nearest prototypes do not lie on adjacent units. One prototype
-    after the other, those of the most torn rows first, changes places with the one with which
-    that mends the most rows, unless it mends none or lengthens the links between adjacent
-    prototypes much.
+    A row counts as torn, as in the topographic error, if its two nearest prototypes are not of
+    adjacent units. One prototype after the other, those with the most torn rows first, changes
+    places with the one that leaves the fewest, unless that makes none whole or
+    lengthens the links between adjacent prototypes much.
 
     Parameters
     ----------

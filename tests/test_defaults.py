@@ -1,0 +1,24 @@
+"""Defaults on data that everybody knows: they fit without a warning."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from skae import BernoulliRBM, DeepBeliefNetwork
+
+LOADERS = [load_iris, load_wine, load_breast_cancer, load_digits]
+
+
+@pytest.mark.parametrize("load", LOADERS, ids=lambda one: one.__name__)
+def test_a_default_fit_warns_of_nothing(public_class, load):
+    of_probabilities = public_class in (BernoulliRBM, DeepBeliefNetwork)
+    scaler = MinMaxScaler() if of_probabilities else StandardScaler()
+    X = scaler.fit_transform(load().data)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()  # those of convergence, too, which the other tests let pass
+        warnings.simplefilter("error")
+        estimator = public_class().set_params(random_state=0).fit(X)
+    assert np.isfinite(estimator.score_samples(X)).all()
