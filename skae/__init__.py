@@ -3,6 +3,7 @@
 from ._config import config_context
 from .autoencoders import (
     Autoencoder,
+    ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
@@ -17,6 +18,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Autoencoder",
     "BernoulliRBM",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",

@@ -3,6 +3,7 @@
 from ._autoencoder import Autoencoder
 from ._base import BaseAutoencoder
 from ._codebooks import CodebookEnsemble
+from ._conditional import ConditionalVariationalAutoencoder
 from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
 from ._initialisation import unroll
@@ -15,6 +16,7 @@ __all__ = [
     "AutoencoderModule",
     "BaseAutoencoder",
     "CodebookEnsemble",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",

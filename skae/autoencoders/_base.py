@@ -96,7 +96,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         module: Any = super()._new_module(n_features, random_state)
         parts = make_layers(self.hidden_layers), self._output()
         if any(type(part).__module__.split(".")[0] != "skae" for part in parts):
-            check_network(module, n_features, self._n_encoded())
+            check_network(module, n_features, self._n_encoded(), self._n_decoded())
         return module
 
     def _module_arguments(self, n_features: int) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
         encoder = layers.make_encoder(n_features, self._n_encoded())
-        decoder = layers.make_decoder(n_each * n_features, self.n_components, encoder)
+        decoder = layers.make_decoder(n_each * n_features, self._n_decoded(), encoder)
         for name, part in [("make_encoder", encoder), ("make_decoder", decoder)]:
             if not isinstance(part, nn.Module):
                 raise ValueError(
@@ -136,6 +136,10 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
 
     def _n_encoded(self) -> int:
         """Return how many numbers the encoder gives for a row."""
+        return self.n_components
+
+    def _n_decoded(self) -> int:
+        """Return how many numbers the decoder takes for a row."""
         return self.n_components
 
     def _initialise(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +30,8 @@ class VariationalModule(AutoencoderModule):
     ----------
     beta, beta_warmup, capacity, free_bits, n_importance_samples, doubly_reparameterized
         See `VariationalAutoencoder`.
+    n_conditions : int
+        How many numbers the decoder is told of each row beside its code.
     **arguments
         Those of `AutoencoderModule`.
     """
@@ -38,6 +41,7 @@ class VariationalModule(AutoencoderModule):
     capacity: Tensor | None
     free_bits: Tensor
     n_epochs: Tensor
+    mean_condition: Tensor | None
 
     def __init__(
         self,
@@ -48,9 +52,12 @@ class VariationalModule(AutoencoderModule):
         free_bits: float,
         n_importance_samples: int,
         doubly_reparameterized: bool,
+        n_conditions: int = 0,
         **arguments: Any,
     ):
         super().__init__(**arguments)
+        mean_condition = torch.zeros(n_conditions, dtype=torch.float32) if n_conditions else None
+        self.register_buffer("mean_condition", mean_condition)
         numbers = {
             "beta": beta,
             "beta_warmup": beta_warmup,
@@ -163,9 +170,25 @@ class VariationalModule(AutoencoderModule):
         self, code: Tensor, x: Tensor, condition: Tensor | None = None, noise: Any = None
     ) -> Tensor:
         """Return log p(x|z) of each row and code, in nats."""
-        output = self.per_feature(run(self.decoder, code, noise))
-        log_prob = self.output().log_prob(output, x)
-        return log_prob.sum(1)
+        output = self.per_feature(run(self.decoder, self._told(code, condition), noise))
+        return self.output().log_prob(output, x).sum(1)
+
+    def decoder_output(self, z: Tensor) -> Tensor:
+        """Return what the decoder gives for each code, with its condition beside it or not."""
+        is_told = z.shape[1] > self.n_components
+        return self.per_feature(self.decoder(z if is_told else self._told(z, None)))
+
+    def _told(self, code: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the code with the condition beside it, the mean one where none is given."""
+        if self.mean_condition is None:
+            return code
+        if condition is None:
+            condition = self.mean_condition.expand(len(code), -1)
+        return torch.cat([code, condition], 1)
+
+    def tell_mean(self, condition: np.ndarray) -> None:
+        """Take a condition for codes that come without."""
+        self.mean_condition.copy_(torch.from_numpy(condition))  # type: ignore[union-attr]
 
     def log_likelihood(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the importance weighted bound of each row, by the same draws for all.
@@ -186,11 +209,11 @@ class VariationalModule(AutoencoderModule):
             log_weights.append(self._log_prob_of_each(code, x, condition) + density)
         return torch.cat(log_weights).logsumexp(0) - math.log(len(draws))
 
-    def evidence_bound(self, x: Tensor, draws: Tensor) -> Tensor:
+    def evidence_bound(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the plain bound of each row, its expectation over the code by the same draws."""
         mean, log_variance = self.posterior(x)
         fit = [
-            self._log_prob_of_each(code, x, None)
+            self._log_prob_of_each(code, x, condition)
             for code, _ in self._codes(mean, log_variance, draws)
         ]
         return torch.cat(fit).mean(0) - divergence_from_prior(mean, log_variance).sum(1)

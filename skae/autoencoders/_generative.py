@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from numbers import Integral
 from typing import Any
@@ -52,11 +53,8 @@ class GenerativeAutoencoder(BaseAutoencoder):
         ndarray of shape (n_samples, n_features)
             Or with the samples in the shape seen in `fit`; float32.
         """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        random_state = new_random_state(random_state)
-        codes = self._codes(n_samples, sampler, random_state)
-        return self.inverse_transform(codes) if mean else self._drawn(codes, random_state)
+        codes, random_state = self._new_codes(n_samples, sampler, random_state)
+        return self._rows_of(codes, None if mean else random_state)
 
     def interpolate(self, X_a: Any, X_b: Any, n_steps: int = 10) -> np.ndarray:
         """Return rows on the way from some rows to others, in equal steps between their codes.
@@ -92,29 +90,36 @@ class GenerativeAutoencoder(BaseAutoencoder):
         rows = self.inverse_transform(codes.reshape(-1, codes.shape[2]))
         return rows.reshape(len(start), n_steps, *rows.shape[1:])
 
-    def _codes(
-        self, n_samples: int, sampler: str, random_state: np.random.RandomState
-    ) -> np.ndarray:
+    def _new_codes(
+        self, n_samples: int, sampler: str, random_state: Any
+    ) -> tuple[np.ndarray, np.random.RandomState]:
+        """Draw codes; return also what draws the rest."""
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        if sampler not in ("prior", "gmm"):
+            raise ValueError(f"sampler must be 'prior' or 'gmm', got {sampler!r}.")
+        random_state = new_random_state(random_state)
         if sampler == "prior":
             shape = n_samples, self._n_features_out
-            return Generator(random_state.randint(MAX_SEED)).normal(shape).numpy()
-        if sampler != "gmm":
-            raise ValueError(f"sampler must be 'prior' or 'gmm', got {sampler!r}.")
-        mixture = self.code_mixture_.set_params(random_state=random_state)
-        return mixture.sample(n_samples)[0].astype(np.float32)
+            return Generator(random_state.randint(MAX_SEED)).normal(shape).numpy(), random_state
+        mixture = copy.copy(self.code_mixture_).set_params(random_state=random_state)
+        return mixture.sample(n_samples)[0].astype(np.float32), random_state
 
-    def _drawn(self, codes: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
-        """Draw a row around what each code decodes to."""
-        n_components = codes.shape[1]
-        noise = Generator(random_state.randint(MAX_SEED)).uniform((len(codes), self.n_features_in_))
+    def _rows_of(self, codes: np.ndarray, random_state: np.random.RandomState | None) -> np.ndarray:
+        """Return what codes decode to, or with a random state a draw around each."""
+        n_codes, width = codes.shape
+        if random_state is None:
+            rows = read(self.module_, lambda module, z: module.decode(z), codes)
+        else:
+            seed = random_state.randint(MAX_SEED)
+            noise = Generator(seed).uniform((n_codes, self.n_features_in_)).numpy()
 
-        def draw(module: Any, x: Tensor) -> Tensor:
-            output = module.decoder_output(x[:, :n_components])
-            return module.output().sample(output, x[:, n_components:])
+            def draw(module: Any, x: Tensor) -> Tensor:
+                return module.output().sample(module.decoder_output(x[:, :width]), x[:, width:])
 
-        rows = read(self.module_, draw, np.hstack([codes, noise.numpy()]))
+            rows = read(self.module_, draw, np.hstack([codes, noise]))
         shape = getattr(self, "_samples_shape", None)  # of images or signals
-        return rows if shape is None else rows.reshape(len(codes), *shape)
+        return rows if shape is None else rows.reshape(n_codes, *shape)
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
