@@ -3,9 +3,11 @@
 from ._config import config_context
 from .autoencoders import (
     Autoencoder,
+    ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
+    VariationalAutoencoder,
 )
 from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from .outlier import OutlierDetector
@@ -16,6 +18,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Autoencoder",
     "BernoulliRBM",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
@@ -23,5 +26,6 @@ __all__ = [
     "OutlierDetector",
     "SelfOrganizingMap",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "config_context",
 ]

@@ -84,13 +84,7 @@ class ConvergingEstimator(BaseTorchEstimator):
             If `max_iter` is reached before the loss stops improving, or if it ends no better
             than that of the mean of the rows.
         """
-        return self._fit(
-            X,
-            sample_weight,
-            X_val,
-            held_out=self.validation_fraction if self.early_stopping and X_val is None else None,
-            warm=self.warm_start and hasattr(self, "module_"),
-        )
+        return self._fit(X, sample_weight, X_val, **self._beginning(X_val))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -120,6 +114,13 @@ class ConvergingEstimator(BaseTorchEstimator):
             After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X, sample_weight)
+
+    def _beginning(self, X_val: Any) -> dict[str, Any]:
+        """Return how `fit` gets its validation rows and where it begins."""
+        return {
+            "held_out": self.validation_fraction if self.early_stopping and X_val is None else None,
+            "warm": self.warm_start and hasattr(self, "module_"),
+        }
 
     def _plan(self, source: Source) -> Plan:
         return Plan(

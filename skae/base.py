@@ -128,15 +128,19 @@ class BaseTorchEstimator(Portable):
         sample_weight: Any = None,
         X_val: Any = None,
         *,
+        y: Any = None,
+        y_val: Any = None,
         held_out: float | None = None,
         warm: bool = False,
     ) -> Self:
         """Fit anew, or go on from the last fit if `warm`; see the public `fit` of each family.
 
-        `held_out` is the fraction of the rows to take as validation rows, None for none.
+        `held_out` is the fraction of the rows to take as validation rows, None for none. Only
+        conditional models take `y` and `y_val`.
         """
         with all_or_nothing(self), gradients_enabled():
-            source, validation = self._sources(X, sample_weight, X_val, reset=not warm)
+            given = (X, y, sample_weight), (X_val, y_val)
+            source, validation = self._sources(*given, reset=not warm)
             random_state = new_random_state(self.random_state)
             module = self._new_module(source.n_features, random_state)
             if warm:
@@ -161,12 +165,12 @@ class BaseTorchEstimator(Portable):
         self._comment_on(state, source)
         return self
 
-    def _partial_fit(self, X: Any, sample_weight: Any = None) -> Self:
+    def _partial_fit(self, X: Any, sample_weight: Any = None, *, y: Any = None) -> Self:
         """Go through a chunk once; see the public `partial_fit` of each family."""
         with all_or_nothing(self), gradients_enabled():
             first = not hasattr(self, "module_")
             changed = [] if first else changed_parameters(self, self._parameters)
-            source = self._chunk(X, sample_weight, reset=first)
+            source = self._chunk(X, y, sample_weight, reset=first)
             state: TrainingState | None = getattr(self, "_state", None)
             random_state = new_random_state(self.random_state)
             if state is None:  # the first call, or the first after fit
@@ -204,35 +208,41 @@ class BaseTorchEstimator(Portable):
         return self._new_module(self.n_features_in_, np.random.RandomState(0))
 
     def _sources(
-        self, X: Any, sample_weight: Any, X_val: Any, *, reset: bool
+        self, given: tuple[Any, Any, Any], of_validation: tuple[Any, Any], *, reset: bool
     ) -> tuple[Source, Source | None]:
         """Validate what `fit` was given, and put it on the device."""
-        X, weight = self._validated(X, sample_weight, reset=reset)
+        X, weight, condition = self._validated(*given, reset=reset)
         device = resolve_device(self.device)
         validation = None
+        X_val, y_val = of_validation
         if X_val is not None:
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
-            validation = as_source(X_val, None, device)
-        X, weight = drop_zero_weight(X, weight)
+            told = self._condition(y_val, X_val, reset=False, name="y_val")
+            validation = as_source(X_val, None, device, condition=told)
+        X, weight, condition = drop_zero_weight(X, weight, condition)
         self._seen = Seen().after(X, weight)
-        return as_source(X, weight, device), validation
+        return as_source(X, weight, device, condition=condition), validation
 
-    def _chunk(self, X: Any, sample_weight: Any, *, reset: bool) -> Source:
+    def _chunk(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Source:
         """Validate what `partial_fit` was given, and put it on the device."""
-        X, weight = self._validated(X, sample_weight, reset=reset)
+        X, weight, condition = self._validated(X, y, sample_weight, reset=reset)
         device = resolve_device(self.device) if reset else self.device_
-        X, weight = drop_zero_weight(X, weight)
+        X, weight, condition = drop_zero_weight(X, weight, condition)
         self._seen = getattr(self, "_seen", Seen()).after(X, weight)
         if not self._weights_are_counts:
             weight = self._seen.relative(X, weight)
-        return as_source(X, weight, device, scaled=False)
+        return as_source(X, weight, device, condition=condition, scaled=False)
 
     def _validated(
-        self, X: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, np.ndarray | None]:
         X = validate_rows(self, X, reset=reset, training=True)
         self._check_values(X)
-        return X, validate_weight(sample_weight, X)
+        return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
+
+    def _condition(self, y: Any, X: Any, *, reset: bool, name: str) -> np.ndarray | None:
+        """Return what a conditional model is told of validated rows; None of others."""
+        return None
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):

@@ -7,20 +7,32 @@ will do; `Output` is a base for such a class, and documents all methods.
 
 from __future__ import annotations
 
-from numbers import Real
+import math
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from ._warn import warn
 
-__all__ = ["AbsoluteError", "BinaryCrossEntropy", "Huber", "Output", "SquaredError"]
+__all__ = [
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "Categorical",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "Huber",
+    "Output",
+    "Poisson",
+    "SquaredError",
+]
 
 
 class Output(BaseEstimator):
@@ -96,7 +108,7 @@ class Output(BaseEstimator):
         return output
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        """Warn of training rows that do not suit this output; of none by default.
+        """Warn of training rows that do not suit this output, or refuse them; none by default.
 
         Parameters
         ----------
@@ -107,6 +119,35 @@ class Output(BaseEstimator):
         -------
         None
         """
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Return what the encoder of a variational autoencoder takes: the rows by default.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        Tensor of shape (n, n_features)
+        """
+        return x
+
+    def start(self, variance: np.ndarray) -> dict[str, Tensor]:
+        """Return the starts of what is learned of this output together with the network.
+
+        Parameters
+        ----------
+        variance : ndarray of shape (n_features,)
+            Variance of each feature of the training rows.
+
+        Returns
+        -------
+        dict of Tensor
+            By the name of the attribute under which the methods find it; empty by default.
+        """
+        return {}
 
 
 class SquaredError(Output):
@@ -224,6 +265,253 @@ class BinaryCrossEntropy(Output):
             )
 
 
+class Distribution(Output):
+    """An output whose error is minus the log-probability of an entry, in nats."""
+
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return minus the log-probability of each entry, in nats; see `Output.error`."""
+        return -self.log_prob(output, target)
+
+    def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the log-probability (of values, the log-density) of each entry, in nats."""
+        raise NotImplementedError
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Return entries drawn by uniform `noise` between 0 and 1; see `Output`."""
+        raise NotImplementedError
+
+
+class Gaussian(Distribution):
+    """A normal distribution, of which the output is the mean.
+
+    Parameters
+    ----------
+    variance : "learned" or float, default="learned"
+        Variance of each entry about its mean: one for each feature, learned together with the
+        network, or the same number for all.
+    min_variance : float, default=1e-4
+        What is added to a learned variance, in the squared units of `X`: without a lower
+        bound the density of a constant feature grows without end.
+
+    Attributes
+    ----------
+    log_variance_ : Tensor of shape (n_features,)
+        Logarithm of the learned variance before `min_variance` is added; only in a network.
+
+    References
+    ----------
+    O. Rybkin, K. Daniilidis and S. Levine, Simple and Effective VAE Training with Calibrated
+    Decoders, ICML 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.outputs import Gaussian
+    >>> Gaussian(variance=4.0).log_prob(torch.tensor([[1.0]]), torch.tensor([[1.0]]))
+    tensor([[-1.6121]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "variance": [StrOptions({"learned"}), Interval(Real, 0, None, closed="neither")],
+        "min_variance": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, variance: str | float = "learned", min_variance: float = 1e-4):
+        self.variance = variance
+        self.min_variance = min_variance
+
+    def start(self, variance: np.ndarray) -> dict[str, Tensor]:
+        """Return that of the features as the start of a learned variance; see `Output.start`."""
+        if not self._is_learned():
+            return {}
+        start = np.log(np.maximum(variance, self.min_variance))
+        return {"log_variance_": torch.tensor(start, dtype=torch.float32)}
+
+    def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the log-density of each entry, in nats; see `Output`."""
+        variance = self.noise_variance(output)
+        return -0.5 * ((target - output).square() / variance + (2 * math.pi * variance).log())
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Return normal entries, drawn by uniform `noise` between 0 and 1; see `Output`."""
+        return output + self.noise_variance(output).sqrt() * torch.special.ndtri(_inner(noise))
+
+    def noise_variance(self, like: Tensor) -> Tensor:
+        """Return the variance about the mean, as a tensor like another that broadcasts to it."""
+        if self._is_learned():
+            return self.log_variance_.exp() + self.min_variance
+        return torch.as_tensor(self.variance, dtype=like.dtype, device=like.device)
+
+    def _is_learned(self) -> bool:
+        return isinstance(self.variance, str)
+
+
+class ContinuousBernoulli(Distribution):
+    """A distribution of values between 0 and 1, of which the output is the logit.
+
+    Its density is proportional to that which `BinaryCrossEntropy` would give to values between,
+    normalised (Loaiza-Ganem and Cunningham 2019).
+
+    References
+    ----------
+    G. Loaiza-Ganem and J. P. Cunningham, The Continuous Bernoulli: Fixing a Pervasive Error in
+    Variational Autoencoders, NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.outputs import ContinuousBernoulli
+    >>> ContinuousBernoulli().mean(torch.tensor([[0.0]]))
+    tensor([[0.5000]])
+    """
+
+    def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the log-density of values between 0 and 1, in nats; see `Output`."""
+        return self._distribution(output).log_prob(target)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return the mean, which is not the probability; see `Output.mean`."""
+        return self._distribution(output).mean
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Return values between 0 and 1, drawn by uniform `noise`; see `Output`."""
+        return self._distribution(output).icdf(_inner(noise))
+
+    def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        """Refuse values outside of 0 to 1; see `Output.check_values`."""
+        if X.min() < 0 or X.max() > 1:
+            raise ValueError(
+                "loss='continuous_bernoulli' needs values between 0 and 1, but X has values "
+                f"between {X.min():g} and {X.max():g}; scale them first, for example with "
+                "MinMaxScaler(clip=True)."
+            )
+
+    def _distribution(self, output: Tensor) -> torch.distributions.ContinuousBernoulli:
+        return torch.distributions.ContinuousBernoulli(logits=output, validate_args=False)
+
+
+class Poisson(Distribution):
+    """The distribution of counts, of which the output is the logarithm of the mean.
+
+    The encoder of a variational autoencoder takes ``log(1 + x)``, so that large counts do no harm.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.outputs import Poisson
+    >>> Poisson().log_prob(torch.tensor([[0.0]]), torch.tensor([[2.0]]))
+    tensor([[-1.6931]])
+    """
+
+    def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the log-probability of counts, in nats; see `Output`."""
+        return target * output - output.exp() - (target + 1).lgamma()
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Return ``log(1 + x)``; see `Output.encoder_input`."""
+        return x.log1p()
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return the mean, the exponential of the output; see `Output.mean`."""
+        return output.exp()
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Return counts, drawn by uniform `noise` between 0 and 1; see `Output`."""
+        counts = stats.poisson.ppf(noise.numpy(force=True), self.mean(output).numpy(force=True))
+        return torch.from_numpy(counts).to(output)
+
+    def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        """Refuse what are no counts; see `Output.check_values`."""
+        values = np.asarray(X.data if sparse.issparse(X) else X)
+        if np.any(values < 0) or np.any(values != np.rint(values)):
+            raise ValueError(
+                "loss='poisson' needs counts, integers of at least 0, but X holds others; choose "
+                "another loss, or round them."
+            )
+
+
+class Categorical(Distribution):
+    """Choices of one among several categories, of which the output is the log-odds.
+
+    The rows hold an indicator of each category, of which just one is 1: as `OneHotEncoder`
+    makes them of a table, or as the channels of an image. The log-probability of a choice is the
+    sum over its indicators.
+
+    Parameters
+    ----------
+    categories : tuple of int, int or None, default=None
+        Where the indicators of a choice stand. A tuple gives the number of categories of each
+        of several choices, whose indicators stand one choice after the other. An int is the
+        number of categories of all choices, whose indicators stand one category after the
+        other, as the channels of an image or signal. None is one choice among all features.
+
+    Examples
+    --------
+    Two choices, one between two and one among three categories:
+
+    >>> import torch
+    >>> from skae.outputs import Categorical
+    >>> Categorical(categories=(2, 3)).mean(torch.zeros(1, 5))
+    tensor([[0.5000, 0.5000, 0.3333, 0.3333, 0.3333]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "categories": [tuple, list, Interval(Integral, 2, None, closed="left"), None],
+    }
+
+    def __init__(self, categories: Sequence[int] | int | None = None):
+        self.categories = categories
+
+    def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the log-probability of each indicator, in nats: 0 for those of 0."""
+        return target * self._by_choice(output, lambda odds: odds.log_softmax(1))
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return the probability of each category; see `Output.mean`."""
+        return self._by_choice(output, lambda odds: odds.softmax(1))
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Return indicators, drawn by uniform `noise` between 0 and 1; see `Output`."""
+        gumbel = -(-_inner(noise).log()).log()  # the largest sum is drawn as often as it should
+        return self._by_choice(
+            output + gumbel,
+            lambda odds: torch.zeros_like(odds).scatter_(1, odds.argmax(1, keepdim=True), 1),
+        )
+
+    def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
+        """Refuse what are no indicators; see `Output.check_values`."""
+        values = torch.from_numpy(np.asarray(X) if isinstance(X, np.ndarray) else X.toarray())
+        totals = self._by_choice(values, lambda one: one.sum(1, keepdim=True).expand_as(one))
+        if ((values != 0) & (values != 1)).any() or (totals != 1).any():
+            raise ValueError(
+                f"loss={self!r} needs for each choice one indicator of 1 among zeros, but X holds "
+                "other rows; encode them first, for example with OneHotEncoder, and say in "
+                "`categories` where the indicators of a choice stand."
+            )
+
+    def _by_choice(self, values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply a function of tensors of shape (n, n_categories, ...) to each choice."""
+        n_features = values.shape[1]
+        if self.categories is None:
+            return function(values)
+        if isinstance(self.categories, int | np.integer):
+            if n_features % self.categories == 0:
+                apart = values.unflatten(1, (int(self.categories), -1))
+                return function(apart).flatten(1)
+        elif sum(sizes := list(self.categories)) == n_features:
+            return torch.cat([function(one) for one in values.split(sizes, 1)], 1)
+        raise ValueError(
+            f"categories={self.categories!r} of Categorical does not add up to the {n_features} "
+            "features of X."
+        )
+
+
+def _inner(noise: Tensor) -> Tensor:
+    """Return uniform numbers without the two ends, where quantiles are infinite."""
+    eps = torch.finfo(noise.dtype).eps
+    return noise.clamp(eps, 1 - eps)
+
+
 #: Outputs by name.
 OUTPUTS: dict[str, type[Output]] = {
     "squared_error": SquaredError,
@@ -232,13 +520,22 @@ OUTPUTS: dict[str, type[Output]] = {
     "binary_cross_entropy": BinaryCrossEntropy,
 }
 
+#: Outputs with a distribution, by its name.
+DISTRIBUTIONS: dict[str, type[Output]] = {
+    "bernoulli": BinaryCrossEntropy,
+    "categorical": Categorical,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "poisson": Poisson,
+}
+
 
 def make_output(loss: Any) -> Any:
     """Return the output that `loss` stands for: by its name, or itself."""
     if isinstance(loss, type):
         name = loss.__name__
         raise ValueError(f"loss is the class {name}; give an instance of it: {name}(...).")
-    return OUTPUTS[loss]() if isinstance(loss, str) else loss
+    return {**OUTPUTS, **DISTRIBUTIONS}[loss]() if isinstance(loss, str) else loss
 
 
 class OutputModule(nn.Module):
@@ -252,19 +549,31 @@ class OutputModule(nn.Module):
     ----------
     output : Output or object
         As `make_output` returns it.
+    n_features : int
+        Width of the rows.
     """
 
-    def __init__(self, output: Any):
+    def __init__(self, output: Any, n_features: int):
         super().__init__()
         self.kind = type(output)
         self.copy = None
-        if self.kind not in OUTPUTS.values():
+        if self.kind not in (*OUTPUTS.values(), *DISTRIBUTIONS.values()):
             self.copy = clone(output, safe=False)
             return
         output._validate_params()
-        for name, number in output.get_params().items():
-            buffer = torch.tensor(number, dtype=torch.float32)
-            self.register_buffer(name, buffer, persistent=False)
+        self.settings = {}  # those that are no numbers to compute with
+        for name, value in output.get_params().items():
+            if isinstance(value, Real) and not isinstance(value, Integral):
+                buffer = torch.tensor(value, dtype=torch.float32)
+                self.register_buffer(name, buffer, persistent=False)
+            else:
+                self.settings[name] = value
+        for name, value in output.start(np.ones(n_features)).items():
+            self.register_parameter(name, nn.Parameter(value))
 
     def forward(self) -> Any:
-        return self.kind(**self._buffers) if self.copy is None else self.copy
+        if self.copy is not None:
+            return self.copy
+        output = self.kind(**self._buffers, **self.settings)
+        vars(output).update(self._parameters)
+        return output

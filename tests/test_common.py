@@ -1,7 +1,7 @@
 """scikit-learn's own checks, with nothing expected to fail."""
 
 import pytest
-from conftest import public_estimators, quick, variants
+from conftest import TwoGroups, public_estimators, quick, variants
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae._convergence import ConvergingEstimator
@@ -12,11 +12,14 @@ def more_variants(estimator_class):
     return variants(estimator_class) + [dict(early_stopping=True)] * stops_early
 
 
+LEARNERS = [one.__base__ if one is TwoGroups else one for one in public_estimators()]
+
+
 @pytest.mark.filterwarnings("ignore:(BernoulliRBM|DeepBeliefNetwork) takes values as probabilities")
 @parametrize_with_checks(
     [
-        *(one() for one in public_estimators()),
-        *(quick(one, **variant) for one in public_estimators() for variant in more_variants(one)),
+        *(one() for one in LEARNERS),
+        *(quick(one, **variant) for one in LEARNERS for variant in more_variants(one)),
     ]
 )
 def test_scikit_learn_checks(estimator, check):

@@ -16,7 +16,18 @@ from torch import nn
 from skae import Autoencoder, DenoisingAutoencoder, config_context
 from skae._training import Batch
 from skae.layers import Conv2d, Dense
-from skae.outputs import OUTPUTS, AbsoluteError, BinaryCrossEntropy, Huber, Output, SquaredError
+from skae.outputs import (
+    OUTPUTS,
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Categorical,
+    ContinuousBernoulli,
+    Gaussian,
+    Huber,
+    Output,
+    Poisson,
+    SquaredError,
+)
 
 NAMED = {
     "squared_error": SquaredError(),
@@ -233,3 +244,79 @@ def test_layers_that_give_one_number_per_feature(table, layers):
 def test_two_numbers_per_feature_cannot_start_from_pca(table):
     with pytest.raises(ValueError, match=r"init='pca'.*one number per feature"):
         quick(Autoencoder, n_components=2, loss=NormalWithVariance(), init="pca").fit(table)
+
+
+# -- distributions --------------------------------------------------------------------------------
+
+LOGITS = torch.tensor([[-20.0, -2.0, -1e-4, 0.0, 0.3, 5.0]], dtype=torch.float64)
+
+
+def quantiles(n_rows: int) -> torch.Tensor:
+    """Return equally spaced uniform numbers in each of six columns."""
+    return ((torch.arange(n_rows, dtype=torch.float64) + 0.5) / n_rows)[:, None].expand(-1, 6)
+
+
+def test_gaussian_is_that_of_scipy():
+    target = torch.linspace(-2, 2, 6, dtype=torch.float64)[None]
+    given = Gaussian(variance=0.3)
+    expected = stats.norm.logpdf(target, LOGITS, 0.3**0.5)
+    assert_allclose(given.log_prob(LOGITS, target), expected, rtol=1e-12)
+    assert_array_equal(given.error(LOGITS, target), -given.log_prob(LOGITS, target))
+    drawn = given.sample(LOGITS, quantiles(9))
+    assert_allclose(drawn, stats.norm.ppf(quantiles(9), LOGITS, 0.3**0.5), rtol=1e-8, atol=1e-9)
+
+
+def test_continuous_bernoulli_has_a_density_and_its_mean():
+    output, steps = ContinuousBernoulli(), 20_000
+    values = quantiles(steps)
+    density = output.log_prob(LOGITS.expand(steps, -1), values).exp()
+    assert_allclose(density.mean(0), 1, rtol=1e-3)
+    assert_allclose(output.mean(LOGITS)[0], (density * values).mean(0), rtol=1e-3)
+    drawn = output.sample(LOGITS.expand(steps, -1), quantiles(steps))
+    assert_allclose(drawn.mean(0), output.mean(LOGITS)[0], rtol=1e-3)
+
+
+def test_poisson_is_that_of_scipy():
+    log_mean, counts = LOGITS.clamp(max=3), torch.tensor([[0.0, 1, 2, 3, 4, 30]])
+    expected = stats.poisson.logpmf(counts, log_mean.exp())
+    assert_allclose(Poisson().log_prob(log_mean, counts), expected, rtol=1e-6)
+    drawn = Poisson().sample(log_mean.expand(5000, -1), quantiles(5000))
+    assert_allclose(drawn.mean(0), log_mean[0].exp(), rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("categories", "choices"),
+    [
+        (None, [[0, 1, 2, 3, 4, 5]]),
+        ((2, 4), [[0, 1], [2, 3, 4, 5]]),
+        (3, [[0, 2, 4], [1, 3, 5]]),  # three channels of two pixels
+    ],
+)
+def test_categorical_is_a_softmax_of_each_choice(categories, choices):
+    output, odds = Categorical(categories), LOGITS.clamp(-2, 2)
+    mean = output.mean(odds)[0]
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.random((20_000, 6)))
+    drawn = output.sample(odds.expand(20_000, -1), noise)
+    for choice in choices:
+        assert_allclose(mean[choice], special.softmax(odds[0, choice]), rtol=1e-12)
+        assert_array_equal(drawn[:, choice].sum(1), 1)
+    assert_allclose(drawn.mean(0), mean, atol=0.02)
+    target = drawn[:1]
+    log_prob = output.log_prob(odds, target)
+    assert_allclose(log_prob.sum(), mean[target[0] == 1].log().sum(), rtol=1e-12)
+    output.check_values(drawn.numpy())
+    with pytest.raises(ValueError, match="one indicator of 1"):
+        output.check_values(1 - drawn.numpy())
+
+
+def test_autoencoders_take_distributions_too(digits):
+    fitted = quick(Autoencoder, loss=Gaussian(), max_iter=60, learning_rate=0.01).fit(digits)
+    variance = fitted.module_.output().noise_variance(torch.empty(0)).detach().numpy()
+    left = ((digits - fitted.reconstruct(digits)) ** 2).mean(axis=0)
+    # What is learned moves to the mean squared error of each feature.
+    before = np.maximum(digits.var(axis=0), 1e-4)
+    assert np.corrcoef(np.log(variance), np.log(left + 1e-4))[0, 1] > 0.9
+    assert (variance < before).mean() > 0.7
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.score_samples(digits), fitted.score_samples(digits))

@@ -18,7 +18,7 @@ from skae import GaussianRBM, SelfOrganizingMap
 from skae._random import Generator, seeded_initialisation
 from skae._training import Batch
 from skae.layers import Conv2d, Dense
-from skae.outputs import Huber
+from skae.outputs import Gaussian, Huber
 
 PACKAGE = Path(skae.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -161,6 +161,7 @@ OUTSIDE = {
     "n_iter_no_change": "the plan",
     "validation_fraction": "the split of the rows",
     "verbose": "the plan",
+    "n_score_samples": "the reading of scores",
 }
 
 DROPOUT = Dense((6,), dropout=0.2)
@@ -195,6 +196,15 @@ INSIDE = [
     ("noise_level", 0.1, 0.6, {"noise": "swap", "noise_schedule": "uniform"}),
     ("noise_schedule", [0.1, 0.2], [0.3, 0.9], {}),
     ("noise_schedule", [0.1, 0.2], [0.1, 0.2, 0.3], {}),
+    ("beta", 0.5, 2.0, {}),
+    ("beta_warmup", 0, 10, {}),
+    ("beta_warmup", 5, 10, {}),
+    ("capacity", 1.0, 2.0, {}),
+    ("free_bits", 0.5, 1.0, {}),
+    ("free_bits", 0.0, 1.0, {}),
+    ("n_importance_samples", 1, 3, {}),
+    ("likelihood__variance", 0.1, 0.5, {"likelihood": Gaussian(0.3)}),
+    ("likelihood__min_variance", 0.1, 0.5, {"likelihood": Gaussian()}),
     ("score_draws", 0, 1, {}),
     ("score_draws", 1, 2, {}),
 ]
@@ -206,7 +216,8 @@ AUTOENCODERS = [one for one in public_estimators() if has(one, "hidden_layers")]
 def test_every_numeric_parameter_is_known_below(estimator_class):
     known = {*OUTSIDE, *(name for name, *_ in INSIDE)}
     for hidden_layers in (DROPOUT, CONV):
-        parameters = estimator_class(hidden_layers=hidden_layers, loss=Huber()).get_params()
+        output = {"loss": Huber()} if has(estimator_class, "loss") else {"likelihood": Gaussian()}
+        parameters = estimator_class(hidden_layers=hidden_layers, **output).get_params()
         numeric = {
             name
             for name, value in parameters.items()

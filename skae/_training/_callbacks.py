@@ -103,6 +103,8 @@ class Patience(EarlyStopping):
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Note whether the patience is over."""
+        if len(net.history) <= net.plan.n_unsettled:
+            return
         try:
             super().on_epoch_end(net)
         except KeyboardInterrupt:

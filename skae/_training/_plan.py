@@ -62,6 +62,9 @@ class Plan:
         trains a fixed number of epochs.
     tol : float
         Smallest improvement that counts.
+    n_unsettled : int
+        Number of epochs at the start whose losses do not compare with later ones: the patience
+        begins after them.
     shuffled : bool
         Whether the rows come in an order drawn anew for each epoch, or in their own.
     full_batch : int
@@ -85,6 +88,7 @@ class Plan:
     plateau_of: Callable[[Any], float] | None = None
     patience: int | None = None
     tol: float = 0.0
+    n_unsettled: int = 0
     shuffled: bool = True
     full_batch: int = 0
     streaming: bool = False

@@ -44,6 +44,7 @@ def as_source(
     sample_weight: np.ndarray | None,
     device: torch.device,
     *,
+    condition: np.ndarray | None = None,
     scaled: bool = True,
 ) -> Source:
     """Put validated float32 rows on `device`.
@@ -56,11 +57,13 @@ def as_source(
         Their weights.
     device : torch.device
         Where batches are to be.
+    condition : ndarray of shape (n_rows, n_conditions), optional
+        What a conditional model is told of each row.
     scaled : bool
         Whether batches have the weights with a mean of 1 over all rows, or as they are.
     """
     kind = SparseSource if sparse.issparse(X) else DenseSource
-    return kind(X, sample_weight, device, scaled=scaled)
+    return kind(X, sample_weight, device, condition=condition, scaled=scaled)
 
 
 class Source:
@@ -74,7 +77,7 @@ class Source:
         Their weights.
     device : torch.device
         Where the batches are.
-    scaled : bool
+    condition, scaled
         See `as_source`.
     """
 
@@ -84,19 +87,24 @@ class Source:
         sample_weight: np.ndarray | None,
         device: torch.device,
         *,
+        condition: np.ndarray | None = None,
         scaled: bool = True,
     ):
         self._X, self.device = X, device
         self.n_rows, self.n_features = X.shape
-        self._weigh(sample_weight, scaled=scaled)
+        self._tell(sample_weight, condition, scaled=scaled)
         self._buffer = torch.empty(0)
 
-    def _weigh(self, sample_weight: np.ndarray | None, *, scaled: bool) -> None:
-        self.sample_weight = sample_weight
+    def _tell(
+        self, sample_weight: np.ndarray | None, condition: np.ndarray | None, *, scaled: bool
+    ) -> None:
+        """Take what is known of the rows beside their features."""
+        self.sample_weight, self.condition = sample_weight, condition
         weight = mean_one(sample_weight) if scaled else sample_weight
-        self._weight = None
-        if weight is not None:
-            self._weight = torch.as_tensor(weight, dtype=torch.float32, device=self.device)
+        self._weight, self._condition = (
+            None if one is None else torch.as_tensor(one, dtype=torch.float32, device=self.device)
+            for one in (weight, condition)
+        )
 
     @property
     def X(self) -> np.ndarray | sparse.csr_matrix:
@@ -113,13 +121,17 @@ class Source:
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
-        return Batch(self._rows(index), None if self._weight is None else self._weight[index])
+        return Batch(self._rows(index), *self._told(index))
 
     def between(self, start: int, stop: int) -> Batch:
         """Return consecutive rows, which are not to be written to."""
-        return Batch(
-            self._rows_between(start, stop),
-            None if self._weight is None else self._weight[start:stop],
+        return Batch(self._rows_between(start, stop), *self._told(slice(start, stop)))
+
+    def _told(self, rows: Tensor | slice) -> tuple[Tensor | None, Tensor | None]:
+        weight, condition = self._weight, self._condition
+        return (
+            None if weight is None else weight[rows],
+            None if condition is None else condition[rows],
         )
 
     def all(self) -> Batch:
@@ -141,7 +153,19 @@ class Source:
         """
         if self.n_rows > batch_size:
             return self
-        return as_source(*merge_equal_rows(self.X, self.sample_weight), self.device)
+        return self._of_table(*merge_equal_rows(self._as_table(), self.sample_weight))
+
+    def _as_table(self) -> np.ndarray | sparse.csr_matrix:
+        """Return the rows with their conditions as further columns."""
+        if self.condition is None:
+            return self.X
+        return np.hstack([to_dense(self.X), self.condition.astype(np.float32)])
+
+    def _of_table(self, table: np.ndarray, weight: np.ndarray | None) -> Source:
+        if self.condition is None:
+            return as_source(table, weight, self.device)
+        X, condition = np.hsplit(table, [self.n_features])
+        return as_source(np.ascontiguousarray(X), weight, self.device, condition=condition)
 
     def hold_out(
         self, fraction: float, random_state: np.random.RandomState, batch_size: int = 0
@@ -167,13 +191,13 @@ class Source:
             return train_test_split(numbers, test_size=fraction, random_state=random_state)
 
         if self.n_rows <= batch_size:
-            rows, times = merge_equal_rows(self.X, self.sample_weight)
+            rows, times = merge_equal_rows(self._as_table(), self.sample_weight)
             if (times == times.round()).all() and times.sum() <= _MOST_REPEATS:
                 times = times.astype(int)
                 parts = split(np.repeat(np.arange(len(rows)), times))
                 counts = [np.bincount(part, minlength=len(rows)) for part in parts]
                 training, validation = (
-                    as_source(*drop_zero_weight(rows, count.astype(float)), self.device)
+                    self._of_table(rows[count > 0], count[count > 0].astype(float))
                     for count in counts
                 )
                 return training, validation
@@ -253,8 +277,11 @@ class Subset(Source):
     def __init__(self, source: Source, numbers: np.ndarray):
         self._all, self._numbers, self.device = source, numbers, source.device
         self.n_rows, self.n_features = len(numbers), source.n_features
-        weight = source.sample_weight
-        self._weigh(None if weight is None else weight[numbers], scaled=True)
+        told = (
+            None if one is None else one[numbers]
+            for one in (source.sample_weight, source.condition)
+        )
+        self._tell(*told, scaled=True)
         self._index = torch.as_tensor(numbers, device=self.device)
 
     @property
@@ -330,12 +357,13 @@ def merge_equal_rows(
 
 
 def drop_zero_weight(
-    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
-) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+    X: Any, weight: np.ndarray | None, condition: np.ndarray | None = None
+) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
     """Leave out the rows of weight 0."""
     if weight is None or weight.all():
-        return X, weight
-    return X[weight > 0], weight[weight > 0]
+        return X, weight, condition
+    kept = weight > 0
+    return X[kept], weight[kept], None if condition is None else condition[kept]
 
 
 def _fits(n_bytes: int, device: torch.device) -> bool:

@@ -3,19 +3,23 @@
 from ._autoencoder import Autoencoder
 from ._base import BaseAutoencoder
 from ._codebooks import CodebookEnsemble
+from ._conditional import ConditionalVariationalAutoencoder
 from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
 from ._initialisation import unroll
 from ._module import AutoencoderModule
 from ._sparse import SparseAutoencoder
+from ._variational import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
     "AutoencoderModule",
     "BaseAutoencoder",
     "CodebookEnsemble",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "unroll",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
-from .._training import Source, read
+from .._training import Source, read, to_dense
 from .._validation import shape_of, validate_rows
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, is_positive_int, make_layers
@@ -94,26 +94,25 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Any:
         module: Any = super()._new_module(n_features, random_state)
-        parts = make_layers(self.hidden_layers), make_output(self.loss)
+        parts = make_layers(self.hidden_layers), self._output()
         if any(type(part).__module__.split(".")[0] != "skae" for part in parts):
-            check_network(module, n_features)
+            check_network(module, n_features, self._n_encoded(), self._n_decoded())
         return module
 
     def _module_arguments(self, n_features: int) -> dict[str, Any]:
-        output, layers = make_output(self.loss), make_layers(self.hidden_layers)
+        output, layers = self._output(), make_layers(self.hidden_layers)
         n_each = getattr(output, "n_outputs_per_feature", 1)
         if not is_positive_int(n_each):
             raise ValueError(
-                f"n_outputs_per_feature of loss={self.loss!r} must be a positive integer, got "
-                f"{n_each!r}."
+                f"n_outputs_per_feature of {output!r} must be a positive integer, got {n_each!r}."
             )
         if n_each > 1 and (getattr(layers, "tied_weights", False) or hasattr(layers, "shape")):
             raise ValueError(
-                f"loss={self.loss!r} takes {n_each} numbers per feature from the decoder, and "
+                f"{output!r} takes {n_each} numbers per feature from the decoder, and "
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
-        encoder = layers.make_encoder(n_features, self.n_components)
-        decoder = layers.make_decoder(n_each * n_features, self.n_components, encoder)
+        encoder = layers.make_encoder(n_features, self._n_encoded())
+        decoder = layers.make_decoder(n_each * n_features, self._n_decoded(), encoder)
         for name, part in [("make_encoder", encoder), ("make_decoder", decoder)]:
             if not isinstance(part, nn.Module):
                 raise ValueError(
@@ -123,6 +122,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         return {
             "encoder": encoder,
             "decoder": decoder,
+            "n_features": n_features,
             "n_components": self.n_components,
             "code_activation": self.code_activation,
             "output": output,
@@ -130,8 +130,34 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             "l1": self.l1,
         }
 
+    def _output(self) -> Any:
+        """Return what the numbers that the decoder gives mean."""
+        return make_output(self.loss)
+
+    def _n_encoded(self) -> int:
+        """Return how many numbers the encoder gives for a row."""
+        return self.n_components
+
+    def _n_decoded(self) -> int:
+        """Return how many numbers the decoder takes for a row."""
+        return self.n_components
+
+    def _initialise(
+        self,
+        module: AutoencoderModule,
+        source: Source,
+        random_state: np.random.RandomState,
+        *,
+        streaming: bool,
+    ) -> None:
+        super()._initialise(module, source, random_state, streaming=streaming)
+        if learned := dict(module.output.named_parameters(recurse=False)):
+            start = self._output().start(moments_of(source)[1])
+            for name, parameter in learned.items():
+                parameter.data.copy_(start[name])
+
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        output = make_output(self.loss)
+        output = self._output()
         if hasattr(output, "check_values"):
             output.check_values(X)
 
@@ -247,15 +273,21 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
     -------
     ndarray of shape (len(widths),)
     """
-    total, scaler = np.zeros(len(widths)), StandardScaler(with_mean=False)
+    total = np.zeros(len(widths))
     for rows, weight in source.chunks():
         errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
-        weight = np.ones(len(errors)) if weight is None else weight
-        total += weight @ errors
-        scaler.partial_fit(rows, sample_weight=weight)
+        total += (np.ones(len(errors)) if weight is None else weight) @ errors
+    mean, variance = moments_of(source)
     # What float32 cannot tell from rows that are all equal.
-    least = np.square(np.finfo(np.float32).eps * scaler.mean_).sum()
-    variance = scaler.var_.sum()
-    if variance <= least:
+    least = np.square(np.finfo(np.float32).eps * mean).sum()
+    if variance.sum() <= least:
         return np.zeros(len(widths))
-    return 1 - total / source.total_weight / variance
+    return 1 - total / source.total_weight / variance.sum()
+
+
+def moments_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each feature over the rows of a source, by their weights."""
+    scaler = StandardScaler()
+    for rows, weight in source.chunks():
+        scaler.partial_fit(to_dense(rows), sample_weight=weight)
+    return scaler.mean_, scaler.var_

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._compute import DENSE_NUMBERS
@@ -20,7 +21,9 @@ _N_ROWS = 2
 
 
 @torch.no_grad()
-def check_network(module: AutoencoderModule, n_features: int) -> None:
+def check_network(
+    module: AutoencoderModule, n_features: int, n_encoded: int, n_decoded: int
+) -> None:
     """Pass a few rows through an untrained network as training does.
 
     Parameters
@@ -29,6 +32,8 @@ def check_network(module: AutoencoderModule, n_features: int) -> None:
         On the CPU. It stays as it is, and so does torch's generator.
     n_features : int
         Width of a row.
+    n_encoded, n_decoded : int
+        How many numbers the encoder is to give for a row, and the decoder to take.
 
     Raises
     ------
@@ -39,11 +44,12 @@ def check_network(module: AutoencoderModule, n_features: int) -> None:
     module = copy.deepcopy(module).train()  # for counters and running statistics
     generator = Generator(0)
     x = generator.normal((_N_ROWS, n_features))
-    n_components, n_each = module.n_components, module.n_outputs_per_feature
+    n_each = module.n_outputs_per_feature
     with seeded_initialisation(0):  # and no other thread draws meanwhile
         before = torch.get_rng_state()
-        code = _passed(module, "encoder", x, n_components, generator)
-        code = module.code_activation(code)
+        code = _passed(module, "encoder", x, n_encoded, generator)
+        code = module.code_activation(code)[:, : module.n_components]
+        code = F.pad(code, (0, n_decoded - module.n_components))
         decoded = _passed(module, "decoder", code, n_each * n_features, generator)
         draws = not torch.equal(torch.get_rng_state(), before)
     if draws:

@@ -130,7 +130,7 @@ class CodebookEnsemble(CheckedParameters):
         """
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
-            X, weight = drop_zero_weight(X, validate_weight(sample_weight, X))
+            X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
             share = None if weight is None else weight / weight.sum()
             random_state = new_random_state(self.random_state)

@@ -31,8 +31,8 @@ class AutoencoderModule(Trainable):
     ----------
     encoder, decoder : torch.nn.Module
         As the layers of `skae.layers` build them.
-    n_components : int
-        Width of the code.
+    n_features, n_components : int
+        Width of the rows and of the code.
     code_activation : str
         Name of the activation of the code.
     output : Output or object
@@ -57,6 +57,7 @@ class AutoencoderModule(Trainable):
         encoder: nn.Module,
         decoder: nn.Module,
         *,
+        n_features: int,
         n_components: int,
         code_activation: str,
         output: Any,
@@ -72,7 +73,7 @@ class AutoencoderModule(Trainable):
         self.encoder = encoder
         self.code_activation = ACTIVATIONS[code_activation]()
         self.decoder = decoder
-        self.output = OutputModule(output)
+        self.output = OutputModule(output, n_features)
         self.n_outputs_per_feature = getattr(output, "n_outputs_per_feature", 1)
         for name, value in [("weight_decay", weight_decay), ("l1", l1)]:
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
@@ -119,7 +120,10 @@ class AutoencoderModule(Trainable):
     def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of decoding `code` where `target` is wanted, per sample."""
         output = self.per_feature(run(self.decoder, code, None if noise is None else noise[1]))
-        loss = mean_per_sample(self.output().error(output, target))
+        return self.with_penalties(mean_per_sample(self.output().error(output, target)))
+
+    def with_penalties(self, loss: Tensor) -> Tensor:
+        """Return a loss per sample with the penalties on the weights added."""
         if self._penalises:
             weights = [p for p in self.parameters() if p.ndim > 1]
             loss = loss + self.weight_decay * squared_weights(weights)

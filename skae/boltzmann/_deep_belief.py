@@ -194,7 +194,7 @@ class DeepBeliefNetwork(FeatureLearner):
             learned for one; else nothing changes.
         """
         with all_or_nothing(self):
-            X, _ = self._validated(X, None, reset=True)
+            X, *_ = self._validated(X, None, None, reset=True)
             self._forget(keep_curves=False)
             interrupted = self._train(self._new_machines(), X, "fit")
         if interrupted:
@@ -233,7 +233,7 @@ class DeepBeliefNetwork(FeatureLearner):
                     "partial_fit cannot go on from the last fit, because hidden_layer_sizes or "
                     "visible was changed since; call fit to start anew."
                 )
-            X, _ = self._validated(X, None, reset=first)
+            X, *_ = self._validated(X, None, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.
             machines = self._new_machines() if first else copy.deepcopy(self.rbms_)
             self._train(machines, X, "partial_fit")

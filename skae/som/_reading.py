@@ -35,8 +35,8 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         check_rows(X, self.metric)
 
     def _validated(
-        self, X: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]:
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, None]:
         X = validate_rows(self, X, reset=reset)
         self._check_values(X)
         weight = validate_weight(sample_weight, X)
@@ -45,7 +45,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         rows = self._centre.rows(X)
         if reset:
             check_not_too_small(rows)
-        return rows, weight
+        return rows, weight, None
 
     def _read(self, X: Any, method: Any) -> np.ndarray:
         """Return ``method(module, rows)``, of the rows less the centre."""

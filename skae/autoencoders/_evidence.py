@@ -1,0 +1,248 @@
+"""The lower bounds of the log-likelihood that a variational autoencoder learns by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._compute import chunk_rows
+from .._random import Generator
+from .._training import Batch, Step
+from ..layers import run, sample_noise
+from ._module import AutoencoderModule
+
+# Beyond this one bad step could make a variance infinite.
+_LARGEST_LOG_VARIANCE = 20.0
+
+
+class VariationalModule(AutoencoderModule):
+    """Minus a lower bound of the log-likelihood of each row, in nats.
+
+    The encoder gives a mean and a log-variance of each component of the code, the posterior
+    q(z|x); the prior p(z) is standard normal, and p(x|z) the distribution of the output.
+
+    Parameters
+    ----------
+    beta, beta_warmup, capacity, free_bits, n_importance_samples, doubly_reparameterized
+        See `VariationalAutoencoder`.
+    n_conditions : int
+        How many numbers the decoder is told of each row beside its code.
+    **arguments
+        Those of `AutoencoderModule`.
+    """
+
+    beta: Tensor
+    beta_warmup: Tensor
+    capacity: Tensor | None
+    free_bits: Tensor
+    n_epochs: Tensor
+    mean_condition: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        beta: float,
+        beta_warmup: int,
+        capacity: float | None,
+        free_bits: float,
+        n_importance_samples: int,
+        doubly_reparameterized: bool,
+        n_conditions: int = 0,
+        **arguments: Any,
+    ):
+        super().__init__(**arguments)
+        mean_condition = torch.zeros(n_conditions, dtype=torch.float32) if n_conditions else None
+        self.register_buffer("mean_condition", mean_condition)
+        numbers = {
+            "beta": beta,
+            "beta_warmup": beta_warmup,
+            "capacity": capacity,
+            "free_bits": free_bits,
+        }
+        for name, value in numbers.items():
+            tensor = None if value is None else torch.tensor(value, dtype=torch.float32)
+            self.register_buffer(name, tensor, persistent=False)
+        # How far the warm-up is belongs to what was learned.
+        self.register_buffer("n_epochs", torch.zeros((), dtype=torch.float32))
+        self.has_free_bits = free_bits > 0
+        *_, last = self.encoder.modules()
+        if type(last) is nn.Linear:
+            # All codes begin with a variance of 1, however large the rows are.
+            nn.init.zeros_(last.weight[self.n_components :].detach())
+        self.n_importance_samples = n_importance_samples
+        self.doubly_reparameterized = doubly_reparameterized
+
+    # -- training ----------------------------------------------------------------------------
+
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        x, weight, n_each = batch.x, batch.weight, self.n_importance_samples
+        codes = x.new_empty((n_each * len(x), self.n_components))
+        of_codes = weight if weight is None else weight.repeat(n_each)
+        return (
+            generator.normal(tuple(codes.shape), x.dtype),
+            sample_noise(self.encoder, x, generator, weight),
+            sample_noise(self.decoder, codes, generator, of_codes),
+        )
+
+    def loss(self, batch: Batch, noise: Any) -> Tensor:
+        normal, encoder_noise, decoder_noise = noise
+        mean, log_variance = self.posterior(batch.x, encoder_noise)
+        bound = self._bound if self.n_importance_samples == 1 else self._importance_bound
+        return self.with_penalties(-bound(batch, mean, log_variance, normal, decoder_noise))
+
+    def _bound(
+        self, batch: Batch, mean: Tensor, log_variance: Tensor, normal: Tensor, noise: Any
+    ) -> Tensor:
+        """Return the evidence lower bound (Kingma and Welling 2014), with what bends it."""
+        code = mean + (0.5 * log_variance).exp() * normal
+        fit = self.log_prob(code, batch.x, batch.condition, noise)
+        divergence = divergence_from_prior(mean, log_variance)
+        if self.has_free_bits:
+            each = _mean_of_rows(divergence, batch.weight)
+            return fit - self._current_beta() * each.clamp(min=self.free_bits).sum()
+        if self.capacity is not None:
+            excess = _mean_of_rows(divergence, batch.weight).sum() - self._pace() * self.capacity
+            return fit - self.beta * excess.abs()
+        return fit - self._current_beta() * divergence.sum(1)
+
+    def _importance_bound(
+        self, batch: Batch, mean: Tensor, log_variance: Tensor, normal: Tensor, noise: Any
+    ) -> Tensor:
+        """Return the importance weighted bound (Burda et al. 2016).
+
+        With `doubly_reparameterized`, of the same value with a gradient of the encoder of less
+        variance (Tucker et al. 2019): each code contributes by the square of its normalised
+        weight, and the density of the posterior has no gradient of its own.
+        """
+        n_each = self.n_importance_samples
+        batch = Batch(_repeated(batch.x, n_each), None, _repeated(batch.condition, n_each))
+        mean, log_variance = mean.repeat(n_each, 1), log_variance.repeat(n_each, 1)
+        code = mean + (0.5 * log_variance).exp() * normal
+        if not self.doubly_reparameterized:
+            log_weight = self._log_weight(code, normal, log_variance, batch, noise)
+            return log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
+        fixed_mean, fixed_variance = mean.detach(), log_variance.detach()
+        with torch.no_grad():
+            log_weight = self._log_weight(code, normal, log_variance, batch, noise)
+            share = log_weight.view(n_each, -1).softmax(0)
+            bound = log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
+        code = code.detach() + share.view(-1, 1) * (code - code.detach())
+        distance = (code - fixed_mean) * (-0.5 * fixed_variance).exp()
+        log_weight = self._log_weight(code, distance, fixed_variance, batch, noise)
+        along = (share * log_weight.view(n_each, -1)).sum(0)
+        return bound + along - along.detach()
+
+    def _log_weight(
+        self, code: Tensor, normal: Tensor, log_variance: Tensor, batch: Batch, noise: Any
+    ) -> Tensor:
+        """Return log p(x|z) + beta (log p(z) - log q(z|x)) of each code."""
+        density = 0.5 * (normal.square() + log_variance - code.square()).sum(1)
+        fit = self.log_prob(code, batch.x, batch.condition, noise)
+        return fit + self._current_beta() * density
+
+    def _current_beta(self) -> Tensor:
+        return self.beta * self._pace()
+
+    def _pace(self) -> Tensor | float:
+        """Return how much of the warm-up is over; validation rows see the end of it."""
+        return ((self.n_epochs + 1) / self.beta_warmup).clamp(max=1) if self.training else 1.0
+
+    def end_epoch(self, step: Step) -> None:
+        self.n_epochs += 1
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.posterior(x)[0]
+
+    def posterior(self, x: Tensor, noise: Any = None) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of the code of each row."""
+        encoded = run(self.encoder, self.output().encoder_input(x), noise)
+        mean, log_variance = encoded[:, : self.n_components], encoded[:, self.n_components :]
+        return mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
+
+    def log_prob(
+        self, code: Tensor, x: Tensor, condition: Tensor | None = None, noise: Any = None
+    ) -> Tensor:
+        """Return log p(x|z) of each row and code, in nats."""
+        output = self.per_feature(run(self.decoder, self._told(code, condition), noise))
+        return self.output().log_prob(output, x).sum(1)
+
+    def decoder_output(self, z: Tensor) -> Tensor:
+        """Return what the decoder gives for each code, with its condition beside it or not."""
+        is_told = z.shape[1] > self.n_components
+        return self.per_feature(self.decoder(z if is_told else self._told(z, None)))
+
+    def _told(self, code: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the code with the condition beside it, the mean one where none is given."""
+        if self.mean_condition is None:
+            return code
+        if condition is None:
+            condition = self.mean_condition.expand(len(code), -1)
+        return torch.cat([code, condition], 1)
+
+    def tell_mean(self, condition: np.ndarray) -> None:
+        """Take a condition for codes that come without."""
+        self.mean_condition.copy_(torch.from_numpy(condition))  # type: ignore[union-attr]
+
+    def log_likelihood(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the importance weighted bound of each row, by the same draws for all.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            The rows.
+        draws : Tensor of shape (n_draws, n_components)
+            Standard normal numbers.
+        condition : Tensor of shape (n, n_conditions), optional
+            What a conditional model is told of each row.
+        """
+        mean, log_variance = self.posterior(x)
+        log_weights = []
+        for code, normal in self._codes(mean, log_variance, draws):
+            density = 0.5 * (normal.square() + log_variance - code.square()).sum(2)
+            log_weights.append(self._log_prob_of_each(code, x, condition) + density)
+        return torch.cat(log_weights).logsumexp(0) - math.log(len(draws))
+
+    def evidence_bound(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the plain bound of each row, its expectation over the code by the same draws."""
+        mean, log_variance = self.posterior(x)
+        fit = [
+            self._log_prob_of_each(code, x, condition)
+            for code, _ in self._codes(mean, log_variance, draws)
+        ]
+        return torch.cat(fit).mean(0) - divergence_from_prior(mean, log_variance).sum(1)
+
+    def _codes(
+        self, mean: Tensor, log_variance: Tensor, draws: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through codes of each row, of shape (n_some, n, n_components), and their draws."""
+        std = (0.5 * log_variance).exp()
+        widest = max(max(tensor.shape) for tensor in self.decoder.parameters())
+        n_at_a_time = max(1, chunk_rows(widest, mean.device) // max(1, len(mean)))
+        for some in draws.to(mean).split(n_at_a_time):
+            normal = some[:, None, :]
+            yield mean + std * normal, normal
+
+    def _log_prob_of_each(self, code: Tensor, x: Tensor, condition: Tensor | None) -> Tensor:
+        n_some, n, _ = code.shape
+        rows, condition = _repeated(x, n_some), _repeated(condition, n_some)
+        return self.log_prob(code.flatten(0, 1), rows, condition).view(n_some, n)
+
+
+def divergence_from_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return KL(q || p) of each component, of a normal q from the standard normal p, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def _repeated(rows: Any, n_times: int) -> Any:
+    return None if rows is None else rows.repeat(n_times, 1)
+
+
+def _mean_of_rows(values: Tensor, weight: Tensor | None) -> Tensor:
+    return values.mean(0) if weight is None else weight @ values / weight.sum()
