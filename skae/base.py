@@ -295,7 +295,7 @@ class BaseTorchEstimator(Portable):
             "with StandardScaler."
         )
 
-    # -- reading ---------------------------------------------------------------------
+    # -- inference ---------------------------------------------------------------------
 
     def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
         check_is_fitted(self)

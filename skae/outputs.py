@@ -1,4 +1,4 @@
-"""What the output of a decoder means: the error of an entry, and what is read from it.
+"""What the output of a decoder means: the error of an entry, and what follows from it.
 
 An output is a parameter object that stands for `loss` of an autoencoder, by name or given. Its
 methods are pure functions of tensors. Any object with the methods `error` and `mean`

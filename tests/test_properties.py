@@ -587,7 +587,7 @@ def test_loss_turning_non_finite_keeps_the_last_good_weights(network_class, tabl
     ):
         estimator.fit(table)
     assert estimator.n_iter_ == 3
-    if network_class is SelfOrganizingMap:  # whose first sweeps depend on how many follow
+    if network_class is SelfOrganizingMap:  # whose first epochs depend on how many follow
         assert np.isfinite(estimator.transform(table)).all()
         return
     # The loss of the third epoch vouches for the weights that the second one left.

@@ -216,7 +216,7 @@ def test_radius_of_0_is_lloyds_k_means(table, neighborhood, weighted):
 @pytest.mark.parametrize("neighborhood", ["gaussian", "bubble", "triangle"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("gaps", [False, True])
-def test_one_sweep_of_the_batch_rule_is_the_formula(table, neighborhood, metric, gaps):
+def test_one_epoch_of_the_batch_rule_is_the_formula(table, neighborhood, metric, gaps):
     X = with_gaps(table) if gaps else table
     som = quick(
         topology="hexagonal",
@@ -354,7 +354,7 @@ def test_exchange_puts_a_torn_chain_in_order():
 
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_sums_of_a_sweep_do_not_depend_on_its_parts(table, gaps, weighted, monkeypatch):
+def test_sums_of_an_epoch_do_not_depend_on_its_parts(table, gaps, weighted, monkeypatch):
     X = with_gaps(table) if gaps else table
     weight = np.random.default_rng(0).uniform(0.5, 2, 300)
     known = ~np.isnan(X)
@@ -383,7 +383,7 @@ def test_sums_of_a_sweep_do_not_depend_on_its_parts(table, gaps, weighted, monke
         assert_allclose(sums.pairs, pairs, rtol=1e-6)
 
 
-def test_interrupted_sweep_leaves_the_map_as_it_was_before(table, monkeypatch):
+def test_interrupted_epoch_leaves_the_map_as_it_was_before(table, monkeypatch):
     seen = []
 
     def interrupted(x, weight, codebook, *arguments, **options):
@@ -421,7 +421,7 @@ def test_threads_change_no_bit(metric, monkeypatch):
             assert_array_equal(one, same)
 
 
-def test_all_but_the_last_sweeps_go_beyond_the_means(table):
+def test_all_but_the_last_epochs_go_beyond_the_means(table):
     som = quick(init=table[:12], radius=1.5, n_iter=2).fit(table)
     h = np.exp(-(map_distances(Grid((4, 3))) ** 2) / (2 * 1.5**2))
 

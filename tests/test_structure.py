@@ -161,7 +161,7 @@ OUTSIDE = {
     "n_iter_no_change": "the plan",
     "validation_fraction": "the split of the rows",
     "verbose": "the plan",
-    "n_score_samples": "the reading of scores",
+    "n_score_samples": "inference",
 }
 
 DROPOUT = Dense((6,), dropout=0.2)

@@ -27,7 +27,7 @@ from ._module import AutoencoderModule
 
 
 class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
-    """An autoencoder: an encoder, a decoder, an output, and the reading of all three.
+    """An autoencoder: an encoder, a decoder, an output, and inference with all three.
 
     Its parameters are those that all autoencoders have; see `Autoencoder`. A subclass says what
     it minimises: it overrides `_make_module`, and hands what `_module_arguments` returns on to

@@ -122,7 +122,7 @@ default="constant"
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
@@ -392,7 +392,7 @@ default="constant"
         self.mean_condition_ = mean
         self.module_.tell_mean(mean)
 
-    # -- reading -----------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------
 
     def sample(
         self,

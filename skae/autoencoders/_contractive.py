@@ -146,7 +146,7 @@ default="constant"
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
@@ -189,10 +189,10 @@ default="constant"
     The error is a mean over the features, the norm a sum: the weight of Rifai et al.,
     whose error is a sum, is `alpha` times the number of features.
 
-    The norm is that of the encoder as it reads: without dropout, and with the running
+    The norm is that of the encoder at inference: without dropout, and with the running
     statistics of batch normalisation in place of those of the batch, under which a row
     by itself has no derivative. Batch normalisation takes back what the penalty takes from
-    the weights, with a lag that spoils the reading: better do without it here.
+    the weights, with a lag that spoils inference: better do without it here.
 
     A code that shrinks while the decoder grows lowers the penalty and learns nothing.
     ``Dense(tied_weights=True)``, as in the paper, or `weight_decay` holds against that.

@@ -62,7 +62,7 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
     Each batch is corrupted anew, and the error is taken against the clean batch, so that
     the code has to know how the features depend on each other (Vincent et al. 2008). A
     wide code is useful here: with noise, copying the input is not the answer. The
-    fitted network reads clean rows: nothing is corrupted in `transform` or, unless
+    fitted network is applied to clean rows: nothing is corrupted in `transform` or, unless
     `score_draws` says so, in `score_samples`.
 
     Parameters
@@ -161,7 +161,7 @@ default="constant"
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int

@@ -155,7 +155,7 @@ class VariationalModule(AutoencoderModule):
     def end_epoch(self, step: Step) -> None:
         self.n_epochs += 1
 
-    # -- reading -----------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------
 
     def encode(self, x: Tensor) -> Tensor:
         return self.posterior(x)[0]

@@ -184,7 +184,7 @@ def unroll(
 ) -> None:
     """Give an autoencoder that was not fitted the weights of layers that were.
 
-    It is then fitted: it can be read, and with ``warm_start=True`` its `fit` goes on from these
+    It is then fitted: it can be applied, and with ``warm_start=True`` its `fit` goes on from these
     weights.
 
     Parameters

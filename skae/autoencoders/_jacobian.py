@@ -61,7 +61,7 @@ def only_linear(module: AutoencoderModule) -> nn.Linear | None:
 
 
 def _linearise(module: AutoencoderModule, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return the code as reading sees it, and a function from `v` to `v` times its Jacobian.
+    """Return the code as at inference, and a function from `v` to `v` times its Jacobian.
 
     Samples do not mix there, so that one product serves all samples at once.
     """
@@ -72,7 +72,7 @@ def _linearise(module: AutoencoderModule, x: Tensor) -> tuple[Tensor, Callable[[
 
 @contextmanager
 def _reading(layers: nn.Module) -> Iterator[None]:
-    """Have `layers` work as in reading: no statistics of the batch, nothing random."""
+    """Have `layers` work as at inference: no statistics of the batch, nothing random."""
     before = layers.training
     layers.eval()
     try:

@@ -66,7 +66,7 @@ class SparseAutoencoder(PretrainingAutoencoder):
           and Frey 2013);
         - "lifetime" keeps, while training, the rows of the batch that activate a unit
           most, a fraction `lifetime_fraction` of them, and sets the unit to 0 for the
-          others (Makhzani and Frey 2015). Reading selects nothing.
+          others (Makhzani and Frey 2015). At inference nothing is selected.
     alpha : float, default=0.1
         Weight of the penalty, beside the mean error of a feature.
     target : float, default=0.05
@@ -74,7 +74,7 @@ class SparseAutoencoder(PretrainingAutoencoder):
     k : int, default=25
         Number of units per row that "k" keeps.
     alpha_test : float, default=1.0
-        With "k", how many times `k` units are kept in reading, rounded and at most all.
+        With "k", how many times `k` units are kept at inference, rounded and at most all.
         Somewhat more than in training can make better features.
     lifetime_fraction : float, default=0.05
         Fraction of the rows of a batch that "lifetime" keeps for each unit, rounded, but
@@ -132,7 +132,7 @@ default="constant"
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
@@ -186,7 +186,7 @@ default="constant"
 
     "kl" and "lifetime" look at a whole batch, and at each of its rows alike, whatever
     `sample_weight` says. With "lifetime" the decoder learns from fewer active units than
-    a row has in reading: use `transform`, rather than reconstructions or scores.
+    a row has at inference: use `transform`, rather than reconstructions or scores.
 
     References
     ----------

@@ -39,7 +39,7 @@ class Sparsity(nn.Module):
         return code
 
     def select_in_reading(self, code: Tensor) -> Tensor:
-        """Return what is left of the code of each sample in reading, whatever the others."""
+        """Return what is left of the code of each sample at inference, whatever the others."""
         return code
 
 
@@ -80,7 +80,7 @@ class KLSparsity(Sparsity):
 
 
 class KSparsity(Sparsity):
-    """Keeps the `k` largest units of each sample, and `k_in_reading` of them in reading."""
+    """Keeps the `k` largest units of each sample, and `k_at_inference` of them at inference."""
 
     remedy = "a larger k"
 
@@ -92,13 +92,13 @@ class KSparsity(Sparsity):
                 f"sparsity='k' cannot keep k={self.k} units of a code of "
                 f"n_components={n_components}; lower k, or widen the code."
             )
-        self.k_in_reading = min(max(1, round(estimator.alpha_test * self.k)), n_components)
+        self.k_at_inference = min(max(1, round(estimator.alpha_test * self.k)), n_components)
 
     def select(self, code: Tensor) -> Tensor:
         return keep_largest(code, self.k, dim=1)
 
     def select_in_reading(self, code: Tensor) -> Tensor:
-        return keep_largest(code, self.k_in_reading, dim=1)
+        return keep_largest(code, self.k_at_inference, dim=1)
 
 
 class LifetimeSparsity(Sparsity):

@@ -75,7 +75,7 @@ class DeepBeliefNetwork(FeatureLearner):
     weight_decay : float, default=0.0
         Weight of the penalty: half the sum of the squared weights, without the biases.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
 
     Attributes
@@ -288,7 +288,7 @@ class DeepBeliefNetwork(FeatureLearner):
         BaseTorchEstimator._keep_module(self, module)
         self._n_features_out = self.rbms_[-1].n_components
 
-    # -- reading -------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------
 
     def transform(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the mean hidden units of a layer for each row.

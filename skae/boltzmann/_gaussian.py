@@ -75,7 +75,7 @@ default="constant"
         is halved each time that the reconstruction error in `history_` has not improved for
         a quarter of `n_iter` epochs.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
 
     Attributes

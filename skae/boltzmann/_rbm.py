@@ -261,7 +261,7 @@ class BaseRBM(Distribution, FeatureLearner):
         """Hidden units of the persistent chains."""
         return self.module_.chains[: self.module_.n_chains].numpy(force=True)
 
-    # -- reading -------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return the mean of the visible units given the mean hidden units of each row.

@@ -14,7 +14,7 @@ from ._module import RBMModule
 class StackModule(Trainable):
     """Machines of which each codes the mean hidden units of the one below.
 
-    It is for reading: the machines are trained one by one.
+    It is for inference: the machines are trained one by one.
 
     Parameters
     ----------

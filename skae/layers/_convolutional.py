@@ -218,8 +218,8 @@ class Conv1d(_Convolutional):
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
         Whether to normalise each hidden channel by the statistics of the batch, in
-        which rows count by their weight, while training, and by their running mean when
-        reading.
+        which rows count by their weight, while training, and by their running mean at
+        inference.
 
     See Also
     --------
@@ -279,8 +279,8 @@ class Conv2d(_Convolutional):
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
         Whether to normalise each hidden channel by the statistics of the batch, in
-        which rows count by their weight, while training, and by their running mean when
-        reading.
+        which rows count by their weight, while training, and by their running mean at
+        inference.
 
     See Also
     --------

@@ -53,8 +53,8 @@ class Dense(BaseEstimator):
         Fraction of hidden units that is set to 0 at random while training.
     batch_norm : bool, default=False
         Whether to normalise each hidden layer by the statistics of the batch, in
-        which rows count by their weight, while training, and by their running mean when
-        reading.
+        which rows count by their weight, while training, and by their running mean at
+        inference.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder, with biases of
         its own.

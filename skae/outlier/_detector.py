@@ -341,7 +341,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         # Without the small number, 0.07 * 100 has the floor 7 but 0.29 * 100 that of 28.
         return int(np.floor(self.contamination * (n_calibration + 1) + 1e-9))
 
-    # -- reading -------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: the mean of the scores of the learners.

@@ -1,4 +1,4 @@
-"""The self-organising map as the engine trains it and as it is read."""
+"""The self-organising map as the engine trains and applies it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class MapModule(Trainable):
         self.n_seen.fill_(after[-1])
         return found.mean() if weight is None else (weight * found).mean()
 
-    # -- reading -------------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------------
 
     def distances(self, x: Tensor) -> Tensor:
         """Return the distances of rows from all prototypes, of shape (n, n_units)."""

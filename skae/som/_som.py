@@ -103,7 +103,7 @@ default="pca"
         Number of rows that are dense at a time. It makes no difference to what is learned,
         but for rounding. "auto" takes some 4 million numbers.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
