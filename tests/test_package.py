@@ -206,6 +206,7 @@ def test_wrong_entries_are_found(tmp_path):
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
         ("plot_som_wine.py", 2),
+        ("plot_vae_digits.py", 2),
         ("plot_som_chainlink.py", 1),
     ],
 )
