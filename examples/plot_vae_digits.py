@@ -31,9 +31,9 @@ N_ACROSS, N_PER_CLASS = 14, 12
 
 
 def tiled(images, n_rows, n_columns):
-    """Return flat 8 x 8 images side by side in one."""
-    tiles = images.reshape(n_rows, n_columns, 8, 8).transpose(0, 2, 1, 3)
-    return tiles.reshape(8 * n_rows, 8 * n_columns)
+    """Return flat 8 x 8 images side by side in one, with white lines between them."""
+    tiles = np.pad(images.reshape(n_rows, n_columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    return tiles.transpose(0, 2, 1, 3).reshape(10 * n_rows, 10 * n_columns)
 
 
 def plot_plane(autoencoder, X_test, y_test):
@@ -55,7 +55,7 @@ def plot_classes(rows):
     """Draw the digits of each class in a line."""
     figure, axis = plt.subplots(figsize=(7, 6), layout="constrained")
     axis.imshow(tiled(rows, 10, N_PER_CLASS), cmap="gray_r")
-    axis.set(yticks=np.arange(10) * 8 + 3.5, yticklabels=range(10), xticks=[])
+    axis.set(yticks=np.arange(10) * 10 + 4.5, yticklabels=range(10), xticks=[])
     axis.set(ylabel="class", title="Digits drawn by class")
     return figure
 
