@@ -1,6 +1,7 @@
 """Unsupervised neural networks as scikit-learn estimators, trained by torch."""
 
 from ._config import config_context
+from .adversarial import GenerativeAdversarialNetwork
 from .autoencoders import (
     Autoencoder,
     ContractiveAutoencoder,
@@ -20,6 +21,7 @@ __all__ = [
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "GaussianRBM",
+    "GenerativeAdversarialNetwork",
     "OutlierDetector",
     "SelfOrganizingMap",
     "SparseAutoencoder",

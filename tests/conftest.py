@@ -1,5 +1,6 @@
 """What the tests share: the public estimators, their families, and small data."""
 
+import inspect
 import os
 
 # Before scipy is imported: lets scikit-learn's check of array API inputs run.
@@ -77,6 +78,12 @@ def quick(estimator_class, **parameters):
     if has(estimator_class, "n_iter"):
         defaults |= width(estimator_class, 16)  # the 256 of a Boltzmann machine take their time
     return estimator_class(**{**defaults, **parameters})
+
+
+def draw(estimator, n: int) -> np.ndarray:
+    """Return `n` samples, of a Boltzmann machine after a few steps of its chains."""
+    chains = "n_gibbs_steps" in inspect.signature(estimator.sample).parameters
+    return estimator.sample(n, **({"n_gibbs_steps": 3} if chains else {}))
 
 
 def modules_of(estimator) -> list:

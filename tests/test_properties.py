@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import epochs, has, modules_of, quick, width
+from conftest import draw, epochs, has, modules_of, quick, width
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
@@ -94,7 +94,7 @@ def test_number_of_threads_does_not_change_the_bits(estimator_class, table):
             estimator = quick(estimator_class, batch_size=50)
             codes.append([estimator.fit_transform(table)])
             if hasattr(estimator, "sample"):
-                codes[-1].append(estimator.sample(1000, n_gibbs_steps=3))
+                codes[-1].append(draw(estimator, 1000))
             assert torch.get_num_threads() == n_threads
     finally:
         torch.set_num_threads(before)
@@ -164,7 +164,7 @@ def test_global_state_is_as_it_was(estimator, table, random_state):
         estimator.transform(table)
         estimator.score(table)
         if hasattr(estimator, "sample"):
-            estimator.sample(3, n_gibbs_steps=2)
+            draw(estimator, 3)
         if hasattr(estimator, "gibbs"):
             estimator.gibbs(table)
 
