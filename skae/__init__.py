@@ -3,6 +3,7 @@
 from ._config import config_context
 from .adversarial import GenerativeAdversarialNetwork
 from .autoencoders import (
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
@@ -15,6 +16,7 @@ from .som import SelfOrganizingMap
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AdversarialAutoencoder",
     "Autoencoder",
     "BernoulliRBM",
     "ContractiveAutoencoder",

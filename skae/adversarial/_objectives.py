@@ -73,6 +73,6 @@ def squared_slopes(score: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tens
     -------
     Tensor of shape (n,)
     """
-    scores, pull_back = torch.func.vjp(score, x, z)
-    by_x, by_z = pull_back(torch.ones_like(scores))
+    scores, *pull_back = torch.func.vjp(score, x, z)
+    by_x, by_z = pull_back[0](torch.ones_like(scores))
     return by_x.square().sum(1) + by_z.square().sum(1)

@@ -1,5 +1,6 @@
 """Autoencoders: the class names the objective, `hidden_layers` the architecture."""
 
+from ._adversarial import AdversarialAutoencoder
 from ._autoencoder import Autoencoder
 from ._base import BaseAutoencoder
 from ._codebooks import CodebookEnsemble
@@ -10,6 +11,7 @@ from ._module import AutoencoderModule
 from ._sparse import SparseAutoencoder
 
 __all__ = [
+    "AdversarialAutoencoder",
     "Autoencoder",
     "AutoencoderModule",
     "BaseAutoencoder",
