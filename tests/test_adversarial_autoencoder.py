@@ -34,9 +34,9 @@ def test_mixture_has_ten_gaussians_on_a_circle():
 def test_codes_follow_the_prior(digits, prior, regularizer):
     settings = dict(n_components=2, max_iter=60, learning_rate=3e-3, tol=0, batch_size=150)
     plain = quick(Autoencoder, **settings).fit(digits)
-    held = quick(
-        AdversarialAutoencoder, prior=prior, regularizer=regularizer, alpha=0.3, **settings
-    ).fit(digits)
+    held = quick(AdversarialAutoencoder, prior=prior, regularizer=regularizer, **settings).fit(
+        digits
+    )
     draws = PRIORS[prior].draw(Generator(1), (1797, 2)).numpy()
     far, near = (maximum_mean_discrepancy(one.transform(digits), draws) for one in (plain, held))
     assert near < 0.03 < far

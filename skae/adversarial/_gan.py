@@ -35,7 +35,7 @@ _ROWS_TO_COVER = 1000
 _WIDTH = 128
 
 # Candidates of which the discriminator chooses a sample.
-_N_CANDIDATES = 16
+_N_CANDIDATES = 64
 
 
 class GenerativeAdversarialNetwork(FeatureLearner):
@@ -75,11 +75,11 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     spectral_norm : bool, default=False
         Whether to divide the weights of the discriminator by their largest singular value
         (Miyato et al. 2018), so that its scores change no faster than the rows.
-    reconstruction : float, default=1.0
+    reconstruction : float, default=100.0
         Weight of the mean squared error per feature of each row decoded from its code (Li et
         al. 2017, "ALICE"). It ties encoder and generator together, and each kind of row
         to a code from which it is made; 0 is the network of Donahue et al. (2017).
-    mmd : float, default=1.0
+    mmd : float, default=100.0
         Weight of the maximum mean discrepancy between the codes of a batch and normal ones
         (Tolstikhin et al. 2018), so that codes drawn at random are like those of rows.
     averaging : float, default=0.999
@@ -226,8 +226,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         loss: str = "non_saturating",
         gradient_penalty: float = 0.0,
         spectral_norm: bool = False,
-        reconstruction: float = 1.0,
-        mmd: float = 1.0,
+        reconstruction: float = 100.0,
+        mmd: float = 100.0,
         averaging: float = 0.999,
         n_discriminator_steps: int = 1,
         learning_rate: float = 2e-3,
@@ -407,7 +407,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Source of the draws; None takes that of the estimator.
-        n_candidates : int, default=16
+        n_candidates : int, default=64
             Number of rows to choose each one from; 1 takes all that the generator makes.
 
         Returns

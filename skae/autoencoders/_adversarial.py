@@ -21,6 +21,9 @@ from ._base import BaseAutoencoder
 from ._module import AutoencoderModule
 from ._priors import PRIORS
 
+# Weight of the squared slope of the discriminator (Mescheder et al. 2018), and its rates of decay.
+_SLOPE, _BETAS = 0.5, (0.5, 0.999)
+
 
 class MatchingModule(AutoencoderModule):
     """The error of the decoded code, plus the discrepancy of the codes from the prior."""
@@ -62,13 +65,18 @@ class AdversarialModule(MatchingModule):
         """One optimizer for the autoencoder, and one for the discriminator."""
         judge = list(self.discriminator.parameters())
         others = [p for p in self.parameters() if all(p is not one for one in judge)]
-        return [{"params": others}, {"params": judge}]
+        return [{"params": others}, {"params": judge, "betas": _BETAS}]
 
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         """Let the discriminator tell codes from the prior, then the autoencoder learn."""
         with torch.no_grad():
             code = self.training_code(batch.x, noise[1])
         losses = F.softplus(self.discriminator(code)) + F.softplus(-self.discriminator(noise[0]))
+        # The slope at the prior is held down, or the two circle around each other.
+        score, pull_back, *_ = torch.func.vjp(self.discriminator, noise[0])
+        losses = losses + _SLOPE * pull_back(torch.ones_like(score))[0].square().sum(
+            1, keepdim=True
+        )
         weight = torch.ones_like(losses[:, 0]) if batch.weight is None else batch.weight
         of_judge = (weight * losses[:, 0]).mean()
         loss = self.mean_loss(batch, noise)
