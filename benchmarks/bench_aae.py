@@ -27,7 +27,8 @@ BANDWIDTHS = np.geomspace(0.1, 0.3, 8)
 def main(widths: tuple[int, ...], n_rounds: int, n_epochs: int) -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, X_test = (
-        (fetch_mnist(subset=subset) / 255).astype(np.float32) for subset in ("train", "test")
+        (fetch_mnist(subset=subset, return_X_y=True)[0] / 255).astype(np.float32)
+        for subset in ("train", "test")
     )
     held_out, X = X[-1000:], X[:-1000]
     for regularizer in ("mmd", "adversarial"):

@@ -6,8 +6,8 @@ is within three standard deviations of a mode, and a mode is covered if a sample
 by Lin et al.: 17.3 modes and 94.8 % for a plain network, 24.8 and 93.6 % for PacGAN. "Candidates"
 are the rows from which the discriminator chooses each sample (1: none is chosen).
 
-One seed of 10 epochs takes 85 seconds of a core, ten take 15 minutes; ``short`` trains two seeds
-for 4 epochs in one minute.
+One seed of 15 epochs takes three minutes of a core, ten take half an hour; ``short`` trains two
+seeds for 4 epochs in two minutes.
 
 Command: ``python benchmarks/bench_gan.py [short]``
 """
@@ -44,4 +44,4 @@ def main(n_seeds: int, n_iter: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*((2, 4) if sys.argv[1:] == ["short"] else (10, 10)))
+    main(*((2, 4) if sys.argv[1:] == ["short"] else (10, 15)))

@@ -7,7 +7,7 @@ A grid of 25 narrow Gaussians is hard for a generative adversarial network: plai
 out (mode collapse), and a continuous generator joins the modes by bridges. Here an encoder ties
 each mode to a part of the code, and the discriminator chooses among candidates.
 
-Run it with ``python examples/plot_gan_grid.py [folder]``; it takes some two minutes, and the
+Run it with ``python examples/plot_gan_grid.py [folder]``; it takes some three minutes, and the
 picture goes to ``examples/output`` unless a folder is given.
 """
 
@@ -30,7 +30,7 @@ def main(folder):
     """Fit, and save the picture."""
     rng = np.random.default_rng(0)
     X = MODES[rng.integers(25, size=100_000)] + 0.05 * rng.normal(size=(100_000, 2))
-    network = GenerativeAdversarialNetwork(2, batch_size=128, n_iter=10, random_state=0).fit(X)
+    network = GenerativeAdversarialNetwork(2, batch_size=128, n_iter=15, random_state=0).fit(X)
     pictures = {
         "rows": X[:2500],
         "all that the generator makes": network.sample(2500, n_candidates=1),

@@ -65,13 +65,14 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     loss : {"non_saturating", "hinge", "wasserstein_gp"}, default="non_saturating"
         What the networks minimise: the cross-entropy of the discriminator, whose probabilities
         the others push up (Goodfellow et al. 2014); a hinge (Lim and Ye 2017); or the
-        difference of the scores (Gulrajani et al. 2017), which needs a `gradient_penalty`, of 10
-        there, and five steps of the discriminator for one of the others.
-    gradient_penalty : float, default=0.0
+        difference of the scores (Gulrajani et al. 2017), which needs a `gradient_penalty` of some
+        10, and five steps of the discriminator for one of the others.
+    gradient_penalty : float, default=1e-4
         Weight of the penalty on the gradients of the discriminator: with "wasserstein_gp" on
         their distance from length 1 between real and made rows, else on their
-        squared length at real ones (Mescheder et al. 2018). The latter keeps the networks from
-        circling around each other; as it depends on the units of `X`, try powers of 10.
+        squared length at real ones (Mescheder et al. 2018). The latter keeps the scores of
+        "non_saturating" and "hinge" from growing without bound; as it depends on the units of `X`,
+        try powers of 10.
     spectral_norm : bool, default=False
         Whether to divide the weights of the discriminator by their largest singular value
         (Miyato et al. 2018), so that its scores change no faster than the rows.
@@ -224,7 +225,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         discriminator_layers: Sequence[int] | Any = None,
         output_activation: str = "identity",
         loss: str = "non_saturating",
-        gradient_penalty: float = 0.0,
+        gradient_penalty: float = 1e-4,
         spectral_norm: bool = False,
         reconstruction: float = 100.0,
         mmd: float = 100.0,

@@ -124,11 +124,15 @@ class GANModule(Trainable):
         def score(x: Tensor, z: Tensor) -> Tensor:
             return functional_call(self.discriminator, weights, (x, z))[1].sum(1)
 
+        # As it reads: under the statistics of a batch, a row by itself has no derivative.
+        was_training = self.discriminator.training
+        self.discriminator.eval()
         if draws.place is None:
             penalty = squared_slopes(score, x, code) / 2
         else:
             x, code = torch.lerp(x, made, draws.place), torch.lerp(code, draws.code, draws.place)
             penalty = ((squared_slopes(score, x, code) + 1e-12).sqrt() - 1).square()
+        self.discriminator.train(was_training)
         return loss + self.gradient_penalty * penalty
 
     def players_loss(
