@@ -21,6 +21,7 @@ from skae import AdversarialAutoencoder
 from skae.datasets import fetch_mnist
 from skae.metrics import parzen_log_likelihood
 
+REGULARIZERS = ("mmd", "adversarial")
 BANDWIDTHS = np.geomspace(0.1, 0.3, 8)
 
 
@@ -31,7 +32,7 @@ def main(widths: tuple[int, ...], n_rounds: int, n_epochs: int) -> None:
         for subset in ("train", "test")
     )
     held_out, X = X[-1000:], X[:-1000]
-    for regularizer in ("mmd", "adversarial"):
+    for regularizer in REGULARIZERS:
         autoencoder = AdversarialAutoencoder(
             8,
             regularizer=regularizer,

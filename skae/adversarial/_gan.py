@@ -15,7 +15,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._compute import chunk_rows
+from .._compute import DENSE_NUMBERS, chunk_rows
 from .._random import new_random_state
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined, read, to_dense
 from ..base import FeatureLearner
@@ -370,7 +370,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
             self.diversity_ = self._diversity(source, rng)
 
     def _diversity(self, source: Source, rng: np.random.RandomState) -> float:
-        n_rows = min(source.n_rows, _ROWS_TO_COVER)
+        n_rows = min(source.n_rows, _ROWS_TO_COVER, max(1, DENSE_NUMBERS // source.n_features))
         chosen = rng.choice(source.n_rows, n_rows, replace=False)
         samples = self._sample(n_rows, rng)
         return coverage(to_dense(source.X[chosen]), samples)

@@ -91,7 +91,7 @@ class GANModule(Trainable):
     def _draws(self, x: Tensor, generator: Generator) -> Draws:
         code = generator.normal((len(x), self.n_components), x.dtype)
         between = OBJECTIVES[self.objective].between and self._penalises
-        both = torch.cat([x, x])  # the generator makes rows of two codes, and the other judges two
+        both = x[:1].expand(2 * len(x), -1)  # for each row there is one that is made
         return Draws(
             code,
             generator.uniform((len(x), 1), x.dtype) if between else None,
@@ -170,6 +170,7 @@ class GANModule(Trainable):
             code, made, rebuilt = self._pairs(batch.x, draws)
             losses = self.discriminator_loss(batch.x, code.detach(), made.detach(), draws)
             of_discriminator = _descend(losses, batch, discriminator, step)
+        del losses
         losses = self.players_loss(batch, code, made, rebuilt, noise[-1])
         of_players = _descend(losses, batch, players, step)
         self._average()
@@ -214,7 +215,7 @@ def _descend(losses: Tensor, batch: Batch, optimizer: Any, step: Step) -> Tensor
     """Take a step along the gradient of the mean loss, by the optimizer's own parameters."""
     loss = losses.mean() if batch.weight is None else (batch.weight * losses).mean()
     parameters = [p for p in optimizer.param_groups[0]["params"] if p.requires_grad]
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     step.on_gradients()

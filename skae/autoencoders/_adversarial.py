@@ -105,11 +105,12 @@ class AdversarialAutoencoder(BaseAutoencoder):
         Gaussians on a circle of radius 3; or a spiral of two turns and radius 3. The last two are
         in the plane of the first two components, and the other components are normal.
     regularizer : {"mmd", "adversarial"}, default="mmd"
-        What holds the codes to the prior: the maximum mean discrepancy with inverse multiquadratic
-        kernels, which is stable; or a discriminator of two hidden layers of 128 units that
-        learns beside the autoencoder, whose loss then need not fall.
+        The penalty that holds the codes to the prior: the maximum mean discrepancy with inverse
+        multiquadratic kernels, which is stable; or how well a discriminator of two hidden layers
+        of 128 units, which learns beside the autoencoder, tells them from it (the loss then need
+        not fall).
     alpha : float, default=0.1
-        Weight of that term, beside the mean error of a feature.
+        Weight of the penalty, beside the mean error of a feature.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
