@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 #: Benchmarks of quality, run by hand.
-TAKE_LONG = {"bench_mnist_sparse.py", "bench_outliers.py", "bench_rbm_mnist.py"}
+TAKE_LONG = {
+    "bench_aae.py",
+    "bench_gan.py",
+    "bench_mnist_sparse.py",
+    "bench_outliers.py",
+    "bench_rbm_mnist.py",
+}
 
 
 def main() -> None:

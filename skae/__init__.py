@@ -1,7 +1,9 @@
 """Unsupervised neural networks as scikit-learn estimators, trained by torch."""
 
 from ._config import config_context
+from .adversarial import GenerativeAdversarialNetwork
 from .autoencoders import (
+    AdversarialAutoencoder,
     Autoencoder,
     ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
@@ -16,6 +18,7 @@ from .som import SelfOrganizingMap
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AdversarialAutoencoder",
     "Autoencoder",
     "BernoulliRBM",
     "ConditionalVariationalAutoencoder",
@@ -23,6 +26,7 @@ __all__ = [
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "GaussianRBM",
+    "GenerativeAdversarialNetwork",
     "OutlierDetector",
     "SelfOrganizingMap",
     "SparseAutoencoder",

@@ -61,3 +61,43 @@ def bernoulli_divergence(target: Tensor, rate: Tensor) -> Tensor:
     eps = torch.finfo(rate.dtype).eps
     rate = rate.clamp(eps, 1 - eps)
     return target * (target / rate).log() + (1 - target) * ((1 - target) / (1 - rate)).log()
+
+
+# Lengths of the kernels below, squared and as parts of the mean squared distance of two draws.
+_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def maximum_mean_discrepancy(
+    code: Tensor, prior: Tensor, weight: Tensor | None = None, squared_distance: float = 0.0
+) -> Tensor:
+    """Return the squared discrepancy of codes from draws of a prior (Tolstikhin et al. 2018).
+
+    The kernel is a mean of inverse multiquadratic ones, of several lengths. The estimate
+    has its bias, a constant, and so is never negative.
+
+    Parameters
+    ----------
+    code, prior : Tensor of shapes (n, n_components) and (n_draws, n_components)
+        Codes, and draws of the distribution that they should have.
+    weight : Tensor of shape (n,), optional
+        Weight of each code.
+    squared_distance : float
+        Mean squared distance of two draws; 0 stands for that of standard normal ones.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
+    squared_distance = squared_distance or 2 * code.shape[1]
+    share = torch.full_like(code[:, 0], 1 / len(code))
+    if weight is not None:
+        share = weight / weight.sum()
+
+    def mean_kernel(x: Tensor, y: Tensor) -> Tensor:
+        squared = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
+        kernels = [1 / (1 + squared.clamp_min(0) / (scale * squared_distance)) for scale in _SCALES]
+        return torch.stack(kernels).mean(0)
+
+    among = share @ mean_kernel(code, code) @ share + mean_kernel(prior, prior).mean()
+    return among - 2 * (share @ mean_kernel(code, prior)).mean()

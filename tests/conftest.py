@@ -1,5 +1,6 @@
 """What the tests share: the public estimators, their families, and small data."""
 
+import inspect
 import os
 
 # Before scipy is imported: lets scikit-learn's check of array API inputs run.
@@ -107,11 +108,10 @@ def quick(estimator_class, **parameters):
     return estimator_class(**{**defaults, **parameters})
 
 
-def drawn(estimator, n_samples: int) -> np.ndarray:
-    """Return new rows, from a chain of few steps or from codes of the prior."""
-    if has(type(estimator), "hidden_layers"):
-        return estimator.sample(n_samples, random_state=0)
-    return estimator.sample(n_samples, n_gibbs_steps=3)
+def draw(estimator, n: int) -> np.ndarray:
+    """Return `n` samples, of a Boltzmann machine after a few steps of its chains."""
+    chains = "n_gibbs_steps" in inspect.signature(estimator.sample).parameters
+    return estimator.sample(n, **({"n_gibbs_steps": 3} if chains else {}))
 
 
 def modules_of(estimator) -> list:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import drawn, epochs, has, modules_of, quick, width
+from conftest import draw, epochs, has, modules_of, quick, width
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
@@ -95,7 +95,7 @@ def test_number_of_threads_does_not_change_the_bits(estimator_class, table):
             estimator = quick(estimator_class, batch_size=50)
             codes.append([estimator.fit_transform(table)])
             if hasattr(estimator, "sample"):
-                codes[-1].append(drawn(estimator, 1000))
+                codes[-1].append(draw(estimator, 1000))
             assert torch.get_num_threads() == n_threads
     finally:
         torch.set_num_threads(before)
@@ -113,7 +113,8 @@ def test_partial_fit_goes_on_bit_for_bit_after_a_pickle(estimator, table):
 
 
 def test_partial_fit_takes_a_changed_learning_rate(estimator_class, table):
-    estimator = quick(estimator_class).partial_fit(table)
+    averaging = {"averaging": 0.0} if has(estimator_class, "averaging") else {}  # it goes on
+    estimator = quick(estimator_class, **averaging).partial_fit(table)
     before = estimator.transform(table)
     estimator.set_params(learning_rate=1e-30).partial_fit(table)
     assert_allclose(estimator.transform(table), before, rtol=1e-12)
@@ -165,7 +166,7 @@ def test_global_state_is_as_it_was(estimator, table, random_state):
         estimator.transform(table)
         estimator.score(table)
         if hasattr(estimator, "sample"):
-            drawn(estimator, 3)
+            draw(estimator, 3)
         if hasattr(estimator, "gibbs"):
             estimator.gibbs(table)
 
@@ -298,6 +299,8 @@ def test_large_csr_trains_without_a_dense_copy(estimator_class):
     settings = width(estimator_class, 2) | epochs(estimator_class, 1)
     if has(estimator_class, "hidden_layers"):
         settings["hidden_layers"] = ()
+    # Three networks that learn from each other hold a batch some twenty times.
+    batch_size = 500 if has(estimator_class, "discriminator_layers") else 1000
     program = f"""
         import resource, warnings
         import numpy as np
@@ -317,7 +320,7 @@ def test_large_csr_trains_without_a_dense_copy(estimator_class):
         )
         X.sum_duplicates()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        estimator = Estimator(**{settings}, batch_size=1000, device="cpu")
+        estimator = Estimator(**{settings}, batch_size={batch_size}, device="cpu")
         estimator.fit(X)
         estimator.transform(X)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
@@ -577,6 +580,8 @@ def test_warm_start_goes_on(converging_class, table):
 def test_loss_turning_non_finite_keeps_the_last_good_weights(network_class, table, monkeypatch):
     # Three steps an epoch, and steps of the same size in the second fit.
     parameters = epochs(network_class, 20) | dict(batch_size=100)
+    if has(network_class, "learning_rate_schedule"):
+        parameters["learning_rate_schedule"] = "constant"
     estimator = quick(network_class, **parameters)
     # No learning rate makes the rules of a map diverge.
     is_map = network_class is SelfOrganizingMap

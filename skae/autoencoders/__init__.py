@@ -1,5 +1,6 @@
 """Autoencoders: the class names the objective, `hidden_layers` the architecture."""
 
+from ._adversarial import AdversarialAutoencoder
 from ._autoencoder import Autoencoder
 from ._base import BaseAutoencoder
 from ._codebooks import CodebookEnsemble
@@ -12,6 +13,7 @@ from ._sparse import SparseAutoencoder
 from ._variational import VariationalAutoencoder
 
 __all__ = [
+    "AdversarialAutoencoder",
     "Autoencoder",
     "AutoencoderModule",
     "BaseAutoencoder",

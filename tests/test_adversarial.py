@@ -1,0 +1,294 @@
+"""The generative adversarial network, against what theory says of its players."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import quick
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from skae import GenerativeAdversarialNetwork
+from skae._random import Generator, seeded_initialisation
+from skae._training import Batch, Step
+from skae._training._optimizers import make_optimizers
+from skae.adversarial._diversity import coverage
+from skae.adversarial._objectives import OBJECTIVES, squared_slopes
+from skae.layers import Conv1d, Conv2d, Dense
+from skae.losses import maximum_mean_discrepancy
+
+
+class Fixed:
+    """Layers whose generator makes of a code the code itself."""
+
+    def make_encoder(self, n_features, n_components):
+        return nn.Linear(n_features, n_components)
+
+    def make_decoder(self, n_features, n_components, encoder):
+        return nn.Identity()
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """Return a network that made standard normal rows beside rows of mean 1 and deviation 0.7."""
+    X = np.random.default_rng(0).normal(1, 0.7, size=(4000, 1))
+    network = GenerativeAdversarialNetwork(
+        1,
+        hidden_layers=Fixed(),
+        discriminator_layers=(32,),
+        reconstruction=0,
+        mmd=0,
+        learning_rate=5e-3,
+        n_iter=15,
+        random_state=0,
+        device="cpu",
+    )
+    return network.fit(X)
+
+
+def test_the_discriminator_finds_the_ratio_of_two_densities(judge):
+    x = np.linspace(-1, 2.5, 50)[:, None]
+    p, q = stats.norm(1, 0.7).pdf(x)[:, 0], stats.norm().pdf(x)[:, 0]
+    found = 1 / (1 + np.exp(-judge._read(x, lambda module, x: module.row_score(x))))
+    assert_allclose(found, p / (p + q), atol=0.08)
+
+
+def test_samples_are_chosen_by_the_ratio(judge):
+    every = judge.sample(4000, n_candidates=1)
+    assert_allclose([every.mean(), every.std()], [0, 1], atol=0.06)
+    chosen = judge.sample(4000, n_candidates=50)
+    assert_allclose([chosen.mean(), chosen.std()], [1, 0.7], atol=0.12)
+
+
+def test_objectives_are_their_formulas():
+    score = torch.tensor([-2.0, 0.5, 3.0])
+    probability = score.sigmoid()
+    cross_entropy, hinge, wasserstein = OBJECTIVES.values()
+    assert_allclose(cross_entropy.of_real(score), -probability.log(), rtol=1e-6)
+    assert_allclose(cross_entropy.of_made(score), -(1 - probability).log(), rtol=1e-5)
+    assert_allclose(cross_entropy.to_seem_real(score), -probability.log(), rtol=1e-6)
+    assert_allclose(hinge.of_real(score), [3, 0.5, 0])
+    assert_allclose(hinge.of_made(score), [0, 1.5, 4])
+    assert_allclose(wasserstein.of_real(score) + wasserstein.of_made(2 * score), score)
+
+
+def test_squared_slopes_of_a_quadratic_score():
+    x, z = torch.randn(5, 3), torch.randn(5, 2)
+    slopes = squared_slopes(lambda x, z: x.square().sum(1) + 3 * z.sum(1), x, z)
+    assert_allclose(slopes, 4 * x.square().sum(1) + 9 * 2, rtol=1e-6)
+
+
+def made(n_features=9, **parameters):
+    """Return an untrained module."""
+    settings = {"n_components": 3, "hidden_layers": (6,), **parameters}
+    with seeded_initialisation(0):
+        return GenerativeAdversarialNetwork(**settings)._make_module(n_features).train()
+
+
+def test_spectral_norm_bounds_all_weights(table):
+    network = quick(GenerativeAdversarialNetwork, spectral_norm=True, n_iter=20).fit(table)
+    used = network.module_.discriminator.weights()
+    largest = [np.linalg.norm(w.detach(), 2) for w in used.values() if w.ndim > 1]
+    assert_allclose(largest, 1, atol=0.25)  # one iteration a step lags behind
+    plain = quick(GenerativeAdversarialNetwork, n_iter=20).fit(table)
+    others = [np.linalg.norm(p.detach(), 2) for p in plain.module_.discriminator.parameters()]
+    assert max(others) > 1.5
+
+
+@pytest.mark.parametrize("loss", OBJECTIVES)
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_numbers_are_buffers_or_structure(loss, spectral_norm):
+    """Networks of one structure have each its own losses when stacked."""
+    x = torch.rand(7, 9, generator=torch.Generator().manual_seed(0))
+
+    def losses(module, noise):
+        code, made, rebuilt = module._pairs(x, noise[0])
+        of_discriminator = module.discriminator_loss(x, code, made, noise[0])
+        of_players = module.players_loss(Batch(x), code, made, rebuilt, noise[0])
+        return torch.stack([of_discriminator, of_players])
+
+    class Both(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, noise):
+            return losses(self.module, noise)
+
+    for name, values in [
+        ("gradient_penalty", (1.0, 2.0)),
+        ("reconstruction", (1, 5)),
+        ("mmd", (1, 5)),
+    ]:
+        modules = [made(loss=loss, spectral_norm=spectral_norm, **{name: v}) for v in values]
+        assert modules[0].structure() == modules[1].structure() is not None
+        noise = modules[0].sample_noise(Batch(x), Generator(0))
+        alone = torch.stack([losses(module, noise).detach() for module in modules])
+        assert not torch.allclose(*alone, rtol=1e-3)
+        both = [Both(module) for module in modules]
+        parameters, buffers = torch.func.stack_module_state(both)
+        together = torch.vmap(
+            lambda p, b, one=both[0], noise=noise: torch.func.functional_call(one, (p, b), (noise,))
+        )(parameters, buffers)
+        assert_allclose(together.detach(), alone, rtol=1e-5, atol=1e-6)
+    for name, values in [("n_discriminator_steps", (1, 2)), ("n_components", (3, 4))]:
+        first, second = (made(**{name: value}).structure() for value in values)
+        assert first != second
+
+
+def test_each_player_learns_by_its_own_loss():
+    """The first step of Adam goes by the sign of the gradient of each player's loss."""
+    module, x = made(gradient_penalty=0.1), torch.rand(20, 9)
+    optimizers = make_optimizers(module, 1e-3)
+    noise = module.sample_noise(Batch(x), Generator(0))
+    players, judge = list(module.players.parameters()), list(module.discriminator.parameters())
+    before = [p.detach().clone() for p in judge]
+    expected = torch.autograd.grad(module.loss(Batch(x), noise).mean(), judge)
+    module.training_step(Batch(x), noise, Step(optimizers))
+    for parameter, old, gradient in zip(judge, before, expected, strict=True):
+        clear = gradient.abs() > 1e-4
+        assert_allclose(
+            (parameter - old)[clear].detach(), -1e-3 * gradient.sign()[clear], rtol=0.01
+        )
+    assert all(p.grad is None for p in [*players, *judge])
+
+
+def test_averages_are_running_means(table):
+    last = quick(GenerativeAdversarialNetwork, averaging=0.0).fit(table).module_
+    for mean, value in zip(last.averages.parameters(), last.players.parameters(), strict=True):
+        assert_array_equal(mean.detach(), value.detach())
+    with_mean = quick(GenerativeAdversarialNetwork, averaging=0.9, n_iter=1, batch_size=150)
+    moved = with_mean.fit(table).module_  # two steps, of which the first keeps 2/11, then 3/12
+    one = quick(GenerativeAdversarialNetwork, averaging=0.9, n_iter=0).fit(table).module_
+    assert float(moved.n_steps) == 2
+    start, mean, end = (
+        next(iter(module.parameters())) for module in (one.averages, moved.averages, moved.players)
+    )
+    between = (mean - start) / (end - start)
+    assert 0.75 < float(between.detach().median()) < 1
+
+
+def test_curves_of_both_players(table):
+    network = quick(GenerativeAdversarialNetwork, n_iter=3, warm_start=True).fit(table)
+    assert set(network.history_) == {"discriminator_loss", "generator_loss"}
+    assert network.n_iter_ == len(network.history_["generator_loss"]) == 3
+    before = network.score(table)
+    network.fit(table)
+    assert network.n_iter_ == len(network.history_["discriminator_loss"]) == 6
+    assert network.score(table) > before
+    assert network.partial_fit(table[:50]).n_iter_ == 7
+    assert not hasattr(network, "diversity_")
+    with pytest.raises(ValueError, match="warm_start"):
+        network.set_params(n_components=3).fit(table)
+
+
+def test_coverage_counts_rows_with_a_sample_nearby():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2)) + np.repeat([[0.0], [50.0]], 500, axis=0)
+    same = rng.normal(size=(1000, 2)) + np.repeat([[0.0], [50.0]], 500, axis=0)
+    # A sample misses the surroundings of a row as seldom as five of ten heads come first.
+    assert coverage(X, same) == pytest.approx(1 - 0.5**5, abs=0.02)
+    assert coverage(X, same[:500]) < 0.5
+    assert coverage(X, np.full((1000, 2), 200.0)) == 0
+    assert coverage(X[:1], X[:1]) == 1
+
+
+def test_mode_collapse_warns(judge):
+    X = np.random.default_rng(0).choice([-3.0, 3.0], size=(400, 1))
+    X += 0.01 * np.random.default_rng(1).normal(size=X.shape)
+    with pytest.warns(ConvergenceWarning, match=r"cover \d+% of the training rows \(diversity_\)"):
+        network = quick(GenerativeAdversarialNetwork, n_components=1).fit(X)
+    assert network.diversity_ < 0.5
+
+
+def test_it_learns_two_groups_of_rows():
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.5, 1.5], size=(1000, 1)) * [1, -1] + 0.2 * rng.normal(size=(1000, 2))
+    network = GenerativeAdversarialNetwork(2, n_iter=60, random_state=0, device="cpu").fit(X)
+    samples = network.sample(1000)
+    first = samples[:, 0] > 0
+    assert 0.4 < first.mean() < 0.6
+    assert_allclose(samples[first].mean(0), [1.5, -1.5], atol=0.15)
+    assert_allclose(samples[~first].mean(0), [-1.5, 1.5], atol=0.15)
+    assert network.diversity_ > 0.5
+    # The code is that of normal draws, and the generator its inverse.
+    assert_allclose(network.transform(X).std(0), 1, atol=0.25)
+    assert network.score(X) > -0.05
+    assert (network.score_samples([[1.5, 1.5]]) < network.score_samples(X).min()).all()
+
+
+def test_samples_are_reproducible(table):
+    network = quick(GenerativeAdversarialNetwork).fit(table)
+    assert_array_equal(network.sample(10), network.sample(10))
+    assert_array_equal(network.sample(10, random_state=1), network.sample(10, random_state=1))
+    assert not np.array_equal(network.sample(10), network.sample(10, random_state=1))
+    for bad in (0, 1.5, -1):
+        with pytest.raises(ValueError, match=rf"n_samples must be an integer .* got {bad}"):
+            network.sample(bad)
+        with pytest.raises(ValueError, match=rf"n_candidates must be an integer .* got {bad}"):
+            network.sample(2, n_candidates=bad)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [(Conv2d((1, 8, 8), channels=(4,)), (1, 8, 8)), (Conv1d((2, 32), channels=(4,)), (2, 32))],
+    ids=["images", "signals"],
+)
+def test_images_and_signals(digits, layers, shape):
+    X = digits[:100].reshape(-1, *shape)
+    network = quick(
+        GenerativeAdversarialNetwork,
+        hidden_layers=layers,
+        output_activation="sigmoid",
+        spectral_norm=True,
+    ).fit(X)
+    assert network.sample(3).shape == (3, *shape)
+    assert network.inverse_transform(network.transform(X)).shape == X.shape
+    assert 0 < network.sample(3).min() < network.sample(3).max() < 1
+    assert network.discriminator_features(X).shape == (100, 128)
+
+
+def test_features_of_the_discriminator_tell_digits_apart(digits):
+    y = load_digits().target
+    network = quick(GenerativeAdversarialNetwork, n_iter=10).fit(digits)
+    features = network.discriminator_features(digits)
+    classifier = LogisticRegression(max_iter=2000).fit(features[:1200], y[:1200])
+    assert classifier.score(features[1200:], y[1200:]) > 0.85
+
+
+def test_bad_parameters(table):
+    for parameters, message in [
+        ({"loss": "least_squares"}, r"'loss'.*'hinge'"),
+        ({"gradient_penalty": -1}, "'gradient_penalty'"),
+        ({"averaging": 1.0}, "'averaging'"),
+        ({"n_discriminator_steps": 0}, "'n_discriminator_steps'"),
+        ({"discriminator_layers": 3}, "'discriminator_layers'"),
+        ({"output_activation": "cube"}, r"'output_activation'.*'sigmoid'"),
+        ({"hidden_layers": Dense((4,), tied_weights=True)}, r"tied_weights=False"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            quick(GenerativeAdversarialNetwork, **parameters).fit(table)
+
+
+def test_discrepancy_is_the_mean_over_all_pairs():
+    rng = np.random.default_rng(0)
+    code, prior = rng.normal(size=(4, 2)), rng.normal(size=(5, 2))
+
+    def kernel(x, y):
+        scales = [4 * part for part in (0.1, 0.2, 0.5, 1, 2, 5, 10)]  # 2 * n_components is 4
+        return np.mean([scale / (scale + np.sum((x - y) ** 2)) for scale in scales])
+
+    def mean(first, second):
+        return np.mean([[kernel(x, y) for y in second] for x in first])
+
+    expected = mean(code, code) + mean(prior, prior) - 2 * mean(code, prior)
+    found = maximum_mean_discrepancy(torch.tensor(code), torch.tensor(prior))
+    assert float(found) == pytest.approx(expected)
+    # A code of weight two is that code twice.
+    twice = torch.tensor(np.vstack([code, code[:1]])), torch.tensor(prior)
+    weighted = torch.tensor([2.0, 1, 1, 1], dtype=torch.float64)
+    by_weight = maximum_mean_discrepancy(torch.tensor(code), torch.tensor(prior), weighted)
+    assert float(by_weight) == pytest.approx(float(maximum_mean_discrepancy(*twice)))
