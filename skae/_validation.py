@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -164,19 +164,6 @@ class Seen(NamedTuple):
             return None if scale == 1 else np.full(X.shape[0], scale)
         scaled = weight * scale
         return None if (scaled == 1).all() else scaled
-
-
-def changed_parameters(estimator: BaseEstimator, before: dict[str, Any]) -> list[str]:
-    """Return the parameters that were set to another value since, once they are validated."""
-
-    def is_same(name: str, value: Any) -> bool:
-        known = before.get(name, before)  # which is no parameter
-        return known is value or (isinstance(value, Hashable) and bool(known == value))
-
-    changed = [name for name, value in estimator.get_params().items() if not is_same(name, value)]
-    if changed:
-        estimator._validate_params()  # which scikit-learn skips in all but the first call
-    return changed
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._compute import gradients_enabled, limit_threads, resolve_device
+from ._parameters import changed_parameters, take_parameters
 from ._pickling import Portable
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
@@ -29,13 +30,11 @@ from ._training import (
     load_weights,
     read,
     restore_on_error,
-    take_settings,
     train,
 )
 from ._validation import (
     Seen,
     all_or_nothing,
-    changed_parameters,
     validate_codes,
     validate_rows,
     validate_weight,
@@ -184,7 +183,7 @@ class BaseTorchEstimator(Portable):
                 state = TrainingState(module, float(self.learning_rate), seed)
             with restore_on_error(state):
                 if changed:
-                    self._take_parameters(state.module, changed)
+                    take_parameters(self, state.module, changed)
                 self._look_at(source, state.module)
                 train(state, source, self._plan_chunk(source))
                 self._raise_failure(state)
@@ -192,16 +191,6 @@ class BaseTorchEstimator(Portable):
             self._keep(state, source)
             self._keep_labels(X)
         return self
-
-    def _take_parameters(self, module: Any, changed: list[str]) -> None:
-        """Let a network learn on by the parameters that were set since it was made."""
-        untrained = self._untrained_like(module).to(self.device_).eval()
-        fixed = set(self._fixed_in_weights) & set(changed)
-        if fixed or not take_settings(module, untrained):
-            raise ValueError(
-                f"partial_fit cannot go on from the last fit, because {', '.join(changed)} was "
-                "changed since, which makes another network; call fit to start anew."
-            )
 
     def _untrained_like(self, module: Any) -> Trainable:
         """Build a network by the parameters as they are, to compare it with a fitted one."""

@@ -49,15 +49,24 @@ class TwoGroups(ConditionalVariationalAutoencoder):
 
 
 def groups(X) -> np.ndarray:
-    """Return the label of each row by the sign of its first number."""
-    X = X.toarray() if sparse.issparse(X) else np.asarray(X)
-    return (X.reshape(len(X), -1)[:, 0] > 0.5).astype(int) if X.ndim > 1 else X
+    """Return a label of each row by its first number; of rows of no numbers, one for all."""
+    try:
+        first = X[:, [0]].toarray() if sparse.issparse(X) else np.asarray(X)
+        return (first.reshape(len(first), -1)[:, 0] > 0.5).astype(int)
+    except (TypeError, ValueError, IndexError, RuntimeError):
+        return np.zeros(len(X) if hasattr(X, "__len__") else 1, dtype=int)
 
 
 def public_estimators() -> list[type[BaseEstimator]]:
     """Return those that learn; a detector lets one of them learn (`test_outlier.py`)."""
-    learners = [one for one in public_classes() if not issubclass(one, OutlierMixin)]
-    return [TwoGroups if one is ConditionalVariationalAutoencoder else one for one in learners]
+    return [one for one in unlabelled_classes() if not issubclass(one, OutlierMixin)]
+
+
+def unlabelled_classes() -> list[type[BaseEstimator]]:
+    """Return the public classes, with `TwoGroups` for that which needs labels."""
+    return [
+        TwoGroups if one is ConditionalVariationalAutoencoder else one for one in public_classes()
+    ]
 
 
 def has(estimator_class, *parameters) -> bool:
@@ -136,7 +145,8 @@ def fixture_over(condition, among=public_estimators):
 
 estimator_class = fixture_over(lambda one: True)
 #: With the detectors.
-public_class = fixture_over(lambda one: True, public_classes)
+public_class = fixture_over(lambda one: True, unlabelled_classes)
+documented_class = fixture_over(lambda one: True, public_classes)
 #: Those with one network, trained by the engine: not a stack of them.
 network_class = fixture_over(
     lambda one: issubclass(one, BaseTorchEstimator) and not issubclass(one, DeepBeliefNetwork)

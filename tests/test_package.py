@@ -42,20 +42,20 @@ def documented(estimator_class, section):
     return {entry.name: entry for entry in ClassDoc(estimator_class)[section]}
 
 
-def test_every_parameter_is_documented_in_order(public_class):
-    names = list(inspect.signature(public_class).parameters)
-    assert list(documented(public_class, "Parameters")) == names
+def test_every_parameter_is_documented_in_order(documented_class):
+    names = list(inspect.signature(documented_class).parameters)
+    assert list(documented(documented_class, "Parameters")) == names
 
 
-def family_of(public_class):
-    return public_class.__module__.split(".")[1]
+def family_of(documented_class):
+    return documented_class.__module__.split(".")[1]
 
 
-def test_every_parameter_is_spelled_out(public_class):
-    kinds = {p.kind for p in inspect.signature(public_class).parameters.values()}
+def test_every_parameter_is_spelled_out(documented_class):
+    kinds = {p.kind for p in inspect.signature(documented_class).parameters.values()}
     assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     # By the class itself, where an editor and a reader look for it.
-    assert "__init__" in vars(public_class)
+    assert "__init__" in vars(documented_class)
 
 
 def test_shared_parameters_have_one_order_in_a_family():
@@ -65,23 +65,25 @@ def test_shared_parameters_have_one_order_in_a_family():
             assert [n for n in mine if n in its] == [n for n in its if n in mine], (one, other)
 
 
-def test_every_default_is_documented(public_class):
-    entries = documented(public_class, "Parameters")
-    for name, parameter in inspect.signature(public_class).parameters.items():
+def test_every_default_is_documented(documented_class):
+    entries = documented(documented_class, "Parameters")
+    for name, parameter in inspect.signature(documented_class).parameters.items():
         stated = entries[name].type.split("default=")[1]
         assert eval(stated) == parameter.default, name
 
 
-def test_every_attribute_is_documented(public_class):
+def test_every_attribute_is_documented(documented_class):
     X = np.random.default_rng(0).random((20, 3))
-    fitted = quick(public_class).fit(X, np.arange(20) % 2)
-    properties = [name for name, _ in inspect.getmembers(public_class, inspect.isdatadescriptor)]
+    fitted = quick(documented_class).fit(X, np.arange(20) % 2)
+    properties = [
+        name for name, _ in inspect.getmembers(documented_class, inspect.isdatadescriptor)
+    ]
     public = {
         name
         for name in [*vars(fitted), *properties]
         if name.endswith("_") and not name.startswith("_")
     }
-    assert public <= set(documented(public_class, "Attributes"))
+    assert public <= set(documented(documented_class, "Attributes"))
 
 
 def test_shared_parameters_are_worded_alike():
@@ -95,8 +97,8 @@ def test_shared_parameters_are_worded_alike():
                 assert words.setdefault(same, said) == said, (one, name)
 
 
-def test_every_public_method_is_documented(public_class):
-    for name, method in inspect.getmembers(public_class, inspect.isfunction):
+def test_every_public_method_is_documented(documented_class):
+    for name, method in inspect.getmembers(documented_class, inspect.isfunction):
         if name.startswith("_") or not method.__module__.startswith("skae"):
             continue
         signature = [p for p in inspect.signature(method).parameters if p != "self"]

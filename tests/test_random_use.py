@@ -12,6 +12,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 import torch
+from conftest import draw as new_rows
 from conftest import quick
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae import Autoencoder, SparseAutoencoder
 from skae.layers import Dense
-from skae.outputs import Huber
+from skae.outputs import Gaussian, Huber
 
 # -- parameters ------------------------------------------------------------------------------
 
@@ -50,6 +51,13 @@ KNOWN = {
     "k": st.integers(1, 4),
     "n_probes": st.integers(1, 3),
     "score_draws": st.integers(0, 2),
+    "beta_warmup": st.integers(0, 2),
+    "capacity": st.sampled_from([None, None, 1.0]),
+    "free_bits": st.sampled_from([0.0, 0.0, 0.5]),
+    "n_importance_samples": st.integers(1, 2),
+    "n_score_samples": st.integers(1, 3),
+    "likelihood": st.sampled_from(["gaussian", "bernoulli", "continuous_bernoulli", "poisson"])
+    | st.just(Gaussian(0.5)),
     "n_estimators": st.integers(1, 3),
     "estimator": st.none()
     | st.builds(lambda: quick(Autoencoder, max_iter=2))
@@ -206,7 +214,7 @@ def call(data, estimator, method):
     if method == "pickle":
         return pickle.loads(pickle.dumps(estimator)), None
     if method == "sample":
-        return estimator, estimator.sample(2, n_gibbs_steps=2)
+        return estimator, new_rows(estimator, 2)
     X = data.draw(rows())
     if method == "weights":
         weight = data.draw(st.sampled_from([np.ones(23), np.arange(23.0), -np.ones(23), [1.0]]))

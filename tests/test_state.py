@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import VARIANTS, has, quick
+from conftest import VARIANTS, TwoGroups, groups, has, quick
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
@@ -14,6 +14,7 @@ from skae import Autoencoder, BernoulliRBM, DenoisingAutoencoder
 from skae._random import new_random_state
 from skae._training import Callback, TrainingState, train
 from skae._training._trainable import tensors_of
+from skae.autoencoders._conditional import _Told
 
 SCHEDULES = ("constant", "linear", "exponential", "cosine", "plateau")
 
@@ -34,7 +35,8 @@ class Training:
 
     def __init__(self, estimator, X, seed=0):
         estimator = clone(estimator)
-        self.source, _ = estimator._sources(X, None, None, reset=True)
+        told = _Told(groups(X)) if isinstance(estimator, TwoGroups) else None
+        self.source, _ = estimator._sources((X, told, None), (None, None), reset=True)
         self.validation = None
         random_state = new_random_state(seed)
         module = estimator._new_module(self.source.n_features, random_state)

@@ -34,7 +34,7 @@ LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "metrics", "_training"},
     {"_validation"},
-    {"_pickling"},
+    {"_parameters", "_pickling"},
     {"base"},
     {"_convergence"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compute import DENSE_NUMBERS, chunk_rows
 from .._random import new_random_state
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined, read, to_dense
+from .._warn import warn
 from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
 from ._discriminator import Discriminator
@@ -102,7 +102,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         How the learning rate of `fit` goes from epoch to epoch: it stays, or it falls over `n_iter`
         epochs to 0 ("linear", "cosine") or to a hundredth ("exponential").
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
@@ -375,25 +375,24 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         samples = self._sample(n_rows, rng)
         return coverage(to_dense(source.X[chosen]), samples)
 
-    def _comment_on(self, state: TrainingState) -> None:
-        super()._comment_on(state)
+    def _comment_on(self, state: TrainingState, source: Source) -> None:
+        super()._comment_on(state, source)
         if self.n_iter and self.diversity_ < _FEW_COVERED:
-            warnings.warn(
+            warn(
                 f"The samples of {type(self).__name__} cover {self.diversity_:.0%} of the training "
                 "rows (diversity_): it makes too few kinds of rows (mode collapse), or has not "
                 "learned them yet. Raise n_iter or reconstruction, or lower learning_rate (now "
                 f"{self.learning_rate:g}).",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
-    # -- reading ---------------------------------------------------------------------------
+    # -- inference ---------------------------------------------------------------------------
 
     def sample(
         self,
         n_samples: int = 1,
-        *,
         random_state: int | np.random.RandomState | None = None,
+        *,
         n_candidates: int = _N_CANDIDATES,
     ) -> np.ndarray:
         """Draw rows: what the generator makes of normally distributed codes.

@@ -187,7 +187,7 @@ class GANModule(Trainable):
         for buffer, value in zip(self.averages.buffers(), self.players.buffers(), strict=True):
             buffer.copy_(value)
 
-    # -- reading ---------------------------------------------------------------------------
+    # -- inference ---------------------------------------------------------------------------
 
     def encode(self, x: Tensor) -> Tensor:
         return self.averages["encoder"](x)

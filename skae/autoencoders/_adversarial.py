@@ -132,7 +132,7 @@ class AdversarialAutoencoder(BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Upper bound of the epochs.
     tol : float, default=1e-4
         Smallest improvement of the loss that counts for `n_iter_no_change`.
@@ -160,7 +160,7 @@ default="constant"
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
-        Where to train and to read: "auto" (an accelerator if there is one), "cpu",
+        Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
     random_state : int, RandomState instance or None, default=None
         Source of the initial weights, the order of the rows and the noise. The same int
@@ -239,7 +239,7 @@ default="constant"
         l1: float = 0.0,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,

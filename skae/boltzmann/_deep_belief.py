@@ -13,9 +13,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import gradients_enabled
+from .._parameters import changed_parameters
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
-from .._validation import all_or_nothing, changed_parameters, is_whole, validate_codes
+from .._validation import all_or_nothing, is_whole, validate_codes
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator, FeatureLearner
 from ..layers import Dense
