@@ -195,7 +195,7 @@ def _needs_numbers(estimator: BaseEstimator, X: Any, name: str, found: str) -> s
     """Return what to say of strings, dates and the like, by columns where these have names."""
     what = "strings" if "string to float" in found else "something else"
     where = f"{name} holds {what}"
-    if hasattr(X, "dtypes"):
+    if hasattr(X, "iloc"):
         columns = [str(column) for column, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
         where = f"column(s) {', '.join(map(repr, columns))} of {name} hold {what}"
     return (

@@ -187,9 +187,9 @@ class BaseTorchEstimator(Portable):
                 self._look_at(source, state.module)
                 train(state, source, self._plan_chunk(source))
                 self._raise_failure(state)
-            self._state = state
-            self._keep(state, source)
-            self._keep_labels(X)
+                self._state = state
+                self._keep(state, source)
+                self._keep_labels(X)
         return self
 
     def _untrained_like(self, module: Any) -> Trainable:
@@ -206,6 +206,7 @@ class BaseTorchEstimator(Portable):
         X_val, y_val = of_validation
         if X_val is not None:
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
+            self._check_values(X_val)
             told = self._condition(y_val, X_val, reset=False, name="y_val")
             validation = as_source(X_val, None, device, condition=told)
         X, weight, condition = drop_zero_weight(X, weight, condition)
@@ -267,7 +268,7 @@ class BaseTorchEstimator(Portable):
 
     def _raise_failure(self, state: TrainingState) -> None:
         """Raise an error if the training broke off, and Ctrl-C again, for all that calls `fit`."""
-        if state.ending == "interrupted":
+        if state.ending == "interrupted" or (state.ending == "stopped" and not state.history):
             raise KeyboardInterrupt
         if state.ending == "diverged":
             raise ValueError(self._advice_on_divergence(state))

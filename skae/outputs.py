@@ -107,6 +107,20 @@ class Output(BaseEstimator):
         """
         return output
 
+    def is_outside(self, x: Tensor) -> Tensor | None:
+        """Return which rows have values that no distribution of this output gives.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        Tensor of bool of shape (n,), or None if there are no such rows
+        """
+        return None
+
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of training rows that do not suit this output, or refuse them; none by default.
 
@@ -255,11 +269,15 @@ class BinaryCrossEntropy(Output):
         """Return entries of 0 or 1, drawn by uniform `noise` between 0 and 1; see `Output`."""
         return (noise < self.mean(output)).to(output.dtype)
 
+    def is_outside(self, x: Tensor) -> Tensor:
+        """Return which rows have values that are no probabilities; see `Output.is_outside`."""
+        return ((x < 0) | (x > 1)).any(1)
+
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of values that are no probabilities; see `Output.check_values`."""
         if X.min() < 0 or X.max() > 1:
             warn(
-                "loss='binary_cross_entropy' expects values between 0 and 1, but X has values "
+                "The binary cross-entropy expects values between 0 and 1, but X has values "
                 f"between {X.min():g} and {X.max():g}; scale them first, for example with "
                 "MinMaxScaler.",
             )
@@ -346,6 +364,10 @@ class Gaussian(Distribution):
         return isinstance(self.variance, str)
 
 
+# Logits below which the formulas of the continuous Bernoulli give way to their series.
+_NEAR = 0.01
+
+
 class ContinuousBernoulli(Distribution):
     """A distribution of values between 0 and 1, of which the output is the logit.
 
@@ -367,27 +389,41 @@ class ContinuousBernoulli(Distribution):
 
     def log_prob(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the log-density of values between 0 and 1, in nats; see `Output`."""
-        return self._distribution(output).log_prob(target)
+        # exp(l x) l / (exp(l) - 1) with the logit l; torch's class takes the probability, which
+        # float32 cannot tell from 1 where l is above 16.
+        half = 0.5 * output
+        size = half.abs()
+        away = size.clamp(min=_NEAR)
+        log_ratio = away.log() - away - torch.log1p(-torch.exp(-2 * away)) + math.log(2)
+        near = -size.square() / 6  # the logarithm of half / sinh(half)
+        return output * target - half + torch.where(size > _NEAR, log_ratio, near)
 
     def mean(self, output: Tensor) -> Tensor:
         """Return the mean, which is not the probability; see `Output.mean`."""
-        return self._distribution(output).mean
+        away = torch.where(output.abs() > _NEAR, output, 1.0)
+        mean = -1 / torch.expm1(-away) - 1 / away
+        return torch.where(output.abs() > _NEAR, mean, 0.5 + output / 12)
 
     def sample(self, output: Tensor, noise: Tensor) -> Tensor:
         """Return values between 0 and 1, drawn by uniform `noise`; see `Output`."""
-        return self._distribution(output).icdf(_inner(noise))
+        noise, size = _inner(noise), output.abs().clamp(min=_NEAR)
+        # From the near end, so that nothing overflows: what is left over is below it.
+        quantile = -torch.log1p(noise * torch.expm1(-size)) / size
+        far = torch.where(output > 0, 1 - quantile, quantile)
+        return torch.where(output.abs() > _NEAR, far, noise)
+
+    def is_outside(self, x: Tensor) -> Tensor:
+        """Return which rows have values outside of 0 to 1; see `Output.is_outside`."""
+        return ((x < 0) | (x > 1)).any(1)
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse values outside of 0 to 1; see `Output.check_values`."""
         if X.min() < 0 or X.max() > 1:
             raise ValueError(
-                "loss='continuous_bernoulli' needs values between 0 and 1, but X has values "
+                "ContinuousBernoulli needs values between 0 and 1, but X has values "
                 f"between {X.min():g} and {X.max():g}; scale them first, for example with "
                 "MinMaxScaler(clip=True)."
             )
-
-    def _distribution(self, output: Tensor) -> torch.distributions.ContinuousBernoulli:
-        return torch.distributions.ContinuousBernoulli(logits=output, validate_args=False)
 
 
 class Poisson(Distribution):
@@ -409,7 +445,7 @@ class Poisson(Distribution):
 
     def encoder_input(self, x: Tensor) -> Tensor:
         """Return ``log(1 + x)``; see `Output.encoder_input`."""
-        return x.log1p()
+        return x.clamp(min=0).log1p()
 
     def mean(self, output: Tensor) -> Tensor:
         """Return the mean, the exponential of the output; see `Output.mean`."""
@@ -417,16 +453,22 @@ class Poisson(Distribution):
 
     def sample(self, output: Tensor, noise: Tensor) -> Tensor:
         """Return counts, drawn by uniform `noise` between 0 and 1; see `Output`."""
-        counts = stats.poisson.ppf(noise.numpy(force=True), self.mean(output).numpy(force=True))
+        counts = stats.poisson.ppf(
+            _inner(noise).numpy(force=True), self.mean(output).numpy(force=True)
+        )
         return torch.from_numpy(counts).to(output)
+
+    def is_outside(self, x: Tensor) -> Tensor:
+        """Return which rows have values that are no counts; see `Output.is_outside`."""
+        return ((x < 0) | (x != x.round())).any(1)
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no counts; see `Output.check_values`."""
         values = np.asarray(X.data if sparse.issparse(X) else X)
         if np.any(values < 0) or np.any(values != np.rint(values)):
             raise ValueError(
-                "loss='poisson' needs counts, integers of at least 0, but X holds others; choose "
-                "another loss, or round them."
+                "Poisson needs counts, integers of at least 0, but X holds others; choose another "
+                "distribution, or round them."
             )
 
 
@@ -478,13 +520,22 @@ class Categorical(Distribution):
             lambda odds: torch.zeros_like(odds).scatter_(1, odds.argmax(1, keepdim=True), 1),
         )
 
+    def is_outside(self, x: Tensor) -> Tensor:
+        """Return which rows are no indicators of one category each; see `Output.is_outside`."""
+        totals = self._by_choice(x, lambda one: one.sum(1, keepdim=True).expand_as(one))
+        return (((x != 0) & (x != 1)) | (totals != 1)).any(1)
+
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no indicators; see `Output.check_values`."""
-        values = torch.from_numpy(np.asarray(X) if isinstance(X, np.ndarray) else X.toarray())
-        totals = self._by_choice(values, lambda one: one.sum(1, keepdim=True).expand_as(one))
-        if ((values != 0) & (values != 1)).any() or (totals != 1).any():
+        self._validate_params()
+        n_at_a_time = max(1, 2**22 // X.shape[1])
+        for start in range(0, X.shape[0], n_at_a_time):
+            rows = X[start : start + n_at_a_time]
+            dense = rows if isinstance(rows, np.ndarray) else rows.toarray()
+            if not self.is_outside(torch.tensor(dense)).any():
+                continue
             raise ValueError(
-                f"loss={self!r} needs for each choice one indicator of 1 among zeros, but X holds "
+                f"{self!r} needs for each choice one indicator of 1 among zeros, but X holds "
                 "other rows; encode them first, for example with OneHotEncoder, and say in "
                 "`categories` where the indicators of a choice stand."
             )
@@ -494,12 +545,20 @@ class Categorical(Distribution):
         n_features = values.shape[1]
         if self.categories is None:
             return function(values)
+        one_for_all = isinstance(self.categories, int | np.integer)
+        sizes: Any = [self.categories] if one_for_all else self.categories
+        if not all(
+            type(n) is not bool and isinstance(n, int | np.integer) and n > 0 for n in sizes
+        ):
+            raise ValueError(
+                f"categories of Categorical must be positive integers, got {self.categories!r}."
+            )
         if isinstance(self.categories, int | np.integer):
             if n_features % self.categories == 0:
                 apart = values.unflatten(1, (int(self.categories), -1))
                 return function(apart).flatten(1)
-        elif sum(sizes := list(self.categories)) == n_features:
-            return torch.cat([function(one) for one in values.split(sizes, 1)], 1)
+        elif sum(sizes) == n_features:
+            return torch.cat([function(one) for one in values.split(list(sizes), 1)], 1)
         raise ValueError(
             f"categories={self.categories!r} of Categorical does not add up to the {n_features} "
             "features of X."
@@ -534,7 +593,7 @@ def make_output(loss: Any) -> Any:
     """Return the output that `loss` stands for: by its name, or itself."""
     if isinstance(loss, type):
         name = loss.__name__
-        raise ValueError(f"loss is the class {name}; give an instance of it: {name}(...).")
+        raise ValueError(f"{name} is a class; give an instance of it: {name}(...).")
     return {**OUTPUTS, **DISTRIBUTIONS}[loss]() if isinstance(loss, str) else loss
 
 
@@ -563,7 +622,9 @@ class OutputModule(nn.Module):
         output._validate_params()
         self.settings = {}  # those that are no numbers to compute with
         for name, value in output.get_params().items():
-            if isinstance(value, Real) and not isinstance(value, Integral):
+            constraints = output._parameter_constraints[name]
+            is_real = any(isinstance(c, Interval) and c.type is Real for c in constraints)
+            if is_real and isinstance(value, Real):
                 buffer = torch.tensor(value, dtype=torch.float32)
                 self.register_buffer(name, buffer, persistent=False)
             else:

@@ -8,6 +8,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin
@@ -51,6 +52,8 @@ class TwoGroups(ConditionalVariationalAutoencoder):
 def groups(X) -> np.ndarray:
     """Return a label of each row by its first number; of rows of no numbers, one for all."""
     try:
+        if isinstance(X, torch.Tensor):
+            X = X.to_dense().float().numpy()
         first = X[:, [0]].toarray() if sparse.issparse(X) else np.asarray(X)
         return (first.reshape(len(first), -1)[:, 0] > 0.5).astype(int)
     except (TypeError, ValueError, IndexError, RuntimeError):

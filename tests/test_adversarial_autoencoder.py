@@ -57,7 +57,7 @@ def test_samples_are_decoded_draws_of_the_prior(digits):
     assert_array_equal(samples, fitted.sample(50, random_state=3))
     assert_array_equal(fitted.sample(5), fitted.sample(5))
     assert not np.array_equal(samples, fitted.sample(50, random_state=4))
-    with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_samples must be a positive integer, got 0"):
         fitted.sample(0)
 
 

@@ -183,7 +183,7 @@ def test_images(labelled):
     ("y", "sentence"),
     [
         (None, "requires y to be passed"),
-        ([0, 1], "inconsistent numbers of samples"),
+        ([0, 1], "entries for"),
         ([np.nan] * 100, "contains NaN"),
         ([0.5] * 99 + [np.inf], "infinity"),
     ],
@@ -202,7 +202,7 @@ def test_bad_labels_afterwards(fitted, labelled):
         fitted.sample(1, y="digit 10")
     with pytest.raises(ValueError, match="not seen in fit"):
         fitted.sample(1, y=3)
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="entries for"):
         fitted.sample(3, y=["digit 1", "digit 2"])
     with pytest.raises(ValueError, match="not seen in fit"):
         fitted.score_samples(X, [0, 1, 2])

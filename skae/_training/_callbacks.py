@@ -138,6 +138,8 @@ class Scheduler(LRScheduler):
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Let the other learning rates change as the first one does."""
+        if net.plan.schedule == "plateau" and len(net.history) <= net.plan.n_unsettled:
+            return
         super().on_epoch_end(net)
         factor = net.optimizer_.param_groups[0]["lr"] / self._planned[0]
         for optimizer, planned in zip(net.optimizers_[1:], self._planned[1:], strict=True):

@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         self.spectral_norm = spectral_norm
         if spectral_norm:
             for name, matrix in self._matrices().items():
-                start = torch.randn(len(matrix), dtype=torch.float32)
+                start = torch.randn(len(matrix), dtype=torch.float32, device="cpu")
                 self.register_buffer(_direction(name), F.normalize(start, dim=0))
             for _ in range(_FIRST_ITERATIONS):
                 self.update_directions()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._random import MAX_SEED, Generator, new_random_state
-from .._training import Batch, Step, read
+from .._random import MAX_SEED, Generator
+from .._training import Batch, Source, Step
 from ..layers import Dense
 from ..losses import maximum_mean_discrepancy
 from ._base import BaseAutoencoder
+from ._generative import GenerativeAutoencoder
 from ._module import AutoencoderModule
 from ._priors import PRIORS
 
@@ -52,7 +52,7 @@ class MatchingModule(AutoencoderModule):
 
 
 class AdversarialModule(MatchingModule):
-    """The error of the decoded code, plus what a discriminator knows the codes by."""
+    """The error of the decoded code, plus how well a discriminator tells codes from the prior."""
 
     def __init__(self, **arguments: Any):
         super().__init__(**arguments)
@@ -63,9 +63,9 @@ class AdversarialModule(MatchingModule):
 
     def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
         """One optimizer for the autoencoder, and one for the discriminator."""
-        judge = list(self.discriminator.parameters())
-        others = [p for p in self.parameters() if all(p is not one for one in judge)]
-        return [{"params": others}, {"params": judge, "betas": _BETAS}]
+        discriminator = list(self.discriminator.parameters())
+        others = [p for p in self.parameters() if all(p is not one for one in discriminator)]
+        return [{"params": others}, {"params": discriminator, "betas": _BETAS}]
 
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         """Let the discriminator tell codes from the prior, then the autoencoder learn."""
@@ -78,23 +78,25 @@ class AdversarialModule(MatchingModule):
             1, keepdim=True
         )
         weight = torch.ones_like(losses[:, 0]) if batch.weight is None else batch.weight
-        of_judge = (weight * losses[:, 0]).mean()
+        of_discriminator = (weight * losses[:, 0]).mean()
         loss = self.mean_loss(batch, noise)
-        for optimizer, one in zip(step.optimizers, (loss, of_judge), strict=True):
+        for optimizer, one in zip(step.optimizers, (loss, of_discriminator), strict=True):
             optimizer.zero_grad()
-            one.backward(inputs=optimizer.param_groups[0]["params"])
+            learning = [p for p in optimizer.param_groups[0]["params"] if p.requires_grad]
+            if learning:  # unless a callback froze them
+                one.backward(inputs=learning)
         step.on_gradients()
         for optimizer in step.optimizers:
             optimizer.step()
-        return {"loss": loss.detach(), "discriminator_loss": of_judge.detach()}
+        return {"loss": loss.detach(), "discriminator_loss": of_discriminator.detach()}
 
 
-class AdversarialAutoencoder(BaseAutoencoder):
+class AdversarialAutoencoder(GenerativeAutoencoder):
     """Autoencoder whose codes are distributed as a prior, so that it can be sampled.
 
     To the error is added how much the codes of a batch differ from draws of the prior: their
-    maximum mean discrepancy (the Wasserstein autoencoder of Tolstikhin et al. 2018), or what a
-    discriminator knows them by (Makhzani et al. 2016).
+    maximum mean discrepancy (the Wasserstein autoencoder of Tolstikhin et al. 2018), or how
+    well a discriminator tells them from the prior (Makhzani et al. 2016).
 
     Parameters
     ----------
@@ -188,6 +190,9 @@ default="constant"
         Names of the features, if `X` has string column names.
     device_ : torch.device
         Where the network is.
+    code_mixture_ : GaussianMixture
+        Ten normal distributions, with diagonal covariances, that describe the codes of the
+        training rows (of the last chunk, after `partial_fit`), or of 2000 of them.
 
     See Also
     --------
@@ -287,38 +292,9 @@ default="constant"
         arguments = self._module_arguments(n_features)
         return kind(alpha=self.alpha, prior=self.prior, **arguments)
 
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> np.ndarray:
-        """Draw rows: codes from the prior, decoded.
+    def _prior_codes(self, n_samples: int, random_state: np.random.RandomState) -> np.ndarray:
+        generator = Generator(random_state.randint(MAX_SEED))  # of the CPU: the same on any device
+        return PRIORS[self.prior].draw(generator, (n_samples, self._n_features_out)).numpy()
 
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Source of the codes; None takes that of the estimator.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            Float32; or with the samples in the shape seen in `fit`.
-
-        Raises
-        ------
-        ValueError
-            If `n_samples` is not an integer of at least 1.
-        """
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}.")
-        state = new_random_state(self.random_state if random_state is None else random_state)
-        generator = Generator(state.randint(MAX_SEED))  # of the CPU: the same on any device
-        shape = int(n_samples), self._n_features_out
-        codes = PRIORS[self.module_.prior].draw(generator, shape).numpy()
-        rows = read(self.module_, lambda module, z: module.decode(z), codes)
-        shape_seen = getattr(self, "_samples_shape", None)  # of images or signals
-        return rows if shape_seen is None else rows.reshape(len(rows), *shape_seen)
+    def _loss_of_mean(self, source: Source) -> None:
+        """Return nothing: the penalty is no error, by which a fit could beat the mean."""

@@ -77,13 +77,13 @@ def loss_of_mean(module: AutoencoderModule, source: Source) -> float | None:
     output the reconstruction is that mean.
     """
     n_rows = max(1, min(source.n_rows, DENSE_NUMBERS // source.n_features))
-    index = torch.linspace(0, source.n_rows - 1, n_rows, device=source.device).long()
+    index = torch.arange(n_rows, device=source.device) * source.n_rows // n_rows
     x, weight, *_ = source.take(index)
     share = torch.full_like(x[:, 0], 1 / n_rows) if weight is None else weight / weight.sum()
     mean, output = share @ x, module.output()
     for constant in (mean, mean.logit(eps=1e-6)):
         if module.n_outputs_per_feature == 1 and torch.allclose(
-            output.mean(constant), mean, atol=1e-5
+            output.mean(constant[None])[0], mean, atol=1e-5
         ):
             return float(share @ mean_per_sample(output.error(constant.expand_as(x), x)))
     return None

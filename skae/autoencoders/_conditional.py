@@ -7,21 +7,20 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from scipy import special
+from scipy import sparse, special
 from sklearn.base import _fit_context
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
-    check_consistent_length,
+    check_array,
     check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 
 from .._training import Source, TrainingState, read, to_dense
-from .._validation import validate_codes, validate_rows
+from .._validation import validate_codes, validate_rows, validate_weight
 from ._variational import VariationalAutoencoder
 
 # What scikit-learn calls a target of one label a row.
@@ -157,16 +156,16 @@ default="constant"
     device_ : torch.device
         Where the network is.
     kl_per_component_ : ndarray of shape (n_components,)
-        Mean divergence of the posterior of the training rows from the prior, in nats, by
-        component.
+        Mean divergence of the posterior of the training rows (of the last chunk, after
+        `partial_fit`) from the prior, in nats, by component.
     active_components_ : ndarray of bool of shape (n_components,)
         Which components the code uses: those whose posterior mean has a variance above 0.01
-        over the training rows (Burda et al. 2016).
+        over these rows (Burda et al. 2016).
     noise_variance_ : ndarray of shape (n_features,) or float
         Variance of the rows about what is decoded. Only with a "gaussian" likelihood.
     code_mixture_ : GaussianMixture
         Ten normal distributions, with diagonal covariances, that describe the codes of the
-        training rows, or of 2000 of them.
+        training rows (of the last chunk, after `partial_fit`), or of 2000 of them.
 
     See Also
     --------
@@ -176,6 +175,8 @@ default="constant"
     -----
     `y` has labels if it is one column of strings, bools or integers, or of whole numbers, as
     in scikit-learn's classifiers; otherwise it has real values, which should be scaled.
+    Though it predicts labels it is no classifier for scikit-learn: give `cross_val_score` a
+    ``StratifiedKFold`` if folds are to have all labels.
 
     What takes no condition, such as `inverse_transform` in a Pipeline, decodes by the mean one:
     the frequencies of the labels, or the mean of the values.
@@ -340,8 +341,12 @@ default="constant"
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target {name} is None."
             )
-        values = validate_data(self, y=told, multi_output=True, reset=False)
-        check_consistent_length(X, values)
+        told = told.toarray() if sparse.issparse(told) else told
+        values = check_array(told, dtype=None, ensure_2d=False, input_name=name, estimator=self)
+        if values.dtype == object:  # which may hold bools
+            values = np.asarray(values.tolist())
+        if len(values) != X.shape[0]:
+            raise ValueError(f"{name} has {len(values)} entries for {X.shape[0]} rows.")
         if reset:
             one_column = values.ravel() if values.shape[1:] == (1,) else values
             is_label = classes is not None or type_of_target(one_column) in _OF_LABELS
@@ -349,6 +354,11 @@ default="constant"
             if is_label:
                 self.classes_ = LabelEncoder().fit(values if classes is None else classes).classes_
             self.n_conditions_ = len(self.classes_) if is_label else values[:1].size
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as in the first call to partial_fit, which "
+                f"had {self.classes_.tolist()}."
+            )
         if hasattr(self, "classes_"):
             return self._indicators(column_or_1d(values, warn=True), name)
         values = values.reshape(len(values), -1).astype(np.float32)
@@ -360,14 +370,16 @@ default="constant"
         return values
 
     def _indicators(self, labels: np.ndarray, name: str) -> np.ndarray:
-        encoder = LabelEncoder().fit(self.classes_)
-        try:
-            numbers = encoder.transform(labels)
-        except (TypeError, ValueError) as error:
+        # A dict compares as Python does: scikit-learn's encoder would take "apple" for "a", which
+        # is what is left of it in the type of the classes, and 1.9 for 1.
+        places = {label: place for place, label in enumerate(self.classes_.tolist())}
+        numbers = [places.get(label, -1) for label in labels.tolist()]
+        if -1 in numbers:
+            unseen = labels.tolist()[numbers.index(-1)]
             raise ValueError(
-                f"{name} has labels that were not seen in fit ({error}); those seen are "
+                f"{name} has labels that were not seen in fit, such as {unseen!r}; those seen are "
                 f"{self.classes_.tolist()}."
-            ) from error
+            )
         return np.eye(self.n_conditions_, dtype=np.float32)[numbers]
 
     def _n_decoded(self) -> int:
@@ -385,7 +397,8 @@ default="constant"
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
         assert source.condition is not None
-        mean = np.average(source.condition, axis=0, weights=source.sample_weight)
+        condition = source.condition.astype(np.float64)
+        mean = np.average(condition, axis=0, weights=source.sample_weight)
         if hasattr(self, "mean_condition_"):  # of the chunks before
             part = source.total_weight / self._seen.n_rows
             mean = self.mean_condition_ + part * (mean - self.mean_condition_)
@@ -410,7 +423,7 @@ default="constant"
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws.
+            Source of the draws; None takes that of the estimator.
         y : scalar or array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
             Label or values of all rows, or of each. None draws labels as often as they were
             seen.
@@ -436,9 +449,7 @@ default="constant"
             if not hasattr(self, "classes_"):
                 raise ValueError("sample needs y: the values that the decoder is told.")
             y = random_state.choice(self.classes_, n_samples, p=self.mean_condition_)
-        elif np.ndim(y) == 0:
-            y = np.full(n_samples, y)
-        condition = self._condition(_Told(y), codes, reset=False, name="y")
+        condition = self._condition_of(y, codes)
         return self._rows_of(np.hstack([codes, condition]), None if mean else random_state)
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
@@ -460,8 +471,13 @@ default="constant"
             return super().inverse_transform(X)
         check_is_fitted(self)
         codes = validate_codes(self, X, self._n_features_out)
-        condition = self._condition(_Told(y), codes, reset=False, name="y")
+        condition = self._condition_of(y, codes)
         return self._rows_of(np.hstack([codes, condition.astype(codes.dtype)]), None)
+
+    def _condition_of(self, y: Any, rows: np.ndarray) -> np.ndarray:
+        """Return the conditions of rows, where one label may stand for all."""
+        told = np.full(len(rows), y) if np.ndim(y) == 0 else y
+        return self._condition(_Told(told), rows, reset=False, name="y")
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Return a lower bound of the log-likelihood of each row, in nats.
@@ -509,8 +525,9 @@ default="constant"
         float
         """
         check_is_fitted(self)
-        told = None if hasattr(self, "classes_") else y
-        return float(np.average(self.score_samples(X, told), weights=sample_weight))
+        scores = self.score_samples(X, None if hasattr(self, "classes_") else y)
+        weight = validate_weight(sample_weight, scores[:, None])
+        return float(np.average(scores, weights=weight))
 
     def elbo(self, X: Any, y: Any = None) -> np.ndarray:
         """Return the evidence lower bound of each row given its label or values, in nats.

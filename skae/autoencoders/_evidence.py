@@ -207,7 +207,7 @@ class VariationalModule(AutoencoderModule):
         for code, normal in self._codes(mean, log_variance, draws):
             density = 0.5 * (normal.square() + log_variance - code.square()).sum(2)
             log_weights.append(self._log_prob_of_each(code, x, condition) + density)
-        return torch.cat(log_weights).logsumexp(0) - math.log(len(draws))
+        return self._inside(torch.cat(log_weights).logsumexp(0) - math.log(len(draws)), x)
 
     def evidence_bound(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the plain bound of each row, its expectation over the code by the same draws."""
@@ -216,14 +216,20 @@ class VariationalModule(AutoencoderModule):
             self._log_prob_of_each(code, x, condition)
             for code, _ in self._codes(mean, log_variance, draws)
         ]
-        return torch.cat(fit).mean(0) - divergence_from_prior(mean, log_variance).sum(1)
+        divergence = divergence_from_prior(mean, log_variance).sum(1)
+        return self._inside(torch.cat(fit).mean(0) - divergence, x)
+
+    def _inside(self, bound: Tensor, x: Tensor) -> Tensor:
+        """Return bounds, minus infinity for rows that the likelihood excludes."""
+        outside = self.output().is_outside(x)
+        return bound if outside is None else bound.masked_fill(outside, -math.inf)
 
     def _codes(
         self, mean: Tensor, log_variance: Tensor, draws: Tensor
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through codes of each row, of shape (n_some, n, n_components), and their draws."""
         std = (0.5 * log_variance).exp()
-        widest = max(max(tensor.shape) for tensor in self.decoder.parameters())
+        widest = max([1, *[side for p in self.decoder.parameters() for side in p.shape]])
         n_at_a_time = max(1, chunk_rows(widest, mean.device) // max(1, len(mean)))
         for some in draws.to(mean).split(n_at_a_time):
             normal = some[:, None, :]

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted, check_scalar
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import Source, TrainingState, read
+from .._validation import is_whole
 from ._base import BaseAutoencoder
 
 # The mixture of so many normal distributions is fitted to the codes of so many rows.
@@ -39,14 +41,15 @@ class GenerativeAutoencoder(BaseAutoencoder):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws.
+            Source of the draws; None takes that of the estimator.
         sampler : {"prior", "gmm"}, default="prior"
             Where the codes come from: the prior, or a mixture of 10 normal distributions
             fitted to the codes of the training rows. The latter avoids places where the prior
             has codes and the training rows have none.
         mean : bool, default=False
             Whether to return what each code decodes to, instead of a draw from the
-            distribution of the rows around it. Of images it looks smoother.
+            distribution of the rows around it. Of images it looks smoother. Outputs without a
+            distribution, such as a squared error, give no more than what is decoded.
 
         Returns
         -------
@@ -95,20 +98,24 @@ class GenerativeAutoencoder(BaseAutoencoder):
     ) -> tuple[np.ndarray, np.random.RandomState]:
         """Draw codes; return also what draws the rest."""
         check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        if not is_whole(n_samples):
+            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         if sampler not in ("prior", "gmm"):
             raise ValueError(f"sampler must be 'prior' or 'gmm', got {sampler!r}.")
-        random_state = new_random_state(random_state)
+        random_state = new_random_state(self.random_state if random_state is None else random_state)
         if sampler == "prior":
-            shape = n_samples, self._n_features_out
-            return Generator(random_state.randint(MAX_SEED)).normal(shape).numpy(), random_state
+            return self._prior_codes(n_samples, random_state), random_state
         mixture = copy.copy(self.code_mixture_).set_params(random_state=random_state)
         return mixture.sample(n_samples)[0].astype(np.float32), random_state
+
+    def _prior_codes(self, n_samples: int, random_state: np.random.RandomState) -> np.ndarray:
+        shape = n_samples, self._n_features_out
+        return Generator(random_state.randint(MAX_SEED)).normal(shape).numpy()
 
     def _rows_of(self, codes: np.ndarray, random_state: np.random.RandomState | None) -> np.ndarray:
         """Return what codes decode to, or with a random state a draw around each."""
         n_codes, width = codes.shape
-        if random_state is None:
+        if random_state is None or not hasattr(self._output(), "sample"):
             rows = read(self.module_, lambda module, z: module.decode(z), codes)
         else:
             seed = random_state.randint(MAX_SEED)
@@ -123,8 +130,10 @@ class GenerativeAutoencoder(BaseAutoencoder):
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
-        rows = source.X[np.linspace(0, source.n_rows - 1, min(_N_ROWS, source.n_rows)).astype(int)]
-        codes = read(self.module_, lambda module, x: module.encode(x), rows)
+        n_rows = min(_N_ROWS, source.n_rows)
+        index = torch.arange(n_rows, device=source.device) * source.n_rows // n_rows
+        rows = source.take(index).x.numpy(force=True)
+        codes = read(self.module_, lambda module, x: module.encode(x), rows).astype(np.float64)
         mixture = GaussianMixture(
             min(_N_CLUSTERS, len(codes)),
             covariance_type="diag",

@@ -125,7 +125,8 @@ class AutoencoderModule(Trainable):
     def with_penalties(self, loss: Tensor) -> Tensor:
         """Return a loss per sample with the penalties on the weights added."""
         if self._penalises:
-            weights = [p for p in self.parameters() if p.ndim > 1]
+            parts = self.encoder, self.decoder
+            weights = [p for p in nn.ModuleList(parts).parameters() if p.ndim > 1]
             loss = loss + self.weight_decay * squared_weights(weights)
             loss = loss + self.l1 * absolute_weights(weights)
         return loss

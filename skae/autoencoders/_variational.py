@@ -137,16 +137,16 @@ default="constant"
     device_ : torch.device
         Where the network is.
     kl_per_component_ : ndarray of shape (n_components,)
-        Mean divergence of the posterior of the training rows from the prior, in nats, by
-        component.
+        Mean divergence of the posterior of the training rows (of the last chunk, after
+        `partial_fit`) from the prior, in nats, by component.
     active_components_ : ndarray of bool of shape (n_components,)
         Which components the code uses: those whose posterior mean has a variance above 0.01
-        over the training rows (Burda et al. 2016).
+        over these rows (Burda et al. 2016).
     noise_variance_ : ndarray of shape (n_features,) or float
         Variance of the rows about what is decoded. Only with a "gaussian" likelihood.
     code_mixture_ : GaussianMixture
         Ten normal distributions, with diagonal covariances, that describe the codes of the
-        training rows, or of 2000 of them.
+        training rows (of the last chunk, after `partial_fit`), or of 2000 of them.
 
     Warns
     -----
@@ -210,7 +210,7 @@ default="constant"
         "n_score_samples": [Interval(Integral, 1, None, closed="left")],
         "likelihood": [
             StrOptions(set(DISTRIBUTIONS)),
-            HasMethods(["encoder_input", "error", "log_prob", "mean", "sample"]),
+            HasMethods(["encoder_input", "error", "is_outside", "log_prob", "mean", "sample"]),
         ],
     }
 
@@ -343,7 +343,8 @@ default="constant"
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal. The score of a row does not depend on the other rows.
+            Higher is more normal; minus infinity for values that the likelihood excludes. The
+            score of a row does not depend on the other rows.
         """
         draws = self._score_draws()
         return self._read(X, lambda module, x: module.log_likelihood(x, draws))
