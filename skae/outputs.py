@@ -294,10 +294,6 @@ class Distribution(Output):
         """Return the log-probability (of values, the log-density) of each entry, in nats."""
         raise NotImplementedError
 
-    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
-        """Return entries drawn by uniform `noise` between 0 and 1; see `Output`."""
-        raise NotImplementedError
-
 
 class Gaussian(Distribution):
     """A normal distribution, of which the output is the mean.
@@ -545,11 +541,9 @@ class Categorical(Distribution):
         n_features = values.shape[1]
         if self.categories is None:
             return function(values)
-        one_for_all = isinstance(self.categories, int | np.integer)
-        sizes: Any = [self.categories] if one_for_all else self.categories
-        if not all(
-            type(n) is not bool and isinstance(n, int | np.integer) and n > 0 for n in sizes
-        ):
+        given = self.categories
+        sizes: Any = given if isinstance(given, tuple | list) else [given]
+        if any(type(n) is bool or not isinstance(n, Integral) or int(n) < 1 for n in sizes):
             raise ValueError(
                 f"categories of Categorical must be positive integers, got {self.categories!r}."
             )

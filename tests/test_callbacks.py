@@ -401,3 +401,17 @@ def test_numbers_of_any_kind_are_in_the_history(table):
     history = quick(Autoencoder, callbacks=[Record()], max_iter=2, tol=0).fit(table).history_
     del history["train_loss"]
     assert history == {"a": [0, 1], "b": [0, 1], "c": [1, 2], "d": [1, 2]}
+
+
+def test_a_callback_that_stops_in_the_first_epoch_leaves_the_estimator_as_it_was(table):
+    class Stop(Callback):
+        def on_batch_end(self, net, **_):
+            raise KeyboardInterrupt
+
+    estimator = quick(Autoencoder).fit(table)
+    before = estimator.transform(table)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.set_params(callbacks=[Stop()]).fit(2 * table)
+    assert_array_equal(estimator.transform(table), before)
+    with pytest.raises(KeyboardInterrupt):
+        quick(Autoencoder, callbacks=[Stop()]).fit(table)

@@ -208,3 +208,46 @@ def test_bad_labels_afterwards(fitted, labelled):
         fitted.score_samples(X, [0, 1, 2])
     with pytest.raises(ValueError, match="requires y"):
         fitted.elbo(X)
+
+
+@pytest.mark.parametrize(
+    ("labels", "other"),
+    [
+        (np.array(["a", "b", "c"]), "apple"),  # which a string of one letter would be cut down to
+        (np.array([0, 1, 2]), 1.5),
+        (np.array([0, 1, 2]), "1"),
+        (np.array([0, 1, 2], dtype=np.uint8), 257),
+        (np.array([False, True, True]), 7),
+    ],
+)
+def test_labels_are_compared_and_not_cast(labelled, labels, other):
+    X, y = labelled[0][:60], labelled[1][:60] % 3
+    fitted = quick(ConditionalVariationalAutoencoder).fit(X, labels[y])
+    with pytest.raises(ValueError, match="not seen in fit"):
+        fitted.sample(1, y=other)
+    with pytest.raises(ValueError, match="not seen in fit"):
+        fitted.score_samples(X[:2], [other, other])
+
+
+def test_bools_as_objects_are_labels(labelled):
+    X, y = labelled[0][:60], np.array([False, True], dtype=object)[labelled[1][:60] % 2]
+    assert_array_equal(quick(ConditionalVariationalAutoencoder).fit(X, y).classes_, [False, True])
+
+
+def test_other_classes_in_a_later_chunk(labelled):
+    X, y = labelled[0][:60], labelled[1][:60] % 3
+    chunked = quick(ConditionalVariationalAutoencoder).partial_fit(X, y, classes=[0, 1, 2])
+    chunked.partial_fit(X, y, classes=[2, 1, 0])
+    with pytest.raises(ValueError, match="not the same as in the first call"):
+        chunked.partial_fit(X, y, classes=[0, 1, 2, 3])
+
+
+def test_weights_of_a_score_are_checked(fitted, labelled):
+    X, y = labelled[0][:5], labelled[1][:5]
+    for weight, sentence in [
+        (np.zeros(5), "at least one"),
+        ([np.nan] * 5, "NaN"),
+        ([1, 2], "shape"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            fitted.score(X, y, sample_weight=weight)

@@ -320,3 +320,28 @@ def test_autoencoders_take_distributions_too(digits):
     assert (variance < before).mean() > 0.7
     again = pickle.loads(pickle.dumps(fitted))
     assert_array_equal(again.score_samples(digits), fitted.score_samples(digits))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_continuous_bernoulli_at_large_logits(dtype):
+    # Far out it is an exponential distribution of the distance from the nearer end.
+    logits = torch.tensor([[40.0, -40.0, 500.0]], dtype=dtype)
+    target = torch.tensor([[0.99, 0.01, 1.0]], dtype=dtype)
+    distance = np.array([[0.01, 0.01, 0.0]])
+    rate = logits.abs().numpy()
+    output = ContinuousBernoulli()
+    assert_allclose(output.log_prob(logits, target), np.log(rate) - rate * distance, rtol=1e-4)
+    assert_allclose(output.mean(logits), [[1 - 1 / 40, 1 / 40, 1 - 1 / 500]], rtol=1e-5)
+
+
+def test_choices_are_the_loss_of_an_autoencoder_too():
+    X = np.eye(5)[np.random.default_rng(0).integers(0, 5, 100)]
+    fitted = quick(Autoencoder, loss=Categorical(), max_iter=50, learning_rate=0.01).fit(X)
+    assert_allclose(fitted.reconstruct(X).sum(1), 1, rtol=1e-5)
+    assert_array_equal(fitted.reconstruct(X).argmax(1), X.argmax(1))
+
+
+@pytest.mark.parametrize("categories", [(1.5, 1.5), (4, -1), (2, 0), True])
+def test_numbers_of_categories(categories):
+    with pytest.raises(ValueError, match="categories"):
+        quick(Autoencoder, loss=Categorical(categories)).fit(np.eye(3))

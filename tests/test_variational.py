@@ -340,3 +340,23 @@ def test_bad_calls(linear, rows):
         linear.interpolate(rows[:5], rows[:4])
     with pytest.raises(ValueError, match="n_steps"):
         linear.interpolate(rows[:5], rows[:5], n_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "inside", "outside"),
+    [
+        ("poisson", [[0.0, 3.0]], [[0.0, -1.0], [-5.0, 2.0], [0.5, 1.0]]),
+        ("bernoulli", [[0.0, 1.0]], [[0.0, 3.0], [-1.0, 0.0]]),
+        ("continuous_bernoulli", [[0.2, 1.0]], [[0.2, 1.1], [-0.1, 0.5]]),
+        ("categorical", [[0.0, 1.0]], [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]),
+    ],
+)
+def test_what_the_likelihood_excludes_scores_minus_infinity(likelihood, inside, outside):
+    X = np.repeat(np.array([*inside, [1.0, 0.0]]), 10, axis=0)
+    fitted = quick(VariationalAutoencoder, likelihood=likelihood, n_components=1).fit(X)
+    assert np.isfinite(fitted.score_samples(inside)).all()
+    assert_array_equal(fitted.score_samples(outside), -np.inf)
+    assert_array_equal(fitted.elbo(outside), -np.inf)
+    assert np.isfinite(fitted.transform(outside)).all()
+    with pytest.raises(ValueError, match="X") if likelihood != "bernoulli" else pytest.warns():
+        quick(VariationalAutoencoder, likelihood=likelihood).fit(X, X_val=outside)
