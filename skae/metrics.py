@@ -190,7 +190,8 @@ def mode_coverage(samples: Any, modes: Any, radius: float) -> ModeCoverage:
     """
     samples, modes = _tables(samples, modes, ("samples", "modes"))
     radius = _positive("radius", radius)
-    nearest, distance = pairwise_distances_argmin_min(samples, modes)
+    centre = modes.mean(axis=0)  # far from 0 the distances would be lost to rounding
+    nearest, distance = pairwise_distances_argmin_min(samples - centre, modes - centre)
     near = distance <= radius
     counts = np.bincount(nearest[near], minlength=len(modes))
     return ModeCoverage(int((counts > 0).sum()), float(near.mean()), counts)

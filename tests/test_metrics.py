@@ -192,3 +192,10 @@ def test_memory_is_bounded():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=rf"(?s){message}"):
         call()
+
+
+def test_coverage_does_not_depend_on_an_offset():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    near, far = mode_coverage(X, X[:3], 1.0), mode_coverage(X + 2.0**27, X[:3] + 2.0**27, 1.0)
+    assert far.n_modes == near.n_modes
+    assert far.high_quality == near.high_quality
