@@ -46,7 +46,8 @@ class TwoGroups(ConditionalVariationalAutoencoder):
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        return super().partial_fit(X, groups(X), sample_weight, classes=[0, 1])
+        classes = None if hasattr(self, "classes_") else [0, 1]
+        return super().partial_fit(X, groups(X), sample_weight, classes=classes)
 
 
 def groups(X) -> np.ndarray:
@@ -56,7 +57,7 @@ def groups(X) -> np.ndarray:
             X = X.to_dense().float().numpy()
         first = X[:, [0]].toarray() if sparse.issparse(X) else np.asarray(X)
         return (first.reshape(len(first), -1)[:, 0] > 0.5).astype(int)
-    except (TypeError, ValueError, IndexError, RuntimeError):
+    except (TypeError, ValueError, IndexError, RuntimeError, UserWarning):
         return np.zeros(len(X) if hasattr(X, "__len__") else 1, dtype=int)
 
 

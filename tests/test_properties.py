@@ -24,7 +24,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler, minmax_scale
 from skorch.callbacks import Callback
 
-from skae import Autoencoder, BernoulliRBM, OutlierDetector, SelfOrganizingMap
+from skae import (
+    Autoencoder,
+    BernoulliRBM,
+    OutlierDetector,
+    SelfOrganizingMap,
+    VariationalAutoencoder,
+)
 from skae._training._net import Net
 from skae.layers import Dense
 
@@ -294,6 +300,11 @@ def test_csr_equals_dense(estimator_class, digits):
     )
 
 
+#: One of each way to train, and to look at the rows after that.
+OF_EACH_KIND = [Autoencoder, BernoulliRBM, SelfOrganizingMap, VariationalAutoencoder]
+
+
+@pytest.mark.parametrize("estimator_class", OF_EACH_KIND, ids=lambda one: one.__name__)
 def test_large_csr_trains_without_a_dense_copy(estimator_class):
     # Dense, these rows would take 1.9 GiB in float32; the CSR matrix takes 4 MB.
     settings = width(estimator_class, 2) | epochs(estimator_class, 1)
@@ -661,6 +672,8 @@ def ctrl_c(after: int, monkeypatch):
 
 def test_ctrl_c_ends_fit_and_keeps_the_complete_epochs(network_class, table, monkeypatch):
     settings = dict(batch_size=100)  # three steps an epoch
+    if has(network_class, "averaging"):  # both of which look at how many epochs are planned
+        settings |= dict(learning_rate_schedule="constant", averaging=0.0)
     estimator = quick(network_class, **settings, **epochs(network_class, 50))
     with ctrl_c(7, monkeypatch):
         estimator.fit(table)
@@ -786,7 +799,7 @@ def test_pickle_holds_no_skorch_and_little_more_than_the_weights(estimator_class
         for module in modules_of(estimator)
         for tensor in module.state_dict().values()  # a Boltzmann machine keeps its chains, too
     )
-    around = 30_000 * len(modules_of(estimator))  # the rows have 460 kB
+    around = 40_000 * len(modules_of(estimator))  # the rows have 460 kB
     pickled = pickle.dumps(estimator)
     assert b"skorch" not in pickled
     assert len(pickled) <= n_bytes + around

@@ -589,7 +589,8 @@ default="constant"
             return torch.stack(each, dim=1)
 
         with np.errstate(divide="ignore"):  # a label of weight 0
-            return self._read(X, of_classes) + np.log(self.mean_condition_)
+            each = self._read(X, of_classes)
+            return each + np.log(self.mean_condition_).astype(each.dtype)
 
     def _read_told(self, X: Any, y: Any, method: Any) -> np.ndarray:
         """Return what a method makes of rows and their conditions."""
