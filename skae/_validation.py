@@ -40,11 +40,6 @@ class CheckedParameters(BaseEstimator):
         super()._validate_params()
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a positive integer, of Python or numpy, and no bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
-
-
 def validate_rows(
     estimator: BaseEstimator, X: Any, *, reset: bool, training: bool = False, name: str = "X"
 ) -> np.ndarray | sparse.csr_matrix:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -35,7 +34,6 @@ from ._training import (
 from ._validation import (
     Seen,
     all_or_nothing,
-    validate_codes,
     validate_rows,
     validate_weight,
 )
@@ -331,58 +329,4 @@ class BaseTorchEstimator(Portable):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
-
-
-class FeatureLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEstimator):
-    """An estimator that codes each row in `n_components` numbers, and back."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseTorchEstimator._parameter_constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-    }
-
-    n_components: int
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the code of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to code.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-            In the dtype of `X` if that is float32 or float64, else float64.
-        """
-        return self._read(X, lambda module, x: module.encode(x))
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return the row that each code stands for.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            Codes.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            Or with the samples in the shape seen in `fit` (its first call, if warm).
-        """
-        check_is_fitted(self)
-        Z = validate_codes(self, X, self._n_features_out)
-        rows = read(self.module_, lambda module, z: module.decode(z), Z)
-        shape = getattr(self, "_samples_shape", None)  # of images or signals
-        return rows if shape is None else rows.reshape(len(Z), *shape)
-
-    def _keep_module(self, module: Trainable) -> None:
-        super()._keep_module(module)
-        self._n_features_out = self.n_components
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

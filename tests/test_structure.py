@@ -36,7 +36,7 @@ LEVELS = [
     {"_validation"},
     {"_parameters", "_pickling"},
     {"base"},
-    {"_convergence"},
+    {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
     {"adversarial", "boltzmann", "som", "outlier"},
     {"__init__"},

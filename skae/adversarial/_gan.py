@@ -15,10 +15,10 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS, chunk_rows
+from .._features import FeatureLearner
 from .._random import new_random_state
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined, read, to_dense
 from .._warn import warn
-from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, make_layers
 from ._discriminator import Discriminator
 from ._diversity import coverage
@@ -426,8 +426,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
         state = self.random_state if random_state is None else random_state
         rows = self._sample(int(n_samples), new_random_state(state), int(n_candidates))
-        shape = getattr(self, "_samples_shape", None)  # of images or signals
-        return rows if shape is None else rows.reshape(len(rows), *shape)
+        return self._in_shape(rows)
 
     def _sample(
         self, n_samples: int, rng: np.random.RandomState, n_candidates: int = _N_CANDIDATES

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
+from .._features import FeatureLearner
 from .._training import Source, read, to_dense
 from .._validation import shape_of, validate_rows
-from ..base import FeatureLearner
 from ..layers import ACTIVATIONS, is_positive_int, make_layers
 from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output

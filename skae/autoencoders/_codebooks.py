@@ -18,10 +18,10 @@ from .._training import drop_zero_weight, to_dense
 from .._validation import (
     CheckedParameters,
     all_or_nothing,
-    is_whole,
     validate_rows,
     validate_weight,
 )
+from ..layers import is_positive_int
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
@@ -150,7 +150,7 @@ class CodebookEnsemble(CheckedParameters):
             sizes = [(n_entries, n_codebooks) for n_entries, n_codebooks in self.codebooks]
         except (TypeError, ValueError):
             sizes = []
-        if not sizes or not all(is_whole(n) for size in sizes for n in size):
+        if not sizes or not all(is_positive_int(n) for size in sizes for n in size):
             raise ValueError(
                 "codebooks must hold one or more pairs of positive integers, a number of entries "
                 f"and of codebooks, got {self.codebooks!r}."

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import Source, TrainingState, read
-from .._validation import is_whole
+from ..layers import is_positive_int
 from ._base import BaseAutoencoder
 
 # The mixture of so many normal distributions is fitted to the codes of so many rows.
@@ -98,7 +98,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
     ) -> tuple[np.ndarray, np.random.RandomState]:
         """Draw codes; return also what draws the rest."""
         check_is_fitted(self)
-        if not is_whole(n_samples):
+        if not is_positive_int(n_samples):
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         if sampler not in ("prior", "gmm"):
             raise ValueError(f"sampler must be 'prior' or 'gmm', got {sampler!r}.")
@@ -125,8 +125,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
                 return module.output().sample(module.decoder_output(x[:, :width]), x[:, width:])
 
             rows = read(self.module_, draw, np.hstack([codes, noise]))
-        shape = getattr(self, "_samples_shape", None)  # of images or signals
-        return rows if shape is None else rows.reshape(n_codes, *shape)
+        return self._in_shape(rows)
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)

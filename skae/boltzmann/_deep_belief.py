@@ -13,13 +13,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import gradients_enabled
+from .._features import FeatureLearner
 from .._parameters import changed_parameters
 from .._random import MAX_SEED, new_random_state
 from .._training import Trainable, read
-from .._validation import all_or_nothing, is_whole, validate_codes
+from .._validation import all_or_nothing, validate_codes
 from ..autoencoders import Autoencoder, unroll
-from ..base import BaseTorchEstimator, FeatureLearner
-from ..layers import Dense
+from ..base import BaseTorchEstimator
+from ..layers import Dense, is_positive_int
 from ._bernoulli import BernoulliRBM, check_probabilities
 from ._distribution import is_integer
 from ._gaussian import GaussianRBM
@@ -246,7 +247,7 @@ class DeepBeliefNetwork(FeatureLearner):
 
     def _new_machines(self) -> list[BaseRBM]:
         sizes = self.hidden_layer_sizes
-        if not sizes or not all(map(is_whole, sizes)):
+        if not sizes or not all(map(is_positive_int, sizes)):
             raise ValueError(
                 "hidden_layer_sizes must be one or more positive integers, got "
                 f"{self.hidden_layer_sizes!r}."

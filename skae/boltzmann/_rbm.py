@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._features import FeatureLearner
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined
 from .._warn import warn
-from ..base import FeatureLearner
 from ._distribution import Distribution
 from ._halves import n_threads
 from ._module import RBMModule

@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from .._compute import DENSE_NUMBERS
 from .._training import to_dense
-from .._validation import is_whole
+from ..layers import is_positive_int
 
 _TO_SQUARE = (
     "X has values whose distances are too {} to be squared in float32; scale X first, for example "
@@ -24,7 +24,7 @@ def checked_shape(shape: Any) -> tuple[int, int] | None:
     if isinstance(shape, str):
         return None
     sides = tuple(shape)
-    if len(sides) != 2 or not all(map(is_whole, sides)):
+    if len(sides) != 2 or not all(map(is_positive_int, sides)):
         raise ValueError(
             f"shape must be two positive integers, the rows and the columns of the map, or "
             f"'auto'; got {shape!r}."
