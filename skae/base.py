@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -17,11 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from ._compute import gradients_enabled, limit_threads, resolve_device
 from ._parameters import changed_parameters, take_parameters
 from ._pickling import Portable
+from ._fitting import run_or_defer
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
     Source,
     Trainable,
+    Training,
     TrainingState,
     as_source,
     device_of,
@@ -135,9 +137,21 @@ class BaseTorchEstimator(Portable):
         `held_out` is the fraction of the rows to take as validation rows, None for none. Only
         conditional models take `y` and `y_val`.
         """
-        with all_or_nothing(self), gradients_enabled():
-            given = (X, y, sample_weight), (X_val, y_val)
-            source, validation = self._sources(*given, reset=not warm)
+        given = (X, y, sample_weight), (X_val, y_val)
+        run_or_defer(self, self._fitting(*given, held_out=held_out, warm=warm), given)
+        return self
+
+    def _fitting(
+        self,
+        given: tuple[Any, Any, Any],
+        of_validation: tuple[Any, Any],
+        *,
+        held_out: float | None,
+        warm: bool,
+    ) -> Iterator[Training]:
+        """Prepare a training, give it away, and keep what it brought when it is through."""
+        with all_or_nothing(self):
+            source, validation = self._sources(given, of_validation, reset=not warm)
             random_state = new_random_state(self.random_state)
             module = self._new_module(source.n_features, random_state)
             if warm:
@@ -153,14 +167,15 @@ class BaseTorchEstimator(Portable):
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
-            train(state, source, plan, validation=validation, callbacks=callbacks)
+            training = Training(state, source, plan, validation, callbacks)
+            del source, validation  # others may have the same, and share theirs
+            yield training
             if not state.history:
                 self._raise_failure(state)
-            self._keep(state, source)
-            self._keep_labels(X)
+            self._keep(state, training.source)
+            self._keep_labels(given[0])
         self._raise_failure(state)
-        self._comment_on(state, source)
-        return self
+        self._comment_on(state, training.source)
 
     def _partial_fit(self, X: Any, sample_weight: Any = None, *, y: Any = None) -> Self:
         """Go through a chunk once; see the public `partial_fit` of each family."""

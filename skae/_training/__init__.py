@@ -4,7 +4,7 @@ from skorch.callbacks import Callback
 
 from ._batch import Batch
 from ._callbacks import diverged
-from ._engine import train
+from ._engine import Training, train
 from ._plan import SCHEDULES, Plan, between
 from ._reading import read
 from ._source import (
@@ -16,6 +16,7 @@ from ._source import (
     to_dense,
 )
 from ._state import TrainingState, joined, restore_on_error
+from ._together import train_together
 from ._trainable import Step, Trainable, device_of, load_weights, take_settings
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "Step",
     "Trainable",
+    "Training",
     "TrainingState",
     "as_source",
     "as_tensor",
@@ -41,4 +43,5 @@ __all__ = [
     "take_settings",
     "to_dense",
     "train",
+    "train_together",
 ]

@@ -57,9 +57,13 @@ class FiniteWeights(Callback):
         if self._diverged:
             return
         if net.interrupted:
-            _copy(self._latest, self._current)
+            self.undo_epoch()
         if not all(torch.isfinite(tensor).all() for tensor in self._to_be_finite):
             self._give_up()
+
+    def undo_epoch(self) -> None:
+        """Bring back the weights from before the epoch that is not complete."""
+        _copy(self._latest, self._current)
 
     def _give_up(self) -> None:
         self._diverged = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,17 @@ from ._net import Net
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
+
+
+@dataclass
+class Training:
+    """What `train` takes: where it begins, from which rows, and how long and how fast."""
+
+    state: TrainingState
+    source: Source
+    plan: Plan
+    validation: Source | None = None
+    callbacks: Sequence[Any] = ()
 
 
 def train(

@@ -6,6 +6,7 @@ second, and look at their settings in each step.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,6 +73,10 @@ class Adam(LearningRate):
     def __init__(self, params: Any, lr: float):
         super().__init__(params, lr)
         self._parameters: list[Tensor] = [p for g in self.param_groups for p in g["params"]]
+        self.forget_moments()
+
+    def forget_moments(self) -> None:
+        """Begin anew."""
         self._first = [torch.zeros_like(p) for p in self._parameters]
         self._second = [torch.zeros_like(p) for p in self._parameters]
         # One count for all, until some of them sit out a step.
@@ -99,10 +104,8 @@ class Adam(LearningRate):
             if not some:
                 return
         self._increment(lists[-1])
-        is_fused = lists[-1][0].device.type in ("cpu", "cuda")
-        update: Any = _fused if is_fused else _functional
         group = self.param_groups[0]
-        update(*lists, group["lr"], group["betas"], group["eps"])
+        _update(*lists, group["lr"], group["betas"], group["eps"])
 
     def _count_apart(self) -> None:
         if self._n_steps[0] is self._n_steps[-1]:
@@ -117,6 +120,11 @@ class Adam(LearningRate):
 
     def _moments(self) -> list[Tensor]:
         return [*self._first, *self._second, *self._n_steps]
+
+    def keep_moments_in(self, first: list[Tensor], second: list[Tensor], n_steps: Tensor) -> None:
+        """Keep the moments and the number of steps in these tensors, which hold them already."""
+        self._first, self._second = first, second
+        self._n_steps = [n_steps] * len(first)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from where another optimizer of the same parameters was."""
@@ -137,6 +145,61 @@ class Adam(LearningRate):
     def __getstate__(self) -> dict[str, Any]:
         names = ("_parameters", "_first", "_second", "_n_steps")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in names}}
+
+
+class StackedAdam:
+    """The optimizers of the same group of parameters of each module in a stack, as one.
+
+    Parameters
+    ----------
+    parameters : list of Tensor
+        The parameters of the group, of all modules along the first axis.
+    optimizers : sequence of Adam
+        Those of the modules, in their order, which have taken equally many steps. Each keeps
+        its learning rate, and its moments as views of stacked ones.
+    """
+
+    def __init__(self, parameters: list[Tensor], optimizers: Sequence[Adam]):
+        self.param_groups = [{"params": parameters}]
+        self._optimizers = optimizers
+        self._first, self._second = (
+            [torch.stack(same) for same in zip(*of_modules, strict=True)]
+            for of_modules in ([o._first for o in optimizers], [o._second for o in optimizers])
+        )
+        self._n_steps = optimizers[0]._n_steps[0]
+        for place, optimizer in enumerate(optimizers):
+            optimizer.keep_moments_in(*self._own(place), self._n_steps)
+
+    def _own(self, place: int) -> tuple[list[Tensor], list[Tensor]]:
+        return [one[place] for one in self._first], [one[place] for one in self._second]
+
+    def refresh(self) -> None:
+        """Look again at the learning rates, which schedules change between epochs."""
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in self._optimizers]
+        self._runs: list[tuple[slice, float]] = []
+        for rate, places in itertools.groupby(range(len(rates)), rates.__getitem__):
+            first, *others = places
+            self._runs.append((slice(first, first + len(others) + 1), rate))
+
+    def step_along(self, gradients: Sequence[Tensor]) -> None:
+        """Step along given gradients, one for each parameter; to be called without autograd."""
+        self._n_steps.add_(1)
+        group = self._optimizers[0].param_groups[0]
+        lists = [self.param_groups[0]["params"], list(gradients), self._first, self._second]
+        n_steps = [self._n_steps] * len(self._first)
+        for places, rate in self._runs:
+            some = lists if len(self._runs) == 1 else [[t[places] for t in one] for one in lists]
+            _update(*some, n_steps, rate, group["betas"], group["eps"])
+
+    def release(self, place: int) -> None:
+        """Give the optimizer of a module tensors of its own, with the same values."""
+        first, second = ([one.clone() for one in own] for own in self._own(place))
+        self._optimizers[place].keep_moments_in(first, second, self._n_steps.clone())
+
+
+def _update(*arguments: Any) -> None:
+    is_fused = arguments[0][0].device.type in ("cpu", "cuda")
+    (_fused if is_fused else _functional)(*arguments)
 
 
 def _fused(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Hashable, Iterator
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -118,6 +119,30 @@ class Source:
     def total_weight(self) -> float:
         """The sum of the weights as they were given, or the number of rows."""
         return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
+
+    def with_own_buffer(self) -> Self:
+        """Return the same rows with other memory for a batch, for another thread, say."""
+        other = copy.copy(self)
+        other._buffer = torch.empty(0)
+        return other
+
+    def shape(self) -> Hashable:
+        """Return what the batches of two sources have in common that look alike."""
+        told = (None if one is None else one.shape for one in (self.sample_weight, self.condition))
+        return self.device, self.n_rows, self.n_features, *told
+
+    def equals(self, other: Source) -> bool:
+        """Whether another source has the same rows with the same weights and conditions."""
+        if self is other:
+            return True
+        if type(self) is not type(other) or self.shape() != other.shape():
+            return False
+        return all(map(np.array_equal, self._arrays(), other._arrays()))
+
+    def _arrays(self) -> list[Any]:
+        """Return all that the batches are made of, as arrays."""
+        weight = None if self._weight is None else self._weight.cpu().numpy()
+        return [self._X, weight, self.condition]
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
@@ -251,6 +276,10 @@ class SparseSource(Source):
         self._indices = as_tensor(X.indices).to(self.device)
         self._data = as_tensor(X.data).to(self.device)
 
+    def _arrays(self) -> list[Any]:
+        _, *others = super()._arrays()
+        return [self._X.data, self._X.indices, self._X.indptr, *others]
+
     def _rows(self, index: Tensor) -> Tensor:
         start = self._indptr[index]
         count = self._indptr[index + 1] - start
@@ -291,6 +320,14 @@ class Subset(Source):
 
     def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
         return self._all.X[self._numbers[rows]]
+
+    def _arrays(self) -> list[Any]:
+        return [*self._all._arrays(), self._numbers]
+
+    def with_own_buffer(self) -> Self:
+        other = super().with_own_buffer()
+        other._all = self._all.with_own_buffer()
+        return other
 
     def _rows(self, index: Tensor) -> Tensor:
         return self._all._rows(self._index[index])

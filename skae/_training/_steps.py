@@ -207,7 +207,9 @@ class RecordedSteps:
         loss = self._module.mean_loss(batch, noise)
         if not self._parameters:  # a callback froze all layers
             return [loss.detach()]
-        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        # Of a stack there is a loss for each of its modules, which has no part in the others.
+        ones = None if loss.ndim == 0 else torch.ones_like(loss)
+        gradients = torch.autograd.grad(loss, self._parameters, ones, allow_unused=True)
         return [loss.detach(), *map(_laid_out, self._parameters, gradients)]
 
 

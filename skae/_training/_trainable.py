@@ -103,8 +103,7 @@ class Trainable(nn.Module):
 
     def mean_loss(self, batch: Batch, noise: Any) -> Tensor:
         """Return the weighted mean of the losses of a batch, a scalar."""
-        losses = self.loss(batch, noise)
-        return losses.mean() if batch.weight is None else (batch.weight * losses).mean()
+        return weighted_mean(self.loss(batch, noise), batch.weight)
 
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         """Learn from one batch; return losses by name, scalars without gradient.
@@ -177,6 +176,11 @@ class Trainable(nn.Module):
     def log_score(self, x: Tensor) -> Tensor:
         """Return how normal each sample is, shape (n,), higher = more normal."""
         raise NotImplementedError
+
+
+def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the mean of the losses of a batch, whose rows have a mean weight of 1."""
+    return losses.mean() if weight is None else (weight * losses).mean()
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -1,0 +1,243 @@
+"""Fits that wait for each other, so that their networks are trained as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ._compute import gradients_enabled
+from ._training import Training, train, train_together
+
+
+class Fitting:
+    """A fit in two halves, with a training in between.
+
+    Parameters
+    ----------
+    steps : iterator of Training
+        Gives a prepared training, and keeps what it brought when asked for more.
+    """
+
+    def __init__(self, steps: Iterator[Training]):
+        self._steps = steps
+        with gradients_enabled():
+            self.training = next(steps)
+
+    def train(self) -> None:
+        """Train alone."""
+        training = self.training
+        with gradients_enabled():
+            try:
+                train(
+                    *(training.state, training.source, training.plan),
+                    validation=training.validation,
+                    callbacks=training.callbacks,
+                )
+            except BaseException as error:
+                self._steps.throw(error)  # undoes the first half, and raises it again
+
+    def finish(self) -> None:
+        """Keep what was learned; raise and warn as `fit` does."""
+        with gradients_enabled():
+            next(self._steps, None)
+
+    def drop(self) -> None:
+        """Undo the first half."""
+        self._steps.close()
+
+
+# The estimators whose fits are to wait, by their identity.
+_waiting: ContextVar[dict[int, Fitting | None] | None] = ContextVar("waiting", default=None)
+
+
+def run_or_defer(estimator: Any, steps: Iterator[Training], given: Any) -> None:
+    """Fit an estimator; or only begin to, if it is one of several that are fitted together.
+
+    Parameters
+    ----------
+    estimator : BaseTorchEstimator
+        What is fitted.
+    steps : iterator of Training
+        See `Fitting`.
+    given : nested tuples
+        The rows, labels and weights of the call.
+    """
+    memo = vars(estimator).get("_memo")  # of a search
+    if memo is not None and memo.recall(estimator, given):
+        return
+    waiting = _waiting.get()
+    token = _waiting.set(None)  # what is fitted on the way is needed at once
+    try:
+        fitting = Fitting(steps)
+    finally:
+        _waiting.reset(token)
+    if memo is not None and memo.is_collecting:
+        memo.defer(estimator, given, fitting)
+    if waiting is not None and id(estimator) in waiting:
+        waiting[id(estimator)] = fitting
+    else:
+        fitting.train()
+        fitting.finish()
+
+
+def fit_together(
+    estimators: Sequence[Any],
+    fits: Sequence[Callable[[], Any]],
+    *,
+    n_batched: int | None = None,
+    verbose: bool = False,
+) -> list[BaseException | None]:
+    """Fit estimators, those whose networks are alike as one batch.
+
+    Parameters
+    ----------
+    estimators : sequence of estimators
+        What is fitted; those of other packages too.
+    fits : sequence of callables
+        Each calls `fit` of an estimator.
+    n_batched, verbose
+        See `train_together`.
+
+    Returns
+    -------
+    list
+        For each, the error that its `fit` raised, or None.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C; each estimator is then as after Ctrl-C in its own `fit`.
+    """
+    waiting: dict[int, Fitting | None] = {id(one): None for one in estimators}
+    errors: list[BaseException | None] = [None] * len(estimators)
+
+    def trainings() -> Iterator[Training]:
+        for place, (estimator, fit) in enumerate(zip(estimators, fits, strict=True)):
+            token = _waiting.set(waiting)
+            try:
+                errors[place] = _error_of(fit)
+            finally:
+                _waiting.reset(token)
+            fitting = waiting[id(estimator)]
+            if fitting is not None:
+                yield fitting.training
+
+    interrupted = False
+    try:
+        with gradients_enabled():
+            train_together(trainings(), n_batched=n_batched, verbose=verbose)
+    except KeyboardInterrupt:
+        interrupted = True
+    for place, estimator in enumerate(estimators):
+        fitting = waiting[id(estimator)]
+        if fitting is None:
+            continue
+        if interrupted and fitting.training.state.ending is None:
+            fitting.drop()
+            continue
+        try:
+            errors[place] = _error_of(partial(_complete, fitting))
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return errors
+
+
+def _complete(fitting: Fitting) -> None:
+    if fitting.training.state.ending is None:
+        fitting.train()
+    fitting.finish()
+
+
+def _error_of(function: Callable[[], Any]) -> BaseException | None:
+    try:
+        function()
+    except (Exception, DeferredError) as error:
+        return error
+    return None
+
+
+class DeferredError(BaseException):
+    """A fit needs a learner that is yet to be trained with others.
+
+    It is no `Exception`, so that nobody on the way takes it for a failure.
+    """
+
+
+def fit_many(
+    estimators: Sequence[Any],
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    y: Any = None,
+    n_batched: int | None = None,
+    verbose: bool | int = False,
+) -> list[Any]:
+    """Fit many estimators to the same rows, those whose networks are alike as one batch.
+
+    Small networks leave most of a machine idle: what a step costs beside its products is shared
+    by all networks that take it together. Networks are alike if they differ in numbers only:
+    learning rate, penalties, noise level, seed, or how long they train; not in widths, kinds of
+    layers, batch size, or in a number that changes the operations (`k` of a sparse code, say).
+    Each is fitted as by its own `fit`: with an integer `random_state`, it has the same
+    weights, up to rounding.
+
+    Parameters
+    ----------
+    estimators : sequence of estimators
+        What to fit, in place. Those that cannot be trained with others (Boltzmann machines,
+        maps, adversarial networks, networks with callbacks or layers from elsewhere, estimators
+        of other packages) are fitted one after the other.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training rows, for all of them.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, for all of them.
+    y : array-like of shape (n_samples,), default=None
+        Labels, for those that take some.
+    n_batched : int, default=None
+        How many networks to train as one batch at most. None takes as many as half of the free
+        memory of the device holds, at 7 times their weights and twice what a step
+        keeps for its gradient; on a CPU, of these so many that what a step keeps stays in its
+        cache (2 MB), and none of networks that are too large to gain from it.
+    verbose : bool or int, default=False
+        Whether to show a progress bar over the epochs of all batches.
+
+    Returns
+    -------
+    list of estimators
+        The fitted estimators.
+
+    Raises
+    ------
+    ValueError
+        If an estimator cannot be fitted, when all others are.
+    KeyboardInterrupt
+        After Ctrl-C; each estimator is then as after Ctrl-C in its own `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae import Autoencoder, fit_many
+    >>> X = np.random.default_rng(0).random((300, 8))
+    >>> rates = [1e-3, 3e-3, 1e-2]
+    >>> autoencoders = [Autoencoder(2, learning_rate=rate, random_state=0) for rate in rates]
+    >>> scores = [one.score(X) for one in fit_many(autoencoders, X)]
+    >>> scores.index(max(scores))
+    2
+    """
+    estimators = list(estimators)
+    if len({id(one) for one in estimators}) < len(estimators):
+        raise ValueError("estimators holds an estimator twice; give each fit one, by clone.")
+    arguments = {"y": y, "sample_weight": sample_weight}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    fits = [partial(one.fit, X, **given) for one in estimators]
+    errors = fit_together(estimators, fits, n_batched=n_batched, verbose=bool(verbose))
+    for estimator, error in zip(estimators, errors, strict=True):
+        if error is not None:
+            error.add_note(f"It was raised for {estimator!r}; the other estimators are fitted.")
+            raise error
+    return estimators

@@ -1,0 +1,73 @@
+"""How many modules to train as one batch."""
+
+from __future__ import annotations
+
+import copy
+import os
+
+import torch
+from torch import Tensor
+
+from .._random import Generator
+from ._stack_training import Member
+from ._tape import run_on_tape
+from ._trainable import tensors_of
+
+# What a pass of the modules of a stack may compute on a CPU: what its cache holds.
+_CACHE_BYTES = 2**21
+
+# With fewer modules than these, a CPU gains nothing.
+_FEWEST = 3
+
+# A module in training has, beside its weights, a gradient, two moments, and copies of its last
+# weights, the last good ones and the best ones.
+_COPIES_OF_WEIGHTS = 7
+
+# A backward pass computes about as much as a forward pass.
+_PASSES = 2
+
+
+def most_in_a_stack(member: Member, n_stacks: int) -> int:
+    """Return how many modules like that of a member to train as one batch.
+
+    A module takes ``7 * weights + 2 * computed`` bytes, where `computed` is what a forward pass
+    computes for a batch. All stacks together may take half of the memory that is free. On a CPU,
+    the modules of a stack compute no more than 2 MB in a pass, or everything would leave its
+    cache between two operations; large modules are better trained one at a time, and this is 1.
+    """
+    weights, computed = bytes_of(member)
+    device = member.source.device
+    free = _free_memory(device)
+    each = _COPIES_OF_WEIGHTS * weights + _PASSES * computed
+    most = max(1, int(free / 2 / n_stacks / max(1, each)))
+    if device.type != "cpu":
+        return most
+    in_cache = _CACHE_BYTES // max(1, computed)
+    return min(most, in_cache) if in_cache >= _FEWEST else 1
+
+
+def bytes_of(member: Member) -> tuple[int, int]:
+    """Return the bytes of the weights of a module, and of what it computes for a batch."""
+    module = copy.deepcopy(member.state.module)  # a step writes to buffers
+    source = member.source
+    batch = source.between(0, min(member.plan.batch_size, source.n_rows))
+    _, tape = run_on_tape(
+        lambda: [module.mean_loss(batch, module.sample_noise(batch, Generator(0, source.device)))]
+    )
+    known = {tensor.untyped_storage().data_ptr() for tensor in tensors_of(module)}
+    computed: dict[int, int] = {}
+    for _, _, _, results in tape.notes:
+        for tensor in results if isinstance(results, list | tuple) else [results]:
+            if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in known:
+                storage = tensor.untyped_storage()
+                computed[storage.data_ptr()] = storage.nbytes()
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(module))
+    return weights, sum(computed.values())
+
+
+def _free_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu" and hasattr(os, "sysconf"):
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return float(2**32)  # where the system does not say

@@ -1,0 +1,112 @@
+"""Modules of equal structure as one, which takes a step of all of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._batch import Batch
+from ._tape import mapped
+from ._trainable import Trainable, weighted_mean
+
+
+class Stack(nn.Module):
+    """Modules of equal structure, whose tensors become views of stacked ones.
+
+    What a step changes in the stacked tensors, it changes in those of the modules.
+
+    Parameters
+    ----------
+    modules : sequence of Trainable
+        Of equal structure, in training.
+    may_record : bool
+        Whether its steps may be recorded.
+    """
+
+    def __init__(self, modules: Sequence[Trainable], *, may_record: bool):
+        super().__init__()
+        self._modules_in_stack = list(modules)  # a list, for they are no submodules
+        self._may_record = may_record
+        #: Whether all modules see the same batches and noise.
+        self.share_batches = False
+        first = modules[0]
+        self._parameter_names = [name for name, _ in first.named_parameters()]
+        self._buffer_names = [name for name, _ in first.named_buffers()]
+        with torch.no_grad():
+            for number, name in enumerate(self._parameter_names):
+                stacked = nn.Parameter(torch.stack([_tensor(one, name) for one in modules]))
+                self.register_parameter(f"parameter_{number}", stacked)
+            for number, name in enumerate(self._buffer_names):
+                stacked = torch.stack([_tensor(one, name) for one in modules])
+                self.register_buffer(f"buffer_{number}", stacked)
+        for place, module in enumerate(modules):
+            for name, stacked in self._stacked():
+                _replace(module, name, stacked.detach()[place])
+
+    def __len__(self) -> int:
+        return len(self._modules_in_stack)
+
+    def release(self, place: int) -> None:
+        """Give a module tensors of its own, with the same values."""
+        module = self._modules_in_stack[place]
+        for name, stacked in self._stacked():
+            _replace(module, name, stacked.detach()[place].clone())
+
+    def structure(self) -> Hashable:
+        """Return what decides which operations a step consists of; None if it is not recorded."""
+        structure = self._modules_in_stack[0].structure() if self._may_record else None
+        return structure and ("stack", len(self), self.share_batches, structure)
+
+    def mean_loss(self, batch: Batch, noise: Any) -> Tensor:
+        """Return the weighted mean loss of the batch of each module, shape (n_modules,).
+
+        Parameters
+        ----------
+        batch : Batch
+            That of all modules, or theirs along a first axis, as `share_batches` says.
+        noise : nested tuples and lists of Tensor, or None
+            The same.
+        """
+        module, tensors = self._modules_in_stack[0], list[Tensor]()
+
+        def noted(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            tensors.append(value)
+            return len(tensors) - 1
+
+        places = mapped((tuple(batch), noise), noted)
+
+        def one(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], given: list[Tensor]
+        ) -> Tensor:
+            rows, own_noise = mapped(places, lambda v: given[v] if isinstance(v, int) else v)
+            own = Batch(*rows)
+            losses = torch.func.functional_call(module, (parameters, buffers), (own, own_noise))
+            return weighted_mean(losses, own.weight)
+
+        parameters = dict(zip(self._parameter_names, self._parameters.values(), strict=True))
+        buffers = dict(zip(self._buffer_names, self._buffers.values(), strict=True))
+        axes = (0, 0 if buffers else None, None if self.share_batches else 0)
+        losses: Tensor = torch.vmap(one, axes)(parameters, buffers, tensors)
+        return losses
+
+    def _stacked(self) -> list[tuple[str, Tensor]]:
+        names = (*self._parameter_names, *self._buffer_names)
+        stacked = (*self._parameters.values(), *self._buffers.values())
+        return [(name, one) for name, one in zip(names, stacked, strict=True) if one is not None]
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor:
+    owner, _, own = name.rpartition(".")
+    tensor: Tensor = getattr(module.get_submodule(owner), own)
+    return tensor.detach()
+
+
+def _replace(module: nn.Module, name: str, value: Tensor) -> None:
+    """Let a parameter or buffer have another memory."""
+    owner, _, own = name.rpartition(".")
+    getattr(module.get_submodule(owner), own).data = value

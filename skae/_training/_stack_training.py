@@ -1,0 +1,352 @@
+"""The training of a stack: the loop of `train`, for many modules at a time."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch.history import History
+from torch import Tensor
+
+from .._random import Generator
+from ._batch import Batch
+from ._callbacks import DivergedError, FiniteWeights, Patience, make_scheduler
+from ._engine import Training
+from ._optimizers import StackedAdam
+from ._source import Batches, Source
+from ._stack import Stack
+from ._steps import RecordedSteps
+from ._trainable import Step
+
+# A stack is made anew without the members that are ready when they are this part of it: until
+# then their steps cost less than a new recording.
+_MOST_READY = 0.25
+
+
+class Member:
+    """A training in a stack, as skorch's callbacks see it: what a net is to them.
+
+    Parameters
+    ----------
+    training : Training
+        What to train, and how.
+    source : Source
+        Its rows as the plan wants them.
+    """
+
+    def __init__(self, training: Training, source: Source):
+        self.training, self.source = training, source
+        self.plan, self.state = training.plan, training.state
+        # Without patience, validation rows would decide nothing.
+        self.validation = None if self.plan.patience is None else training.validation
+        self.state.set_learning_rate(self.plan.learning_rate)
+        self.module_ = self.state.module
+        self.optimizers_: list[Any] = self.state.optimizers
+        self.optimizer_ = self.optimizers_[0]
+        self.history = History()
+        self.verbose = self.interrupted = False
+        monitor = "train_loss" if self.validation is None else "valid_loss"
+        self._finite = FiniteWeights()
+        self._patience = None
+        if self.plan.patience is not None:
+            load_best = self.validation is not None
+            self._patience = Patience(self.plan, monitor, load_best=load_best)
+        in_order = self._finite, make_scheduler(self.plan, monitor), self._patience
+        self._callbacks = [one.initialize() for one in in_order if one is not None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training has ended."""
+        return self.state.ending is not None
+
+    def shapes(self) -> Hashable:
+        """Return what the batches of members have in common that learn together."""
+        return self.source.shape(), None if self.validation is None else self.validation.shape()
+
+    def begin(self) -> None:
+        """Note where the training begins."""
+        for callback in self._callbacks:
+            callback.on_train_begin(self)
+
+    def draw(self) -> Any:
+        """Return what the module would draw first, without drawing it."""
+        batch = self.source.between(0, min(self.plan.batch_size, self.source.n_rows))
+        return self.module_.train().sample_noise(batch, copy.deepcopy(self.state.generator))
+
+    def end_steps(self) -> None:
+        """Let the module end an epoch, before it is validated."""
+        n_done, n_epochs = len(self.history), self.plan.max_iter
+        step = Step(self.optimizers_, epoch=n_done, n_epochs=n_epochs)
+        step.progress = step.next_progress = (n_done + 1) / n_epochs
+        self.module_.end_epoch(step)
+
+    def end_epoch(self, losses: dict[str, float]) -> None:
+        """Record an epoch, and end the training if it is over."""
+        number = len(self.history) + 1
+        self.history.new_epoch()
+        for name, value in {"epoch": number, **losses}.items():
+            self.history.record(name, value)
+        try:
+            for callback in self._callbacks:
+                callback.on_epoch_end(self)
+        except DivergedError:
+            self.end("diverged")
+            return
+        epoch = self.history[-1]
+        self.state.history.append({name: epoch[name] for name in epoch if name != "batches"})
+        if self._patience is not None and self._patience.is_over:
+            self.end("converged")
+        elif number == self.plan.max_iter:
+            self.end("max_iter")
+
+    def end(self, ending: str) -> None:
+        """Give the module the weights that it ends with."""
+        self.interrupted = ending == "interrupted"
+        try:
+            self._finite.on_train_end(self)
+        except DivergedError:
+            ending = "diverged"
+        if self._patience is not None and self.history:
+            self._patience.on_train_end(self)
+        self.module_.eval()
+        self.state.generator = copy.deepcopy(self.state.generator)  # others may go on with it
+        self.state.ending = ending
+
+    def restart(self) -> None:
+        """Undo the steps of the first epoch."""
+        self._finite.undo_epoch()
+        state = self.state
+        for optimizer in self.optimizers_:
+            optimizer.forget_moments()
+        state.generator = Generator(state.generator.initial_seed(), state.generator.device)
+
+
+@dataclass
+class _Stream:
+    """The batches and the noise of some members: the same for all of them."""
+
+    source: Source
+    generator: Generator | None
+    places: list[int]
+
+
+class StackTraining:
+    """The training of modules of equal structure, by batches of equal shapes.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        What to train.
+    stop : threading.Event
+        Set after Ctrl-C; the training then ends after the step that it is in.
+    progress : object
+        Told of each epoch.
+    may_record : bool
+        Whether steps may be recorded.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        stop: threading.Event,
+        progress: Any,
+        *,
+        may_record: bool,
+    ):
+        self._members = list(members)
+        self._stop, self._progress, self._may_record = stop, progress, may_record
+
+    def run(self) -> None:
+        """Train until all members are ready."""
+        longest, n_epochs = max(member.plan.max_iter for member in self._members), 0
+        try:
+            for member in self._members:
+                member.begin()
+            self._share_generators()
+            self._assemble()
+            while self._members:
+                try:
+                    self._train_epoch()
+                except RuntimeError as error:
+                    if n_epochs > 0:
+                        raise
+                    self._undo_epoch()
+                    if _is_out_of_memory(error) and len(self._members) > 1:
+                        self._run_halves()
+                    return  # what cannot be stacked has no ending yet, and can be trained alone
+                n_epochs += 1
+                n_active = sum(not member.is_over for member in self._members)
+                self._progress.update(id(self), 1, n_active)
+                self._let_go()
+        except KeyboardInterrupt:
+            self._stop.set()
+            for member in self._members:
+                if not member.is_over:
+                    member.end("interrupted")
+            self._let_go()
+        self._progress.update(id(self), longest - n_epochs, 0)
+
+    # -- who learns together ---------------------------------------------------------------
+
+    def _share_generators(self) -> None:
+        """Let members draw once what they would draw alike: the order of rows, and noise."""
+        first: dict[Any, Member] = {}
+        for member in self._members:
+            seed = member.state.generator.initial_seed()
+            one = first.setdefault((id(member.source), seed), member)
+            if one is not member and _are_equal(one.draw(), member.draw()):
+                member.state.generator = one.state.generator
+
+    def _assemble(self) -> None:
+        """Put the modules of the members in a stack."""
+        modules = [member.module_.train() for member in self._members]
+        self._stack = Stack(modules, may_record=self._may_record)
+        stacked = dict(zip(modules[0].parameters(), self._stack.parameters(), strict=True))
+        self._optimizers = [
+            StackedAdam(
+                [stacked[parameter] for parameter in group["params"]],
+                [member.optimizers_[number] for member in self._members],
+            )
+            for number, group in enumerate(modules[0].parameter_groups())
+        ]
+        self._released: set[int] = set()
+        self._take_step = RecordedSteps(self._stack, self._optimizers)
+        training = [(one.source, one.state.generator) for one in self._members]
+        self._training = _streams(training)
+        validation = [(one.validation, None) for one in self._members]
+        self._validation = None if self._members[0].validation is None else _streams(validation)
+
+    def _let_go(self) -> None:
+        """Give the members that are ready tensors of their own; go on with the others."""
+        for place, member in enumerate(self._members):
+            if member.is_over and place not in self._released:
+                self._release(place)
+        if len(self._released) > _MOST_READY * len(self._members):
+            self._members = [member for member in self._members if not member.is_over]
+            if self._members:
+                self._assemble()
+
+    def _release(self, place: int) -> None:
+        self._released.add(place)
+        for one in (self._stack, *self._optimizers):
+            one.release(place)
+
+    def _undo_epoch(self) -> None:
+        for place, member in enumerate(self._members):
+            member.restart()
+            self._release(place)
+        del self._stack, self._optimizers, self._take_step
+
+    def _run_halves(self) -> None:
+        """Train half as many modules at a time, for the memory is not enough."""
+        half = len(self._members) // 2
+        again = [Member(member.training, member.source) for member in self._members]
+        for some in (again[:half], again[half:]):
+            StackTraining(some, self._stop, self._progress, may_record=self._may_record).run()
+
+    # -- an epoch ---------------------------------------------------------------------------
+
+    def _train_epoch(self) -> None:
+        module, plan = self._members[0].module_, self._members[0].plan
+        for optimizer in self._optimizers:
+            optimizer.refresh()
+        self._stack.share_batches = len(self._training) == 1
+        self._take_step.refresh(thoroughly=False)
+        batches = [
+            Batches(one.source, plan.batch_size, one.generator if plan.shuffled else None)
+            for one in self._training
+        ]
+        step, losses = Step(()), []
+        for some in zip(*batches, strict=True):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            noise = [
+                module.sample_noise(batch, stream.generator)
+                for batch, stream in zip(some, self._training, strict=True)
+            ]
+            batch, noise = _joined(list(zip(some, noise, strict=True)), self._training)
+            losses.append(self._take_step(batch, noise, step)["loss"])
+        by_name = {"train_loss": _means(losses, batches[0].share)}
+        for member in self._members:
+            if not member.is_over:
+                member.end_steps()
+        if self._validation is not None:
+            by_name["valid_loss"] = self._validation_losses(self._validation)
+        for place, member in enumerate(self._members):
+            if not member.is_over:
+                member.end_epoch({name: means[place] for name, means in by_name.items()})
+
+    @torch.no_grad()
+    def _validation_losses(self, streams: list[_Stream]) -> list[float]:
+        module, batch_size = self._members[0].module_.eval(), self._members[0].plan.batch_size
+        self._stack.share_batches = len(streams) == 1
+        batches = [Batches(stream.source, batch_size) for stream in streams]
+        generator = Generator(0, streams[0].source.device)  # the same noise in each epoch
+        losses = []
+        for some in zip(*batches, strict=True):
+            state = generator.state_dict()
+            noise = []
+            for batch in some:
+                generator.load_state_dict(state)
+                noise.append(module.sample_noise(batch, generator))
+            batch, drawn = _joined(list(zip(some, noise, strict=True)), streams)
+            losses.append(self._stack.mean_loss(batch, drawn))
+        module.train()
+        return _means(losses, batches[0].share)
+
+
+def _streams(members: list[tuple[Any, Generator | None]]) -> list[_Stream]:
+    """Return the batches of members; those of equal source and generator once."""
+    streams: dict[Any, _Stream] = {}
+    for place, (source, generator) in enumerate(members):
+        key = id(source), id(generator)
+        if key not in streams:
+            streams[key] = _Stream(source.with_own_buffer(), generator, [])
+        streams[key].places.append(place)
+    return list(streams.values())
+
+
+def _joined(values: list[Any], streams: list[_Stream]) -> Any:
+    """Return the value of the one stream, or those of all members along a first axis."""
+    if len(values) == 1:
+        return values[0]
+    of_members = [0] * sum(len(stream.places) for stream in streams)
+    for number, stream in enumerate(streams):
+        for place in stream.places:
+            of_members[place] = number
+    return _stacked([values[number] for number in of_members])
+
+
+def _stacked(values: list[Any]) -> Any:
+    """Stack the tensors that stand in the same place of nested tuples and lists."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.stack(values)
+    if isinstance(first, list | tuple):
+        parts = [_stacked(list(same)) for same in zip(*values, strict=True)]
+        return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
+    return first
+
+
+def _means(losses: list[Tensor], share: Tensor) -> list[float]:
+    """Return the mean loss of each member in an epoch, from those of its batches."""
+    means: list[float] = torch.stack([own @ share for own in torch.stack(losses, 1)]).tolist()
+    return means
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    """Whether nested tuples and lists of tensors hold the same numbers."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, list | tuple):
+        return all(map(_are_equal, one, other))
+    return one is other  # None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    is_of_cuda = isinstance(error, torch.cuda.OutOfMemoryError)
+    return is_of_cuda or "can't allocate memory" in str(error)
