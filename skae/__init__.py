@@ -1,6 +1,7 @@
 """Unsupervised neural networks as scikit-learn estimators, trained by torch."""
 
 from ._config import config_context
+from ._fitting import fit_many
 from .adversarial import GenerativeAdversarialNetwork
 from .autoencoders import (
     AdversarialAutoencoder,
@@ -32,4 +33,5 @@ __all__ = [
     "SparseAutoencoder",
     "VariationalAutoencoder",
     "config_context",
+    "fit_many",
 ]

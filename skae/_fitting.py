@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -202,7 +201,7 @@ def fit_many(
         How many networks to train as one batch at most. None takes as many as half of the free
         memory of the device holds, at 7 times their weights and twice what a step
         keeps for its gradient; on a CPU, of these so many that what a step keeps stays in its
-        cache (2 MB), and none of networks that are too large to gain from it.
+        cache (16 MB), and none of networks that are too large to gain from it.
     verbose : bool or int, default=False
         Whether to show a progress bar over the epochs of all batches.
 

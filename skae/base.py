@@ -15,9 +15,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._compute import gradients_enabled, limit_threads, resolve_device
+from ._fitting import run_or_defer
 from ._parameters import changed_parameters, take_parameters
 from ._pickling import Portable
-from ._fitting import run_or_defer
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
@@ -62,6 +62,9 @@ class BaseTorchEstimator(Portable):
 
     #: Whether a row of weight 2 in `partial_fit` is the row twice, rather than twice the mean.
     _weights_are_counts: ClassVar[bool] = False
+
+    # What a search has fitted already, while it runs.
+    _memo: Any
 
     # Parameters that every subclass has, named here for the type checker.
     learning_rate: float
@@ -340,6 +343,12 @@ class BaseTorchEstimator(Portable):
         return float(np.average(scores, weights=weight))
 
     # -- scikit-learn's protocols --------------------------------------------------------
+
+    def __sklearn_clone__(self) -> Self:
+        clone: Self = super().__sklearn_clone__()
+        if "_memo" in vars(self):
+            clone._memo = self._memo
+        return clone
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

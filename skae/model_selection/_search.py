@@ -1,0 +1,495 @@
+"""scikit-learn's searches, with the learners of all candidates and folds trained as one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+
+# The public way to this class changes what `sklearn.model_selection` holds.
+from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
+from sklearn.utils import indexable
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params
+
+from .._fitting import DeferredError
+from ._memo import Memo, n_learners
+
+
+class _Splits:
+    """The splits of another splitter, once and for all."""
+
+    def __init__(self, splits: list[tuple[np.ndarray, np.ndarray]]):
+        self._splits = splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None, **_: Any) -> Iterator[Any]:
+        return iter(self._splits)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None, **_: Any) -> int:
+        return len(self._splits)
+
+
+@dataclass
+class _Rows:
+    """What a search is fitted to."""
+
+    X: Any
+    y: Any
+    fit_params: dict[str, Any]
+    split_params: dict[str, Any]
+
+
+class _BatchedSearch:
+    """A search that fits the learners of its candidates first, and then evaluates these."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_batched": [Interval(Integral, 1, None, closed="left"), None]
+    }
+
+    estimator: Any
+    n_batched: int | None
+    verbose: int
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Evaluate all candidates, and fit the best one to all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets, for what learns some.
+        **params : dict
+            More arguments for `fit` of the estimator, the scorer and the splitter, as in
+            scikit-learn.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+        """
+        estimator = self.estimator
+        if not n_learners(estimator) and not hasattr(estimator, "get_params"):
+            return super().fit(X, y, **params)  # type: ignore[misc,no-any-return]
+        self._memo = Memo()
+        self._given = X, y, params
+        self.estimator = clone(estimator)
+        self._memo.watch(self.estimator)
+        try:
+            super().fit(X, y, **params)  # type: ignore[misc]
+        finally:
+            self.estimator = estimator
+            self._memo.close()
+            memo = self.__dict__.pop("_memo")
+            del self._given
+        if hasattr(self, "best_estimator_"):
+            memo.release(self.best_estimator_)
+        return self
+
+    def _run_search(
+        self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
+    ) -> None:
+        rows = self._routed(self._given)
+
+        def evaluate(
+            candidate_params: Iterable[dict[str, Any]],
+            cv: Any = None,
+            more_results: Any = None,
+            **context: Any,
+        ) -> Any:
+            candidates = list(candidate_params)
+            splitter = self._checked_cv_orig if cv is None else cv  # type: ignore[attr-defined]
+            splits = list(splitter.split(rows.X, rows.y, **rows.split_params))
+            start = time.perf_counter()
+            with self._watched(candidates):
+                self._train(candidates, splits, rows)
+                seconds = time.perf_counter() - start
+                results = evaluate_candidates(candidates, _Splits(splits), more_results, **context)
+            shares.extend([seconds / max(1, len(candidates) * len(splits))] * len(candidates))
+            results["mean_fit_time"] += np.array(shares)
+            return results
+
+        shares: list[float] = []
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+        super()._run_search(evaluate, **context)  # type: ignore[misc]
+
+    def _routed(self, given: tuple[Any, Any, dict[str, Any]]) -> _Rows:
+        """Return rows and arguments as scikit-learn's search hands them on."""
+        X, y, params = given
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)  # type: ignore[attr-defined]
+        return _Rows(X, y, routed.estimator.fit, routed.splitter.split)
+
+    @contextmanager
+    def _watched(self, candidates: list[dict[str, Any]]) -> Iterator[None]:
+        """Let the estimators that are values in a grid ask the memo."""
+        values = [value for candidate in candidates for value in candidate.values()]
+        for value in values:
+            self._memo.watch(value)
+        try:
+            yield
+        finally:
+            for value in values:
+                self._memo.release(value)
+
+    def _train(self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows) -> None:
+        """Fit the learners of all candidates to the training rows of all splits."""
+        verbose = self.verbose > 0
+        n_rounds = 1
+        while n_rounds > 0 and self._collect(candidates, splits, rows, n_rounds):
+            if not self._memo.train(n_batched=self.n_batched, verbose=verbose):
+                break
+            n_rounds += 1
+        if verbose and self._memo.n_refused:
+            print(
+                f"{self._memo.n_refused} learners cannot be trained with others as one batch; they "
+                "are fitted one at a time."
+            )
+
+    def _collect(
+        self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows, n_round: int
+    ) -> bool:
+        """Begin to fit the candidates that may have a learner that is not known yet."""
+        found = False
+        with self._memo.collecting():
+            for train, _ in splits:
+                X, y = _safe_split(self.estimator, rows.X, rows.y, train)
+                fit_params = _check_method_params(rows.X, params=rows.fit_params, indices=train)
+                arguments = (X,) if y is None else (X, y)
+                for candidate in candidates:
+                    try:
+                        estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
+                        if n_learners(estimator) < n_round:
+                            continue
+                        estimator.fit(*arguments, **fit_params)
+                    except DeferredError:
+                        found = True
+                    except Exception:  # which the evaluation will meet again
+                        continue
+        return found
+
+
+class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
+    """Grid search that trains the networks of all candidates and folds as one batch.
+
+    It is scikit-learn's `GridSearchCV`, with its results, for an estimator of this package, or a
+    pipeline or other meta-estimator with one in any place. The learners of all candidates and
+    folds are trained first; those that are alike (see `skae.fit_many`) take their steps together.
+    Transformers before them run once for each fold and each setting of theirs. Then each
+    candidate is evaluated as in scikit-learn, in `n_jobs` processes: there, its learner finds
+    what it learned, what comes after it is fitted, and the whole is scored.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        An estimator of this package, or what has one inside.
+    param_grid : dict or list of dicts
+        Names of parameters and lists of their values.
+    scoring : str, callable, list, tuple or dict, default=None
+        How to score the held-out rows; None is `score` of the estimator.
+    n_jobs : int, default=None
+        Number of processes for what is not trained as one batch; None is 1. The batches
+        take as many threads as torch has.
+    refit : bool, str or callable, default=True
+        Whether, or by which score, to fit the best candidate to all rows.
+    cv : int, cross-validation generator or iterable, default=None
+        How to split the rows; None is 5 folds.
+    verbose : int, default=0
+        How much to print; above 0 there is a progress bar over the epochs of all batches.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many evaluations are handed to the processes at a time.
+    error_score : "raise" or numeric, default=np.nan
+        Score of a candidate whose fit fails, or "raise".
+    return_train_score : bool, default=False
+        Whether to score the training rows, too.
+    n_batched : int, default=None
+        How many networks to train as one batch at most; None chooses by the memory that is free,
+        as `skae.fit_many` does.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As in scikit-learn. The fit time of a candidate includes an equal share of the time that
+        training took.
+    best_estimator_ : estimator
+        The best candidate, fitted to all rows; only with `refit`.
+    best_score_ : float
+        Its mean score on the held-out rows.
+    best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its place in `cv_results_`.
+    scorer_ : callable or dict
+        What scores.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds of fitting the best candidate to all rows.
+    multimetric_ : bool
+        Whether there are several scores.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels of a classifier.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    skae.fit_many : Fits many estimators to the same rows.
+    BatchedRandomizedSearchCV : Draws candidates from distributions.
+
+    Notes
+    -----
+    With an integer `random_state`, a learner ends with the weights of its own `fit` up to
+    rounding, and scores agree with those of scikit-learn's search to about 1e-6. Where a loss
+    stops improving by just about `tol`, rounding may decide on one epoch more or less.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import MinMaxScaler
+    >>> from sklearn.svm import LinearSVC
+    >>> from skae import DenoisingAutoencoder
+    >>> from skae.model_selection import BatchedGridSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> pipeline = make_pipeline(
+    ...     MinMaxScaler(), DenoisingAutoencoder(32, max_iter=10, tol=0.01, random_state=0),
+    ...     LinearSVC(),
+    ... )
+    >>> grid = {"denoisingautoencoder__noise_level": [0.1, 0.3, 0.5]}
+    >>> search = BatchedGridSearchCV(pipeline, grid, cv=3).fit(X, y)
+    >>> len(search.cv_results_["mean_test_score"])
+    3
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GridSearchCV._parameter_constraints,
+        **_BatchedSearch._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        n_batched: int | None = None,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.n_batched = n_batched
+
+
+class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
+    """Randomised search that trains the networks of all candidates and folds as one batch.
+
+    It is scikit-learn's `RandomizedSearchCV`, with its results; see `BatchedGridSearchCV` for what
+    is trained together and what is not.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        An estimator of this package, or what has one inside.
+    param_distributions : dict or list of dicts
+        Names of parameters, and distributions or lists to draw their values from.
+    n_iter : int, default=10
+        Number of candidates.
+    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        See `BatchedGridSearchCV`.
+    random_state : int, RandomState instance or None, default=None
+        Source of the candidates.
+    n_batched : int, default=None
+        See `BatchedGridSearchCV`.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_
+        See `BatchedGridSearchCV`.
+
+    See Also
+    --------
+    BatchedGridSearchCV : Takes all candidates of a grid.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import Autoencoder
+    >>> from skae.model_selection import BatchedRandomizedSearchCV
+    >>> X = load_iris().data
+    >>> search = BatchedRandomizedSearchCV(
+    ...     Autoencoder(2, max_iter=20, tol=0.01, random_state=0),
+    ...     {"learning_rate": loguniform(1e-4, 1e-2)}, n_iter=8, random_state=0,
+    ... ).fit(X)
+    >>> bool(search.best_params_["learning_rate"] > 1e-3)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **RandomizedSearchCV._parameter_constraints,
+        **_BatchedSearch._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_iter: int = 10,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        n_batched: int | None = None,
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.n_batched = n_batched
+
+
+class BatchedHalvingGridSearchCV(_BatchedSearch, HalvingGridSearchCV):
+    """Successive halving that trains the networks of each round as one batch.
+
+    It is scikit-learn's `HalvingGridSearchCV`, with its results; see `BatchedGridSearchCV` for
+    what is trained together and what is not. Unlike there, nothing has to be imported to enable it.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        An estimator of this package, or what has one inside.
+    param_grid : dict or list of dicts
+        Names of parameters and lists of their values.
+    factor : int or float, default=3
+        What part of the candidates goes on to the next round: one in so many.
+    resource : str, default="n_samples"
+        What grows from round to round: rows, or a parameter with positive integers such as
+        `max_iter` of the learner.
+    max_resources : int or "auto", default="auto"
+        How much of it a candidate gets at most.
+    min_resources : {"exhaust", "smallest"} or int, default="exhaust"
+        How much of it a candidate gets in the first round.
+    aggressive_elimination : bool, default=False
+        Whether to repeat the first round if too many candidates would be left in the last.
+    cv : int, cross-validation generator or iterable, default=5
+        How to split the rows.
+    scoring, refit, error_score, return_train_score
+        See `BatchedGridSearchCV`.
+    random_state : int, RandomState instance or None, default=None
+        Source of the rows of a round.
+    n_jobs, verbose, n_batched
+        See `BatchedGridSearchCV`.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_
+        See `BatchedGridSearchCV`.
+    n_resources_, n_candidates_ : list of int
+        What each round had.
+
+    See Also
+    --------
+    BatchedGridSearchCV : Gives every candidate all rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.model_selection import BatchedHalvingGridSearchCV
+    >>> X = load_digits().data / 16
+    >>> search = BatchedHalvingGridSearchCV(
+    ...     Autoencoder(8, tol=0.01, random_state=0),
+    ...     {"learning_rate": [1e-4, 1e-3, 1e-2]},
+    ...     resource="max_iter", max_resources=9, cv=3, random_state=0,
+    ... ).fit(X)
+    >>> search.n_candidates_
+    [3, 1]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **HalvingGridSearchCV._parameter_constraints,
+        **_BatchedSearch._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        factor: float = 3,
+        resource: str = "n_samples",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "exhaust",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = True,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        n_batched: int | None = None,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.n_batched = n_batched
