@@ -54,7 +54,8 @@ def bytes_of(member: Member) -> tuple[int, int]:
     _, tape = run_on_tape(
         lambda: [module.mean_loss(batch, module.sample_noise(batch, Generator(0, source.device)))]
     )
-    known = {tensor.untyped_storage().data_ptr() for tensor in tensors_of(module)}
+    given = [*tensors_of(module), *(tensor for tensor in batch if tensor is not None)]
+    known = {tensor.untyped_storage().data_ptr() for tensor in given}
     computed: dict[int, int] = {}
     for _, _, _, results in tape.notes:
         for tensor in results if isinstance(results, list | tuple) else [results]:

@@ -144,21 +144,27 @@ class _BatchedSearch:
     def _train(self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows) -> None:
         """Fit the learners of all candidates to the training rows of all splits."""
         verbose = self.verbose > 0
-        n_rounds = 1
-        while n_rounds > 0 and self._collect(candidates, splits, rows, n_rounds):
+        waiting = [one for one in candidates if n_learners(self._candidate(one)) > 0]
+        while waiting and self._collect(waiting, splits, rows):
             if not self._memo.train(n_batched=self.n_batched, verbose=verbose):
                 break
-            n_rounds += 1
+            # Behind the learners that are known now, there may be more.
+            waiting = [one for one in waiting if n_learners(self._candidate(one)) > 1]
         if verbose and self._memo.n_refused:
             print(
                 f"{self._memo.n_refused} learners cannot be trained with others as one batch; they "
                 "are fitted one at a time."
             )
 
-    def _collect(
-        self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows, n_round: int
-    ) -> bool:
-        """Begin to fit the candidates that may have a learner that is not known yet."""
+    def _candidate(self, parameters: dict[str, Any]) -> Any:
+        """Return the estimator with the parameters of a candidate."""
+        try:
+            return clone(self.estimator).set_params(**clone(parameters, safe=False))
+        except Exception:  # which the evaluation will meet again
+            return None
+
+    def _collect(self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows) -> bool:
+        """Begin to fit candidates; return whether any have a learner that is not known."""
         found = False
         with self._memo.collecting():
             for train, _ in splits:
@@ -167,13 +173,10 @@ class _BatchedSearch:
                 arguments = (X,) if y is None else (X, y)
                 for candidate in candidates:
                     try:
-                        estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
-                        if n_learners(estimator) < n_round:
-                            continue
-                        estimator.fit(*arguments, **fit_params)
+                        self._candidate(candidate).fit(*arguments, **fit_params)
                     except DeferredError:
                         found = True
-                    except Exception:  # which the evaluation will meet again
+                    except Exception:  # as above
                         continue
         return found
 
