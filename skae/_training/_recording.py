@@ -39,6 +39,8 @@ _BY_SHAPE = (
     aten.new_full.default,
 )
 
+_RESHAPES = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
+
 # Bytes of a tensor that a recording holds at most, rather than computing it again.
 _LARGEST_CONSTANT = 2**18
 
@@ -204,13 +206,15 @@ class Recording:
         return self._values[slot].untyped_storage().data_ptr()
 
     def _copies_a_view(self, operation: Operation) -> bool:
-        """Whether an operation returns its input as it is."""
+        """Whether an operation gives its input as it is."""
         if operation.function in (aten.detach.default, aten.alias.default, aten.lift_fresh.default):
             return True
-        if operation.function not in (aten.expand.default, aten.view.default):
+        by_one = operation.function is aten.mul.Scalar and operation.args[1] == 1
+        if not by_one and operation.function not in _RESHAPES:
             return False
         before, after = self._values[operation.inputs[0]], self._values[operation.outputs]
-        return before.shape == after.shape and before.stride() == after.stride()
+        are_alike = before.shape == after.shape and before.stride() == after.stride()
+        return are_alike and before.dtype == after.dtype
 
     def _without_kept_dimension(self, view: Operation, before: list[Operation]) -> Operation:
         """Return a sum without `keepdim` for a view that drops what a sum has kept."""

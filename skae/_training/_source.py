@@ -152,6 +152,12 @@ class Source:
         """Return consecutive rows, which are not to be written to."""
         return Batch(self._rows_between(start, stop), *self._told(slice(start, stop)))
 
+    def at(self, places: Tensor | slice) -> Batch:
+        """Return the rows at these places, which are not to be written to."""
+        if isinstance(places, slice):
+            return self.between(places.start, places.stop)
+        return self.take(places)
+
     def _told(self, rows: Tensor | slice) -> tuple[Tensor | None, Tensor | None]:
         weight, condition = self._weight, self._condition
         return (
@@ -363,16 +369,17 @@ class Batches:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[Batch]:
-        source = self.source
+        return map(self.source.at, self.places())
+
+    def places(self) -> Iterator[Tensor | slice]:
+        """Go through the places of the rows, a batch at a time, in an order drawn anew."""
         if len(self) == 1 or self.generator is None:
-            start = 0
-            for stop in itertools.accumulate(self.sizes):
-                yield source.between(start, stop)
-                start = stop
+            ends = [0, *itertools.accumulate(self.sizes)]
+            yield from map(slice, ends, ends[1:])
             return
+        source = self.source
         order = torch.randperm(source.n_rows, generator=self.generator, device=source.device)
-        for index in order.split(self.sizes):
-            yield source.take(index)
+        yield from order.split(self.sizes)
 
 
 def mean_one(weight: np.ndarray | None) -> np.ndarray | None:

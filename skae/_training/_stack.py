@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ class Stack(nn.Module):
     def structure(self) -> Hashable:
         """Return what decides which operations a step consists of; None if it is not recorded."""
         structure = self._modules_in_stack[0].structure() if self._may_record else None
-        return structure and ("stack", len(self), self.share_batches, structure)
+        shared = self.shares_rows, self.shares_noise
+        return structure and ("stack", len(self), shared, structure)
 
     def mean_loss(self, batch: Batch, noise: Any) -> Tensor:
         """Return the weighted mean loss of the batch of each module, shape (n_modules,).
@@ -66,33 +68,40 @@ class Stack(nn.Module):
         Parameters
         ----------
         batch : Batch
-            That of all modules, or theirs along a first axis, as `share_batches` says.
+            That of all modules, or theirs along a first axis, as `shares_rows` says.
         noise : nested tuples and lists of Tensor, or None
-            The same.
+            The same, as `shares_noise` says.
         """
-        module, tensors = self._modules_in_stack[0], list[Tensor]()
+        module, tensors, axes = self._modules_in_stack[0], list[Tensor](), list[int | None]()
 
-        def noted(value: Any) -> Any:
+        def noted(value: Any, *, shared: bool) -> Any:
             if not isinstance(value, Tensor):
                 return value
             tensors.append(value)
+            axes.append(None if shared else 0)
             return len(tensors) - 1
 
-        places = mapped((tuple(batch), noise), noted)
+        # `vmap` takes no None.
+        of_rows = mapped(tuple(batch), partial(noted, shared=self.shares_rows))
+        of_noise = mapped(noise, partial(noted, shared=self.shares_noise))
 
         def one(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], given: list[Tensor]
         ) -> Tensor:
-            rows, own_noise = mapped(places, lambda v: given[v] if isinstance(v, int) else v)
-            own = Batch(*rows)
-            losses = torch.func.functional_call(module, (parameters, buffers), (own, own_noise))
+            def back(value: Any) -> Any:
+                return given[value] if isinstance(value, int) else value
+
+            own = Batch(*mapped(of_rows, back))
+            arguments = own, mapped(of_noise, back)
+            losses = torch.func.functional_call(module, (parameters, buffers), arguments)
             return weighted_mean(losses, own.weight)
 
         parameters = dict(zip(self._parameter_names, self._parameters.values(), strict=True))
         buffers = dict(zip(self._buffer_names, self._buffers.values(), strict=True))
-        axes = (0, 0 if buffers else None, None if self.share_batches else 0)
-        losses: Tensor = torch.vmap(one, axes)(parameters, buffers, tensors)
-        return losses
+        stacked: Tensor = torch.vmap(one, (0, 0 if buffers else None, axes))(
+            parameters, buffers, tensors
+        )
+        return stacked
 
     def _stacked(self) -> list[tuple[str, Tensor]]:
         names = (*self._parameter_names, *self._buffer_names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,18 +12,18 @@ from skorch.history import History
 from torch import Tensor
 
 from .._random import Generator
-from ._batch import Batch
 from ._callbacks import DivergedError, FiniteWeights, Patience, make_scheduler
 from ._engine import Training
+from ._feed import Feed
 from ._optimizers import StackedAdam
-from ._source import Batches, Source
+from ._source import Source
 from ._stack import Stack
 from ._steps import RecordedSteps
 from ._trainable import Step
 
 # A stack is made anew without the members that are ready when they are this part of it: until
 # then their steps cost less than a new recording.
-_MOST_READY = 0.25
+_MOST_READY = 0.1
 
 
 class Member:
@@ -125,15 +124,6 @@ class Member:
         state.generator = Generator(state.generator.initial_seed(), state.generator.device)
 
 
-@dataclass
-class _Stream:
-    """The batches and the noise of some members: the same for all of them."""
-
-    source: Source
-    generator: Generator | None
-    places: list[int]
-
-
 class StackTraining:
     """The training of modules of equal structure, by batches of equal shapes.
 
@@ -196,8 +186,10 @@ class StackTraining:
         """Let members draw once what they would draw alike: the order of rows, and noise."""
         first: dict[Any, Member] = {}
         for member in self._members:
+            # Noise may hold the weights of the rows.
+            rows = None if member.source.sample_weight is None else id(member.source)
             seed = member.state.generator.initial_seed()
-            one = first.setdefault((id(member.source), seed), member)
+            one = first.setdefault((rows, seed), member)
             if one is not member and _are_equal(one.draw(), member.draw()):
                 member.state.generator = one.state.generator
 
@@ -215,10 +207,13 @@ class StackTraining:
         ]
         self._released: set[int] = set()
         self._take_step = RecordedSteps(self._stack, self._optimizers)
-        training = [(one.source, one.state.generator) for one in self._members]
-        self._training = _streams(training)
-        validation = [(one.validation, None) for one in self._members]
-        self._validation = None if self._members[0].validation is None else _streams(validation)
+        plan = self._members[0].plan
+        self._feed = Feed(
+            [member.source for member in self._members],
+            [member.state.generator for member in self._members],
+            plan.batch_size,
+            shuffled=plan.shuffled,
+        )
 
     def _let_go(self) -> None:
         """Give the members that are ready tensors of their own; go on with the others."""
@@ -251,85 +246,44 @@ class StackTraining:
     # -- an epoch ---------------------------------------------------------------------------
 
     def _train_epoch(self) -> None:
-        module, plan = self._members[0].module_, self._members[0].plan
         for optimizer in self._optimizers:
             optimizer.refresh()
-        self._stack.share_batches = len(self._training) == 1
+        self._share_what(self._feed)
         self._take_step.refresh(thoroughly=False)
-        batches = [
-            Batches(one.source, plan.batch_size, one.generator if plan.shuffled else None)
-            for one in self._training
-        ]
         step, losses = Step(()), []
-        for some in zip(*batches, strict=True):
+        for batch, noise in self._feed.epoch(self._members[0].module_):
             if self._stop.is_set():
                 raise KeyboardInterrupt
-            noise = [
-                module.sample_noise(batch, stream.generator)
-                for batch, stream in zip(some, self._training, strict=True)
-            ]
-            batch, noise = _joined(list(zip(some, noise, strict=True)), self._training)
             losses.append(self._take_step(batch, noise, step)["loss"])
-        by_name = {"train_loss": _means(losses, batches[0].share)}
+        by_name = {"train_loss": _means(losses, self._feed.share)}
         for member in self._members:
             if not member.is_over:
                 member.end_steps()
-        if self._validation is not None:
-            by_name["valid_loss"] = self._validation_losses(self._validation)
+        if self._members[0].validation is not None:
+            by_name["valid_loss"] = self._validation_losses()
         for place, member in enumerate(self._members):
             if not member.is_over:
                 member.end_epoch({name: means[place] for name, means in by_name.items()})
 
     @torch.no_grad()
-    def _validation_losses(self, streams: list[_Stream]) -> list[float]:
-        module, batch_size = self._members[0].module_.eval(), self._members[0].plan.batch_size
-        self._stack.share_batches = len(streams) == 1
-        batches = [Batches(stream.source, batch_size) for stream in streams]
-        generator = Generator(0, streams[0].source.device)  # the same noise in each epoch
-        losses = []
-        for some in zip(*batches, strict=True):
-            state = generator.state_dict()
-            noise = []
-            for batch in some:
-                generator.load_state_dict(state)
-                noise.append(module.sample_noise(batch, generator))
-            batch, drawn = _joined(list(zip(some, noise, strict=True)), streams)
-            losses.append(self._stack.mean_loss(batch, drawn))
+    def _validation_losses(self) -> list[float]:
+        sources: list[Any] = [member.validation for member in self._members]
+        # The same noise in each epoch; it may hold the weights of the rows.
+        generators = {
+            None if one.sample_weight is None else id(one): Generator(0, one.device)
+            for one in sources
+        }
+        of_sources = [generators[None if one.sample_weight is None else id(one)] for one in sources]
+        plan, module = self._members[0].plan, self._members[0].module_.eval()
+        feed = Feed(sources, of_sources, plan.batch_size, shuffled=False)
+        self._share_what(feed)
+        losses = [self._stack.mean_loss(batch, noise) for batch, noise in feed.epoch(module)]
         module.train()
-        return _means(losses, batches[0].share)
+        return _means(losses, feed.share)
 
-
-def _streams(members: list[tuple[Any, Generator | None]]) -> list[_Stream]:
-    """Return the batches of members; those of equal source and generator once."""
-    streams: dict[Any, _Stream] = {}
-    for place, (source, generator) in enumerate(members):
-        key = id(source), id(generator)
-        if key not in streams:
-            streams[key] = _Stream(source.with_own_buffer(), generator, [])
-        streams[key].places.append(place)
-    return list(streams.values())
-
-
-def _joined(values: list[Any], streams: list[_Stream]) -> Any:
-    """Return the value of the one stream, or those of all members along a first axis."""
-    if len(values) == 1:
-        return values[0]
-    of_members = [0] * sum(len(stream.places) for stream in streams)
-    for number, stream in enumerate(streams):
-        for place in stream.places:
-            of_members[place] = number
-    return _stacked([values[number] for number in of_members])
-
-
-def _stacked(values: list[Any]) -> Any:
-    """Stack the tensors that stand in the same place of nested tuples and lists."""
-    first = values[0]
-    if isinstance(first, Tensor):
-        return torch.stack(values)
-    if isinstance(first, list | tuple):
-        parts = [_stacked(list(same)) for same in zip(*values, strict=True)]
-        return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
-    return first
+    def _share_what(self, feed: Feed) -> None:
+        self._stack.shares_rows = feed.shares_rows
+        self._stack.shares_noise = feed.shares_noise
 
 
 def _means(losses: list[Tensor], share: Tensor) -> list[float]:

@@ -74,9 +74,9 @@ _recordings = _Recordings()
 class RecordedSteps:
     """Takes steps of one module in training, by a recording for each shape of batch.
 
-    In each training, the first step of a shape is taken by autograd. The second is recorded
-    meanwhile, unless there is a recording from an earlier training. Then a step is taken both
-    ways, and if both give the same bits, all further ones by the recording alone. Should they
+    The first step of a shape is taken by autograd, and the second is recorded meanwhile, unless
+    there is a recording from an earlier training. Then a step is taken both ways, and if
+    both give the same bits, all further ones by the recording alone. Should they
     differ, or should a step be impossible to record, steps are taken by autograd.
 
     Parameters
@@ -149,12 +149,12 @@ class RecordedSteps:
 
         n_before = self._n_by_autograd.get(shapes, 0)
         self._n_by_autograd[shapes] = n_before + 1
-        if n_before == 0 or self._structure is None or batch.x.numel() > _MOST_NUMBERS:
+        if self._structure is None or batch.x.numel() > _MOST_NUMBERS:
             return by_autograd()
         key = self._structure, _appearance(batch), _appearance(noise)
-        if _recordings.is_refused(key):
-            return by_autograd()
         recording = _recordings.get(key)
+        if _recordings.is_refused(key) or (recording is None and n_before == 0):
+            return by_autograd()
         if recording is None:
             results, tape = run_on_tape(by_autograd)
             _recordings.put(key, self._recording(tape, results, passing))

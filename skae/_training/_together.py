@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
@@ -61,6 +62,7 @@ def train_together(
         n_at_a_time = n_threads if group[0].source.device.type == "cpu" else 1
         at_most = n_batched or most_in_a_stack(group[0], n_at_a_time)
         stacks += [some for some in _cut(group, at_most, n_at_a_time) if len(some) > 1]
+    stacks.sort(key=lambda some: some[0].plan.learning_rate)
     if stacks:
         _train_stacks(stacks, verbose=verbose)
 
@@ -161,20 +163,14 @@ def _group_of(training: Training) -> Hashable | None:
 
 
 def _cut(group: list[Member], at_most: int, n_at_a_time: int) -> list[list[Member]]:
-    """Cut a group into stacks, in which the same batches and noise come together.
+    """Cut a group into stacks of nearly equal size.
 
-    Then they are taken and drawn once for all. Equal learning rates stand side by side.
+    Equal learning rates stand side by side: they take a step together, and end at about the same
+    time. The slowest come first, so that no thread has to wait for one that it began late.
     """
     at_most = max(1, min(at_most, -(-len(group) // n_at_a_time)))
-    streams: dict[Hashable, list[Member]] = defaultdict(list)
-    for member in sorted(group, key=lambda one: one.plan.learning_rate):
-        seed = member.state.generator.initial_seed()
-        streams[id(member.source), seed].append(member)
-    several = [stream for stream in streams.values() if len(stream) > 1]
-    single = [member for stream in streams.values() if len(stream) == 1 for member in stream]
-    return [
-        [*part]
-        for stream in (*several, single)
-        if stream
-        for part in np.array_split(np.array(stream, dtype=object), -(-len(stream) // at_most))
-    ]
+    n_stacks = -(-len(group) // at_most)
+    in_order = sorted(group, key=lambda one: (one.plan.learning_rate, id(one.source)))
+    sizes = [len(part) for part in np.array_split(np.arange(len(group)), n_stacks)]
+    starts = [0, *itertools.accumulate(sizes)]
+    return [in_order[start:stop] for start, stop in itertools.pairwise(starts)]

@@ -1,0 +1,109 @@
+"""The batches and the noise of all modules in a stack, each of them taken or drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._random import Generator
+from ._batch import Batch
+from ._source import Batches, Source
+from ._trainable import Trainable
+
+
+class Feed:
+    """Goes through the rows of all modules at a time, by batches of equal shapes.
+
+    Modules with the same generator have the same order of rows and the same noise.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The rows of each module.
+    generators : sequence of Generator
+        What each draws from.
+    batch_size : int
+        Upper bound of the rows in a batch.
+    shuffled : bool
+        Whether the order of the rows is drawn anew for each epoch.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        generators: Sequence[Generator],
+        batch_size: int,
+        *,
+        shuffled: bool,
+    ):
+        self._batch_size, self._shuffled = batch_size, shuffled
+        keys = [(id(g), id(s)) for s, g in zip(sources, generators, strict=True)]
+        by_key = dict(zip(keys, zip(sources, generators, strict=True), strict=True))
+        place = {key: number for number, key in enumerate(by_key)}
+        self._rows_of = [place[key] for key in keys]
+        self._generators = list({id(generator): generator for generator in generators}.values())
+        number = {id(generator): i for i, generator in enumerate(self._generators)}
+        self._noise_of = [number[id(generator)] for generator in generators]
+        #: The rows that there are, and the number of their generator.
+        self._rows = [(s.with_own_buffer(), number[id(g)]) for s, g in by_key.values()]
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether all modules see the same batches."""
+        return len(self._rows) == 1
+
+    @property
+    def shares_noise(self) -> bool:
+        """Whether all modules see the same noise."""
+        return len(self._generators) == 1
+
+    @property
+    def share(self) -> Tensor:
+        """Share of the rows in each batch."""
+        return Batches(self._rows[0][0], self._batch_size).share
+
+    def epoch(self, module: Trainable) -> Iterator[tuple[Batch, Any]]:
+        """Go through the rows once.
+
+        Parameters
+        ----------
+        module : Trainable
+            One of the stack, which says what noise a batch needs.
+
+        Yields
+        ------
+        batch : Batch
+            That of all modules, or theirs along a first axis.
+        noise : nested tuples and lists of Tensor, or None
+            The same.
+        """
+        # All sources have equally many rows.
+        orders = [
+            Batches(self._rows[0][0], self._batch_size, one if self._shuffled else None).places()
+            for one in self._generators
+        ]
+        for places in zip(*orders, strict=True):
+            batches = [source.at(places[number]) for source, number in self._rows]
+            first = {number: i for i, (_, number) in reversed(list(enumerate(self._rows)))}
+            noise = [
+                module.sample_noise(batches[first[number]], generator)
+                for number, generator in enumerate(self._generators)
+            ]
+            yield (
+                batches[0] if self.shares_rows else _stacked([batches[i] for i in self._rows_of]),
+                noise[0] if self.shares_noise else _stacked([noise[i] for i in self._noise_of]),
+            )
+
+
+def _stacked(values: list[Any]) -> Any:
+    """Stack the tensors that stand in the same place of nested tuples and lists."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.stack(values)
+    if isinstance(first, list | tuple):
+        parts = [_stacked(list(same)) for same in zip(*values, strict=True)]
+        return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
+    return first
