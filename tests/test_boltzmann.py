@@ -442,6 +442,26 @@ def test_partial_fit_reaches_the_pseudo_likelihood_of_fit(digits, chunk):
     assert fitted.score(X) > start.score(X) + 1  # both have learned something
 
 
+def test_pseudo_likelihood_in_the_history_does_not_depend_on_the_order_of_the_rows():
+    """Of rows that are sorted by class, each with noise in features of its own."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((500, 50))
+    for rows in np.split(np.arange(500), 5):
+        features = slice(rows[0] // 10, rows[0] // 10 + 10)
+        X[rows, features] = rng.random((100, 10)) < 0.5
+    machine = quick(BernoulliRBM, n_components=5, n_iter=20, batch_size=10).fit(X)
+    # A feature of a row gives some 50 log(1/2) nats for a fifth of the features, and else
+    # nearly 0: the mean over 500 rows has a standard error of about 0.6.
+    assert machine.history_["pseudo_likelihood"][-1] == pytest.approx(machine.score(X), abs=2.5)
+
+
+def test_recording_the_pseudo_likelihood_does_not_change_the_fit(prototypes, monkeypatch):
+    machine = quick(BernoulliRBM, n_iter=2)
+    weights = machine.fit(prototypes).components_
+    monkeypatch.setattr(BernoulliRBM, "_callbacks", lambda *_: [])
+    assert_array_equal(machine.fit(prototypes).components_, weights)
+
+
 def test_history_tells_overfitting():
     bits = np.random.default_rng(0).integers(0, 2, (120, 12)).astype(float)  # nothing to learn
     train, X_val = bits[:20], bits[20:]

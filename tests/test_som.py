@@ -944,6 +944,8 @@ def test_attributes(table):
         ({"radius": -1}, r"'radius'"),
         ({"radius": (3, -1)}, r"radius must be a number of at least 0, or two.*got \(3, -1\)"),
         ({"radius": (3, 2, 1)}, "radius must be a number of at least 0"),
+        ({"radius": (True, 0.5)}, r"radius must be a number of at least 0.*got \(True, 0.5\)"),
+        ({"radius": True}, r"'radius'"),
         ({"radius": (3, 0)}, r"radius=\(3, 0\) cannot decay exponentially.*decay='linear'"),
         ({"topology": "square"}, "'topology'.*'hexagonal'"),
         ({"neighborhood": "box"}, "'neighborhood'.*'bubble'"),

@@ -42,11 +42,7 @@ class Monitor(Callback):
         self.printed_as = printed_as
         self.rows = _some(source)
         self.validation = None if validation is None else _some(validation)
-        n_rows, n_features = self.rows.shape
-        # One feature of each row, spread over all of them.
-        self._features = (torch.arange(n_rows, device=source.device) * n_features // n_rows)[
-            :, None
-        ]
+        self._features = _one_of_each_row(*self.rows.shape).to(source.device)
 
     @torch.no_grad()
     def reconstruction_error(self, net: Any) -> float:
@@ -95,6 +91,18 @@ def _mean_squared(difference: Tensor) -> float:
 def _saturated(mean: Tensor, highest: float) -> Tensor:
     """Return which units are at the same end of their range for all rows."""
     return (mean < _SATURATED).all(0) | (mean > highest - _SATURATED).all(0)
+
+
+def _one_of_each_row(n_rows: int, n_features: int) -> Tensor:
+    """Return the number of a feature for each row, shape (n_rows, 1), each as often as the others.
+
+    In random order, since rows may be sorted; the same in all fits, which it leaves their own
+    random numbers.
+    """
+    generator = torch.Generator().manual_seed(0)
+    n_orders = -(-n_rows // n_features)
+    orders = [torch.randperm(n_features, generator=generator) for _ in range(n_orders)]
+    return torch.cat(orders)[:n_rows, None]
 
 
 def _some(source: Source) -> Tensor:

@@ -37,7 +37,7 @@ def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
     if radius is None:
         return None
     both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
-    if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
+    if len(both) != 2 or not all(map(_is_radius, both)):
         raise ValueError(
             "radius must be a number of at least 0, or two, for the start and the end of the "
             f"training; got {radius!r}."
@@ -48,6 +48,11 @@ def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
             "decay='linear', or an end such as 0.1."
         )
     return float(both[0]), float(both[1])
+
+
+def _is_radius(value: Any) -> bool:
+    of_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    return of_number and 0 <= float(value) < np.inf
 
 
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
