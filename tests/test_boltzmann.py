@@ -60,7 +60,7 @@ def random_machine(seed, n_components=5, n_features=9, scale=1.0):
 
 
 def step_at(learning_rate):
-    """Return what the engine tells a module of a step."""
+    """Return a step of the engine with this learning rate."""
     return Step([LearningRate([{"params": []}], lr=learning_rate)])
 
 
@@ -284,7 +284,7 @@ def test_loss_of_the_products_in_halves_has_their_gradient():
     assert_allclose(gradient["weight"], expected, atol=1e-6)
 
 
-def test_step_tells_the_difference_of_the_energies(prototypes):
+def test_step_returns_the_difference_of_the_energies(prototypes):
     machine = quick(BernoulliRBM, n_components=4).fit(prototypes)
     module = machine.module_
     batch = Batch(torch.from_numpy(prototypes[:20].astype(np.float32)))
@@ -294,12 +294,12 @@ def test_step_tells_the_difference_of_the_energies(prototypes):
     for v in (prototypes[:20], module.advance(batch.x, noise).numpy()):
         h = machine.transform(v)
         means.append(-(v @ b + h @ c + (h @ W * v).sum(1)).mean())
-    told = module.training_step(batch, noise, step_at(0.1))
-    assert list(told) == ["energy_difference"]
-    assert float(told["energy_difference"]) == pytest.approx(means[0] - means[1], abs=1e-5)
+    returned = module.training_step(batch, noise, step_at(0.1))
+    assert list(returned) == ["energy_difference"]
+    assert float(returned["energy_difference"]) == pytest.approx(means[0] - means[1], abs=1e-5)
 
 
-def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
+def test_centred_steps_are_the_same_if_0_and_1_are_exchanged(prototypes):
     # Of a machine of inverted bits the weights have the opposite sign, and so on; a centred
     # machine and its mirror image stay mirror images.
     X = np.column_stack([prototypes, prototypes[:, :2]])
@@ -462,13 +462,13 @@ def test_recording_the_pseudo_likelihood_does_not_change_the_fit(prototypes, mon
     assert_array_equal(machine.fit(prototypes).components_, weights)
 
 
-def test_history_tells_overfitting():
+def test_history_shows_overfitting():
     bits = np.random.default_rng(0).integers(0, 2, (120, 12)).astype(float)  # nothing to learn
     train, X_val = bits[:20], bits[20:]
     machine = quick(BernoulliRBM, n_components=50, n_iter=200).fit(train, X_val=X_val)
     history = machine.history_
-    noted = {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
-    assert set(history) == noted | {"energy_difference"}
+    recorded = {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
+    assert set(history) == recorded | {"energy_difference"}
     assert {len(values) for values in history.values()} == {200}
     assert history["reconstruction_error"][-1] < history["reconstruction_error"][0]
     assert history["pseudo_likelihood"][-1] > history["pseudo_likelihood"][0]
@@ -608,10 +608,10 @@ def test_machine_of_no_finite_error_is_refused(prototypes, monkeypatch):
     def last_step_too_far(self, *arguments):
         nonlocal n_steps
         n_steps += 1
-        told = take_step(self, *arguments)
+        returned = take_step(self, *arguments)
         if n_steps == 2:
             self.weight.fill_(1e38)
-        return told
+        return returned
 
     monkeypatch.setattr(RBMModule, "training_step", last_step_too_far)
     machine = quick(GaussianRBM, n_iter=2, batch_size=400)
@@ -756,7 +756,7 @@ def test_values_that_are_no_probabilities_of_a_deep_belief_network(prototypes, m
     assert message.endswith('MinMaxScaler, or set visible="gaussian".')
 
 
-def test_likelihoods_that_are_not_to_be_had(prototypes, standardised):
+def test_likelihoods_that_cannot_be_computed(prototypes, standardised):
     wide = quick(BernoulliRBM, n_components=30).fit(np.tile(prototypes, 4))
     with pytest.raises(ValueError, match=r"at most 20.*24 visible and 30 hidden.*method='ais'"):
         wide.log_partition_function("exact")

@@ -1,4 +1,4 @@
-"""How the training of a restricted Boltzmann machine goes, on the same few rows in all epochs."""
+"""Measures of the training of a restricted Boltzmann machine, on the same rows in all epochs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SATURATED = 0.01
 
 
 class Monitor(Callback):
-    """Records after each epoch, in the history, how the machine does.
+    """Records in the history, after each epoch, how well the machine fits.
 
-    The `CURVES`, and "saturated": the number of hidden units that are nearly 0, or nearly 1, for
-    every row.
+    These are the `CURVES`, and "saturated": the number of hidden units that are nearly 0, or
+    nearly 1, for every row.
 
     Parameters
     ----------
     source : Source
-        The training rows; up to 500 of them, evenly spaced, are looked at.
+        The training rows; up to 500 of them, evenly spaced, are used.
     validation : Source, optional
         Rows to compare them with.
     printed_as : str, optional
@@ -52,7 +52,7 @@ class Monitor(Callback):
 
     @torch.no_grad()
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Record how the machine does; stop the training if the error is no finite number."""
+        """Record how well the machine fits; stop the training if the error is no finite number."""
         module, x = net.module_, self.rows
         in_block = chunk_rows(module.weight.shape[0] * module.numbers_per_conditional(), x.device)
         activation = module.hidden_activation(x)

@@ -1,4 +1,4 @@
-"""What a user hands to a map, checked."""
+"""Validation of the parameters and rows of a map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TO_SQUARE = (
 
 
 def checked_shape(shape: Any) -> tuple[int, int] | None:
-    """Return the shape of a map, None for "auto"; refuse what is none."""
+    """Return the shape of a map, None for "auto"; raise an error if it is not valid."""
     if isinstance(shape, str):
         return None
     sides = tuple(shape)
@@ -33,7 +33,7 @@ def checked_shape(shape: Any) -> tuple[int, int] | None:
 
 
 def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
-    """Return the first and the last radius, None for the default; refuse what is none."""
+    """Return the first and the last radius, None for the default; raise an error if not valid."""
     if radius is None:
         return None
     both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
@@ -56,7 +56,7 @@ def _is_radius(value: Any) -> bool:
 
 
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
-    """Refuse rows without a distance from anything."""
+    """Refuse rows whose distances are not defined."""
     entries = X if isinstance(X, np.ndarray) else X.data
     if metric != "cosine" and not (entries.size and np.isnan(entries.min())):
         return
