@@ -127,7 +127,11 @@ default="constant"
 
     By default the learning rule is that of scikit-learn. Unlike there, `score_samples` is
     deterministic, `fit` shuffles the rows, `partial_fit` returns the estimator, and the step for
-    a small chunk is shorter, in proportion to its rows.
+    a small chunk is shorter, in proportion to its rows. Batches have nearly equal sizes, and a
+    step compares the mean over the rows with the mean over the chains. scikit-learn subtracts
+    the sum over all chains also from that over a last batch of fewer rows, which lowers the
+    hidden biases in each epoch: of 3,594 rows in batches of 10, hidden units are then active in
+    18 % of the rows, and in 22 % without this, whatever the seed.
 
     With ``centered=True`` the visible biases start at the logit of the mean of the data. On MNIST
     the log-likelihood of a machine of 16 hidden units is then some nats better, and many on
