@@ -14,8 +14,8 @@ LOADERS = [load_iris, load_wine, load_breast_cancer, load_digits]
 
 @pytest.mark.parametrize("load", LOADERS, ids=lambda one: one.__name__)
 def test_a_default_fit_warns_of_nothing(public_class, load):
-    if public_class is GenerativeAdversarialNetwork and load is not load_iris:
-        pytest.skip("a quarter of a minute or more")
+    if public_class is GenerativeAdversarialNetwork and load not in (load_iris, load_wine):
+        pytest.skip("most of a minute")
     of_probabilities = public_class in (BernoulliRBM, DeepBeliefNetwork)
     scaler = MinMaxScaler() if of_probabilities else StandardScaler()
     X = scaler.fit_transform(load().data)
@@ -23,4 +23,5 @@ def test_a_default_fit_warns_of_nothing(public_class, load):
         warnings.resetwarnings()  # those of convergence, too, which the other tests let pass
         warnings.simplefilter("error")
         estimator = public_class().set_params(random_state=0).fit(X)
-    assert np.isfinite(estimator.score_samples(X)).all()
+    # Some rows: the integrals of a Gaussian machine take longer than its fit.
+    assert np.isfinite(estimator.score_samples(X[::10])).all()
