@@ -136,6 +136,8 @@ def test_features_classify_as_well_as_those_of_scikit_learn():
 
         return np.mean([of_seed(seed) for seed in range(4)])
 
+    # Over 120 splits ours less theirs was -0.0005 with a standard error of 0.0007. That of the
+    # difference of two means over four seeds is 0.005.
     theirs = accuracy(sklearn.neural_network.BernoulliRBM)
     assert accuracy(BernoulliRBM, device="cpu") > theirs - 0.02
     assert accuracy(BernoulliRBM, device="cpu", centered=True) < theirs - 0.02
