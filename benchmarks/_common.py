@@ -203,7 +203,7 @@ def bare_loop(
     n_epochs: int,
     noise_level: float = 0.0,
 ) -> nn.Module:
-    """Train an autoencoder as one writes it by hand in torch, with noise on its input if asked."""
+    """Train an autoencoder as one writes it by hand in torch, with noise on its input if given."""
     rows = torch.from_numpy(X)
     network = make_network(widths)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)

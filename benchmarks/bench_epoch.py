@@ -5,7 +5,7 @@ numbers from 0 to 1, or MNIST where the environment variable SKAE_DATA names a f
 that holds mnist/mnist.npz. All of `fit` counts. skorch and pyod are timed with their
 defaults for all but the net, Adam and batches of 128 (the default of skorch; that of pyod
 is 32), where pyod standardises, normalises batches, drops out and scores the training
-rows, and skorch is told not to hold out a fifth of the rows, so that its epoch is as long.
+rows, and skorch does not hold out a fifth of the rows, so that its epoch is as long.
 And they are timed stripped to the same work as the others, with batches of 256. The
 floor is the matrix products of an epoch alone; the step by hand adds all that training
 needs and nothing else.

@@ -53,7 +53,7 @@ LENGTH = 9.2
 C_LOGISTIC = [0.003, 0.01, 0.03, 0.1]
 C_SVM = [1e-3, 3e-3, 1e-2]
 
-# C is chosen on the training part by one split, whose 10,000 rows tell it well enough.
+# C is chosen on the training part by one split, whose 10,000 rows are enough for that.
 ONE_SPLIT = ShuffleSplit(1, test_size=10_000, random_state=0)
 FASTER_SPLIT = ShuffleSplit(1, train_size=20_000, test_size=10_000, random_state=0)
 

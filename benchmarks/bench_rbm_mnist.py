@@ -10,9 +10,9 @@
   partition function by annealed importance sampling, and by the reverse estimate. Published for a
   centred machine: -84.9 and -96.6. Measured: -67.8 (log Z with an error of 0.38) and
   -67.3 (0.18). Ten minutes.
-- ``features``: 784-1024 units, scaled code -> multinomial logistic regression, with its penalty
-  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.39 %; without the
-  scaler, and with C up to 1, 98.21 %. The standard error of such a figure is 0.13 %. Ten
+- ``features``: 784-1024 units, code -> multinomial logistic regression, with its penalty
+  chosen on 10,000 of the training images. Published: 98.17 %. Measured: 98.39 % with a scaler
+  between the two, and 98.21 % without. The standard error of such a figure is 0.13 %. Ten
   minutes.
 
 Times are those of two cores; an accelerator is used where there is one.
@@ -86,13 +86,24 @@ def features() -> None:
     # epochs give 97.7 %, and 96.2 % with the plain gradient.
     sparse = {"sparsity_target": 0.05, "sparsity_cost": 0.1}
     machine = BernoulliRBM(1024, n_iter=50, verbose=1, **sparse, **SETTINGS).fit(X)
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=600)),
-        {"logisticregression__C": [0.003, 0.01, 0.03, 0.1]},
-        cv=ShuffleSplit(1, test_size=10_000, random_state=0),
-    ).fit(machine.transform(X), y)
-    accuracy = search.score(machine.transform(X_test), y_test)
-    print(f"784-1024 -> logistic regression, {search.best_params_}: {100 * accuracy:.2f} %")
+    code, code_test = machine.transform(X), machine.transform(X_test)
+    classifier = LogisticRegression(max_iter=600)
+    for name, steps, penalties in (
+        ("scaler -> ", [StandardScaler(), classifier], [0.003, 0.01, 0.03, 0.1]),
+        ("", [classifier], [0.03, 0.1, 0.3, 1]),
+    ):
+        search = GridSearchCV(
+            make_pipeline(*steps),
+            {"logisticregression__C": penalties},
+            cv=ShuffleSplit(1, test_size=10_000, random_state=0),
+        ).fit(code, y)
+        accuracy, C = search.score(code_test, y_test), search.best_params_["logisticregression__C"]
+        verdict = "met" if accuracy >= 0.982 else "MISSED"
+        print(
+            f"784-1024 -> {name}logistic regression, C = {C:g}: {100 * accuracy:.2f} %, "
+            f"at least 98.2 %: {verdict}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

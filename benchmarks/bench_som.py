@@ -200,10 +200,10 @@ def bench_blobs() -> None:
     # In so many dimensions of noise a smaller last radius has a large topographic error.
     som = SelfOrganizingMap(shape, n_iter=n_iter, radius=(12.5, 1.0), device="cpu").fit(X)
     seconds = time.perf_counter() - start
-    error, torn = measures(X, som.codebook_, shape)
+    error, topographic = measures(X, som.codebook_, shape)
     print("\nBlobs, 16,000 x 300, a 25 x 15 map, 100 epochs")
     print_limit("quantisation error", error, 5.14)
-    print_limit("topographic error", torn, 0.1)
+    print_limit("topographic error", topographic, 0.1)
     print_limit("seconds", seconds, 4, " s")
 
 

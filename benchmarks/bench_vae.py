@@ -117,13 +117,13 @@ def digits(epochs: int, validation: bool, importance: int) -> None:
     X, y = load_digits(return_X_y=True)
     X, labels, shares = X / 16, np.repeat(np.arange(10), 100), []
     for seed in range(5):
-        X_fit, X_judge, y_fit, y_judge = train_test_split(X, y, test_size=0.5, random_state=seed)
+        X_fit, X_other, y_fit, y_other = train_test_split(X, y, test_size=0.5, random_state=seed)
         autoencoder = ConditionalVariationalAutoencoder(
             8, likelihood="bernoulli", random_state=seed
         )
         rows = autoencoder.fit(X_fit, y_fit).sample(1000, seed, y=labels, mean=True)
-        judge = KNeighborsClassifier().fit(X_judge, y_judge)
-        shares.append((judge.predict(rows) == labels).mean())
+        classifier = KNeighborsClassifier().fit(X_other, y_other)
+        shares.append((classifier.predict(rows) == labels).mean())
     print(f"digits drawn by class and read as that class: {np.round(shares, 3)}", flush=True)
 
 

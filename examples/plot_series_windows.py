@@ -42,22 +42,22 @@ def make_series(n_steps, random_state):
     return waves + 0.05 * rng.normal(size=n_steps)
 
 
-def spoil(series):
+def add_faults(series):
     """Return the series with four faults, and where they are."""
-    spoilt, is_fault = series.copy(), np.zeros(len(series), dtype=bool)
+    faulty, is_fault = series.copy(), np.zeros(len(series), dtype=bool)
     faults = {
         "stuck": slice(150, 165),
         "upside down": slice(320, 350),
         "half as strong": slice(500, 530),
         "two spikes": slice(700, 706),
     }
-    spoilt[faults["stuck"]] = series[150]
-    spoilt[faults["upside down"]] *= -1
-    spoilt[faults["half as strong"]] *= 0.5
-    spoilt[[700, 705]] += [1.5, -1.5]
+    faulty[faults["stuck"]] = series[150]
+    faulty[faults["upside down"]] *= -1
+    faulty[faults["half as strong"]] *= 0.5
+    faulty[[700, 705]] += [1.5, -1.5]
     for steps in faults.values():
         is_fault[steps] = True
-    return spoilt, is_fault, faults
+    return faulty, is_fault, faults
 
 
 def to_steps(contributions):
@@ -91,7 +91,7 @@ def plot_series(series, scores, normal_scores, faults):
 def main(folder):
     """Print the figures, save the picture."""
     normal = make_series(4000, random_state=0)
-    series, is_fault, faults = spoil(make_series(900, random_state=1))
+    series, is_fault, faults = add_faults(make_series(900, random_state=1))
     layers = Conv1d((1, WIDTH), channels=(8, 16), kernel_size=5)
     autoencoder = Autoencoder(6, hidden_layers=layers, learning_rate=3e-3, max_iter=40)
     detector = OutlierDetector(

@@ -5,8 +5,8 @@ A map of wines: what the units say
 
 A hexagonal self-organising map of scikit-learn's wines (13 measurements of wines from three
 cultivars) is drawn in three ways: the U-matrix, whose ridges part the map into regions; the
-hit map, coloured by the cultivar of the rows that each unit wins, which the map was not
-told; and one plane for each feature, which shows what makes the regions differ.
+hit map, coloured by the cultivar of the rows that each unit wins, which the map does not
+use; and one plane for each feature, which shows what makes the regions differ.
 
 Run it with ``python examples/plot_som_wine.py [folder]``; the pictures go to
 ``examples/output`` unless a folder is given.

@@ -30,8 +30,8 @@ DENSE_NUMBERS = 2**22
 
 _threads_lock = threading.Lock()
 _this_thread = threading.local()
-_borrowers = 0
-_lent_threads = 0
+_n_limits = 0
+_threads_before = 0
 
 
 def chunk_rows(numbers_per_row: int, device: torch.device | None = None, part: float = 1.0) -> int:
@@ -61,26 +61,26 @@ def limit_threads(work: int, at_most: int = 1) -> Iterator[None]:
     """Use `at_most` threads while `work` multiply-adds at a time are too few to share.
 
     Torch keeps this number partly per thread and partly per process, where a new thread
-    finds what another one set: only the first of several concurrent borrowers knows
-    what to give back.
+    finds what another one set: only the first of several concurrent limits knows the
+    number to restore.
     """
-    global _borrowers, _lent_threads
-    if work >= SINGLE_THREAD_WORK or getattr(_this_thread, "borrows", False):
+    global _n_limits, _threads_before
+    if work >= SINGLE_THREAD_WORK or getattr(_this_thread, "is_limited", False):
         yield
         return
     with _threads_lock:
-        if _borrowers == 0:
-            _lent_threads = torch.get_num_threads()
-        _borrowers += 1
-    _this_thread.borrows = True
+        if _n_limits == 0:
+            _threads_before = torch.get_num_threads()
+        _n_limits += 1
+    _this_thread.is_limited = True
     try:
-        _use_threads(min(at_most, _lent_threads))
+        _use_threads(min(at_most, _threads_before))
         yield
     finally:
-        _this_thread.borrows = False
+        _this_thread.is_limited = False
         with _threads_lock:
-            _borrowers -= 1
-            torch.set_num_threads(_lent_threads)
+            _n_limits -= 1
+            torch.set_num_threads(_threads_before)
 
 
 def _use_threads(n_threads: int) -> None:
@@ -109,7 +109,7 @@ def worker_threads(n_threads: int) -> Iterator[None]:
 
 
 def map_parts(function: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
-    """Call a function for each part of some work, in the threads that are lent, if any."""
+    """Call a function for each part of some work, in the threads of `worker_threads`, if any."""
     pool = getattr(_this_thread, "pool", None)
     return list(map(function, parts) if pool is None else pool.map(function, parts))
 

@@ -17,7 +17,7 @@ def config_context(*, record_steps: bool | None = None) -> Iterator[None]:
     ----------
     record_steps : bool, default=None
         Whether steps of training are recorded: the operations of a loss and its gradient are
-        noted once and then run without autograd, with the same results to the last bit.
+        recorded once and then run without autograd, with the same results to the last bit.
         That is on by default; turning it off helps to debug layers of your own, and to measure
         what it brings. None leaves the setting as it is.
 

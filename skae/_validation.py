@@ -1,4 +1,4 @@
-"""What a user hands in, checked: one clear sentence where it does not do."""
+"""Validation of parameters and input, with one clear sentence for what is not valid."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def random_machine(seed, n_components=5, n_features=9, scale=1.0):
 
 
 def step_at(learning_rate):
-    """Return what the engine tells a module of a step."""
+    """Return a step of the engine with this learning rate."""
     return Step([LearningRate([{"params": []}], lr=learning_rate)])
 
 
@@ -136,6 +136,8 @@ def test_features_classify_as_well_as_those_of_scikit_learn():
 
         return np.mean([of_seed(seed) for seed in range(4)])
 
+    # Over 120 splits ours less theirs was -0.0005 with a standard error of 0.0007. That of the
+    # difference of two means over four seeds is 0.005.
     theirs = accuracy(sklearn.neural_network.BernoulliRBM)
     assert accuracy(BernoulliRBM, device="cpu") > theirs - 0.02
     assert accuracy(BernoulliRBM, device="cpu", centered=True) < theirs - 0.02
@@ -284,7 +286,7 @@ def test_loss_of_the_products_in_halves_has_their_gradient():
     assert_allclose(gradient["weight"], expected, atol=1e-6)
 
 
-def test_step_tells_the_difference_of_the_energies(prototypes):
+def test_step_returns_the_difference_of_the_energies(prototypes):
     machine = quick(BernoulliRBM, n_components=4).fit(prototypes)
     module = machine.module_
     batch = Batch(torch.from_numpy(prototypes[:20].astype(np.float32)))
@@ -294,12 +296,12 @@ def test_step_tells_the_difference_of_the_energies(prototypes):
     for v in (prototypes[:20], module.advance(batch.x, noise).numpy()):
         h = machine.transform(v)
         means.append(-(v @ b + h @ c + (h @ W * v).sum(1)).mean())
-    told = module.training_step(batch, noise, step_at(0.1))
-    assert list(told) == ["energy_difference"]
-    assert float(told["energy_difference"]) == pytest.approx(means[0] - means[1], abs=1e-5)
+    returned = module.training_step(batch, noise, step_at(0.1))
+    assert list(returned) == ["energy_difference"]
+    assert float(returned["energy_difference"]) == pytest.approx(means[0] - means[1], abs=1e-5)
 
 
-def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
+def test_centred_steps_are_the_same_if_0_and_1_are_exchanged(prototypes):
     # Of a machine of inverted bits the weights have the opposite sign, and so on; a centred
     # machine and its mirror image stay mirror images.
     X = np.column_stack([prototypes, prototypes[:, :2]])
@@ -332,7 +334,7 @@ def test_centred_steps_do_not_care_which_value_is_called_one(prototypes):
     ids=lambda machine: "-".join(map(str, [type(machine).__name__, machine.algorithm])),
 )
 def test_products_in_halves_do_not_depend_on_the_threads(machine, monkeypatch):
-    X = (np.random.default_rng(0).random((63, 784)) < 0.2).astype(np.float32)
+    X = (np.random.default_rng(0).random((36, 784)) < 0.2).astype(np.float32)
     machine.set_params(batch_size=9, n_iter=2, random_state=0, device="cpu")
     assert _halves.halving_pays((256, 784), 9, torch.device("cpu"))
     seen, before = [], torch.get_num_threads()
@@ -429,9 +431,9 @@ def test_sparsity_cost_draws_the_units_to_their_target(prototypes):
     assert machine.transform(prototypes).mean() == pytest.approx(0.2, abs=0.05)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 500, 600])
+@pytest.mark.parametrize("chunk", [1, 7, 250, 300])
 def test_partial_fit_reaches_the_pseudo_likelihood_of_fit(digits, chunk):
-    X, n_epochs = digits[:600], 5
+    X, n_epochs = digits[:300], 5
     fitted = quick(BernoulliRBM, n_components=16, n_iter=n_epochs, learning_rate=0.3).fit(X)
     chunked = quick(BernoulliRBM, n_components=16, learning_rate=0.3)
     for _ in range(n_epochs):
@@ -442,13 +444,33 @@ def test_partial_fit_reaches_the_pseudo_likelihood_of_fit(digits, chunk):
     assert fitted.score(X) > start.score(X) + 1  # both have learned something
 
 
-def test_history_tells_overfitting():
+def test_pseudo_likelihood_in_the_history_does_not_depend_on_the_order_of_the_rows():
+    """Of rows that are sorted by class, each with noise in features of its own."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((500, 50))
+    for rows in np.split(np.arange(500), 5):
+        features = slice(rows[0] // 10, rows[0] // 10 + 10)
+        X[rows, features] = rng.random((100, 10)) < 0.5
+    machine = quick(BernoulliRBM, n_components=5, n_iter=20, batch_size=10).fit(X)
+    # A feature of a row gives some 50 log(1/2) nats for a fifth of the features, and else
+    # nearly 0: the mean over 500 rows has a standard error of about 0.6.
+    assert machine.history_["pseudo_likelihood"][-1] == pytest.approx(machine.score(X), abs=2.5)
+
+
+def test_recording_the_pseudo_likelihood_does_not_change_the_fit(prototypes, monkeypatch):
+    machine = quick(BernoulliRBM, n_iter=2)
+    weights = machine.fit(prototypes).components_
+    monkeypatch.setattr(BernoulliRBM, "_callbacks", lambda *_: [])
+    assert_array_equal(machine.fit(prototypes).components_, weights)
+
+
+def test_history_shows_overfitting():
     bits = np.random.default_rng(0).integers(0, 2, (120, 12)).astype(float)  # nothing to learn
     train, X_val = bits[:20], bits[20:]
     machine = quick(BernoulliRBM, n_components=50, n_iter=200).fit(train, X_val=X_val)
     history = machine.history_
-    noted = {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
-    assert set(history) == noted | {"energy_difference"}
+    recorded = {"reconstruction_error", "pseudo_likelihood", "free_energy_gap"}
+    assert set(history) == recorded | {"energy_difference"}
     assert {len(values) for values in history.values()} == {200}
     assert history["reconstruction_error"][-1] < history["reconstruction_error"][0]
     assert history["pseudo_likelihood"][-1] > history["pseudo_likelihood"][0]
@@ -560,7 +582,7 @@ def test_gaussian_machine_is_stable_on_standardised_data(variance, hidden):
     parameters = dict(n_components=32, variance=variance, hidden=hidden, learning_rate=rate)
     with warnings.catch_warnings(action="error"):
         machine = quick(GaussianRBM, **parameters).fit(X)
-    assert np.isfinite(machine.score(X))
+    assert np.isfinite(machine.score(X[:300]))
     errors = machine.history_["reconstruction_error"]
     assert errors[-1] < errors[0]
     if variance != "learned":
@@ -588,10 +610,10 @@ def test_machine_of_no_finite_error_is_refused(prototypes, monkeypatch):
     def last_step_too_far(self, *arguments):
         nonlocal n_steps
         n_steps += 1
-        told = take_step(self, *arguments)
+        returned = take_step(self, *arguments)
         if n_steps == 2:
             self.weight.fill_(1e38)
-        return told
+        return returned
 
     monkeypatch.setattr(RBMModule, "training_step", last_step_too_far)
     machine = quick(GaussianRBM, n_iter=2, batch_size=400)
@@ -736,7 +758,7 @@ def test_values_that_are_no_probabilities_of_a_deep_belief_network(prototypes, m
     assert message.endswith('MinMaxScaler, or set visible="gaussian".')
 
 
-def test_likelihoods_that_are_not_to_be_had(prototypes, standardised):
+def test_likelihoods_that_cannot_be_computed(prototypes, standardised):
     wide = quick(BernoulliRBM, n_components=30).fit(np.tile(prototypes, 4))
     with pytest.raises(ValueError, match=r"at most 20.*24 visible and 30 hidden.*method='ais'"):
         wide.log_partition_function("exact")

@@ -34,7 +34,7 @@ from skae.layers import Dense
 
 
 class Notebook(Callback):
-    """A user's callback: notes what it sees, and records a number."""
+    """A user's callback: records what it sees, and a number."""
 
     def __init__(self, name="sum of weights"):
         self.name = name
@@ -291,11 +291,11 @@ def test_history_has_an_entry_for_each_epoch(table):
     class Seldom(Callback):
         def on_epoch_end(self, net, **_):
             if len(net.history) % 2:
-                net.history.record("seldom", np.float32(len(net.history)))
+                net.history.record("sometimes", np.float32(len(net.history)))
                 net.history.record("whole", 3)
 
     estimator = quick(Autoencoder, callbacks=[Seldom()], tol=0, warm_start=True).fit(table)
-    assert_array_equal(estimator.history_["seldom"], [1, np.nan, 3, np.nan, 5])
+    assert_array_equal(estimator.history_["sometimes"], [1, np.nan, 3, np.nan, 5])
     estimator.set_params(callbacks=None, early_stopping=True).fit(table)
     frame = pd.DataFrame(estimator.history_)
     assert len(frame) == 10
@@ -303,7 +303,7 @@ def test_history_has_an_entry_for_each_epoch(table):
     assert frame["valid_loss"].isna().tolist() == [True] * 5 + [False] * 5
 
 
-def test_an_error_before_the_progress_bar_is_told(table):
+def test_an_error_before_the_progress_bar_is_raised(table):
     class Broken(Callback):
         def on_train_begin(self, net, **_):
             raise RuntimeError("broken")

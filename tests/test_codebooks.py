@@ -64,7 +64,7 @@ def test_expected_error_is_that_of_the_order_statistics():
     assert ensemble.reconstruction_error(new)[0] == pytest.approx(expected, abs=0.2)  # 4 s.e.
 
 
-def test_sizes_count_alike():
+def test_sizes_have_the_same_weight():
     X = np.array([[0.0], [1.0], [3.0]])
     small, large = CodebookEnsemble([(1, 5)], random_state=0), CodebookEnsemble([(3, 1)])
     both = CodebookEnsemble([(1, 5), (3, 1)], random_state=0)

@@ -23,4 +23,5 @@ def test_a_default_fit_warns_of_nothing(public_class, load):
         warnings.resetwarnings()  # those of convergence, too, which the other tests let pass
         warnings.simplefilter("error")
         estimator = public_class().set_params(random_state=0).fit(X)
-    assert np.isfinite(estimator.score_samples(X)).all()
+    # Some rows: the integrals of a Gaussian machine take longer than its fit.
+    assert np.isfinite(estimator.score_samples(X[::10])).all()

@@ -91,7 +91,7 @@ def test_scores_are_those_of_the_learner(learner, table):
 
 def test_strange_rows_are_found(learner, table, strange):
     if isinstance(learner, IsolationForest):
-        pytest.skip("it looks at one feature at a time")
+        pytest.skip("it uses one feature at a time")
     detector = OutlierDetector(learner, random_state=0).fit(table)
     rows, _ = strange
     both = np.vstack([table[20:], rows])
@@ -327,7 +327,7 @@ def test_contributions_of_independent_features_are_their_own():
 
 def test_strange_feature_is_named(learner, table, strange):
     if isinstance(learner, IsolationForest):
-        pytest.skip("it looks at one feature at a time")
+        pytest.skip("it uses one feature at a time")
     rows, feature = strange
     detector = OutlierDetector(learner, random_state=0).fit(table)
     top = detector.top_features(rows, 2)
@@ -383,8 +383,8 @@ def test_seeds_reach_inside_a_pipeline(table):
     assert detector.score_std(table).min() > 0
 
 
-def test_alike_members_are_warned_of(table):
-    with pytest.warns(UserWarning, match=r"3 learners score all rows alike.*max_samples"):
+def test_members_with_the_same_scores_are_warned_of(table):
+    with pytest.warns(UserWarning, match=r"3 learners give every row the same score.*max_samples"):
         OutlierDetector(PCA(2), n_estimators=3).fit(table)
 
 
@@ -531,6 +531,14 @@ def test_bad_reading(table, method):
 def test_p_values_without_calibration(table):
     with pytest.raises(ValueError, match="fit with calibration_fraction > 0"):
         OutlierDetector(PCA(2)).fit(table).p_values(table)
+
+
+def test_a_detector_of_no_estimator_is_not_fitted(table):
+    detector = OutlierDetector(-1)
+    with pytest.raises(NotFittedError, match="OutlierDetector"):
+        detector.predict(table)
+    with pytest.raises(ValueError, match="'estimator' parameter of OutlierDetector"):
+        detector.fit(table)
 
 
 @pytest.mark.parametrize("k", [0, 6, 1.5])

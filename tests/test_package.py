@@ -86,7 +86,7 @@ def test_every_attribute_is_documented(documented_class):
     assert public <= set(documented(documented_class, "Attributes"))
 
 
-def test_shared_parameters_are_worded_alike():
+def test_shared_parameters_have_the_same_words():
     words = {}
     learners = [one for one in public_classes() if not issubclass(one, OutlierMixin)]
     for one in learners:

@@ -300,7 +300,7 @@ def test_csr_equals_dense(estimator_class, digits):
     )
 
 
-#: One of each way to train, and to look at the rows after that.
+#: One of each way to train, and to read the rows after that.
 OF_EACH_KIND = [Autoencoder, BernoulliRBM, SelfOrganizingMap, VariationalAutoencoder]
 
 
@@ -672,7 +672,7 @@ def ctrl_c(after: int, monkeypatch):
 
 def test_ctrl_c_ends_fit_and_keeps_the_complete_epochs(network_class, table, monkeypatch):
     settings = dict(batch_size=100)  # three steps an epoch
-    if has(network_class, "averaging"):  # both of which look at how many epochs are planned
+    if has(network_class, "averaging"):  # both of which depend on how many epochs are planned
         settings |= dict(learning_rate_schedule="constant", averaging=0.0)
     estimator = quick(network_class, **settings, **epochs(network_class, 50))
     with ctrl_c(7, monkeypatch):
@@ -819,7 +819,7 @@ def test_pickle_of_another_machine_loads_where_its_device_is_missing(network_cla
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_fit_reads_alike_on_the_cpu(estimator_class, digits, tmp_path):
+def test_gpu_fit_gives_the_same_on_the_cpu(estimator_class, digits, tmp_path):
     estimator = quick(estimator_class, device="auto").fit(digits)
     assert {p.device.type for m in modules_of(estimator) for p in m.parameters()} == {"cuda"}
     assert_array_equal(clone(estimator).fit(digits).transform(digits), estimator.transform(digits))

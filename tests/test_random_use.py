@@ -105,7 +105,7 @@ def parameters(draw, estimator_class, most):
 # -- inputs ----------------------------------------------------------------------------------
 
 
-def spoiled(X, value):
+def with_one_entry(X, value):
     X = X.copy()
     X[-1, 0] = value
     return X
@@ -125,8 +125,8 @@ CHANGES = {
     "huge": lambda X: X * 1e25,
     "more than float32": lambda X: X * 1e300,
     "tiny": lambda X: X * 1e-30,
-    "NaN": lambda X: spoiled(X, np.nan),
-    "infinity": lambda X: spoiled(X, np.inf),
+    "NaN": lambda X: with_one_entry(X, np.nan),
+    "infinity": lambda X: with_one_entry(X, np.inf),
     "no rows": lambda X: X[:0],
     "no columns": lambda X: X[:, :0],
     "one dimension": lambda X: X[0],

@@ -337,7 +337,7 @@ def test_revived_units_go_halfway_to_the_adjacent_unit_with_the_largest_error():
     assert not are_idle_units_revived(9, 10, 0.5)
 
 
-def test_exchange_puts_a_torn_chain_in_order():
+def test_exchange_puts_a_broken_chain_in_order():
     # Prototypes 1 and 3 of a chain are in each other's place.
     codebook = torch.tensor([[0.0], [3.0], [2.0], [1.0], [4.0]])
     pairs = torch.zeros(5, 5)
@@ -456,7 +456,7 @@ def test_untangling_stops_where_no_two_prototypes_mend_the_map(grid, seed, monke
     apart = d > (1.2 if grid.hexagonal else 1.6)
     near = ~apart & (d > 0)
 
-    def torn(order):
+    def errors(order):
         return (pairs[order][:, order] * apart).sum()
 
     def length(order, units):
@@ -467,12 +467,12 @@ def test_untangling_stops_where_no_two_prototypes_mend_the_map(grid, seed, monke
     monkeypatch.setattr("skae.som._untangling._N_PASSES", 100)
     order = untangled(near, pairs, prototypes)
     assert sorted(order) == list(start)
-    assert torn(order) < torn(start)
+    assert errors(order) < errors(start)
     for two in itertools.combinations(range(8), 2):
         swapped, two = order.copy(), list(two)
         swapped[two] = swapped[two[::-1]]
         longer = length(swapped, two) - length(order, two)
-        assert torn(swapped) >= torn(order) or longer > 0.1 * length(order, two)
+        assert errors(swapped) >= errors(order) or longer > 0.1 * length(order, two)
 
 
 def test_prototypes_change_places_at_the_end_and_nothing_else(monkeypatch):
@@ -944,6 +944,8 @@ def test_attributes(table):
         ({"radius": -1}, r"'radius'"),
         ({"radius": (3, -1)}, r"radius must be a number of at least 0, or two.*got \(3, -1\)"),
         ({"radius": (3, 2, 1)}, "radius must be a number of at least 0"),
+        ({"radius": (True, 0.5)}, r"radius must be a number of at least 0.*got \(True, 0.5\)"),
+        ({"radius": True}, r"'radius'"),
         ({"radius": (3, 0)}, r"radius=\(3, 0\) cannot decay exponentially.*decay='linear'"),
         ({"topology": "square"}, "'topology'.*'hexagonal'"),
         ({"neighborhood": "box"}, "'neighborhood'.*'bubble'"),
@@ -1001,7 +1003,7 @@ def two_groups(offset):
 @pytest.mark.parametrize("algorithm", ["batch", "online"])
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 @pytest.mark.parametrize("init", ["pca", "sample", "random"])
-def test_groups_far_from_zero_are_told_apart(algorithm, metric, init):
+def test_groups_far_from_zero_are_separated(algorithm, metric, init):
     far, group = two_groups(1.7e9)  # seconds since 1970, whose float32 are 128 apart
     som = quick((2, 3), init=init, algorithm=algorithm, metric=metric).fit(far)
     assert not set(som.labels_[group == 0]) & set(som.labels_[group == 1])

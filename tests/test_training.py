@@ -1,4 +1,4 @@
-"""The engine: rows, batches, and the global state that it borrows."""
+"""The engine: rows, batches, and the global state that it restores."""
 
 import threading
 import tracemalloc
@@ -120,12 +120,12 @@ def test_initialisation_is_seeded_and_gives_the_generator_back():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_threads_come_back_from_concurrent_borrowers():
+def test_threads_come_back_from_concurrent_limiters():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     seen = {}
 
-    def borrow(name, enter, entered, leave):
+    def limit(name, enter, entered, leave):
         enter.wait(10)
         with limit_threads(1), limit_threads(1):
             seen[name] = torch.get_num_threads()
@@ -138,8 +138,8 @@ def test_threads_come_back_from_concurrent_borrowers():
         events = [threading.Event() for _ in range(4)]
         first_in, first_out, second_in, second_out = events
         go = threading.Event()
-        first = threading.Thread(target=borrow, args=("first", go, first_in, first_out))
-        second = threading.Thread(target=borrow, args=("second", first_in, second_in, second_out))
+        first = threading.Thread(target=limit, args=("first", go, first_in, first_out))
+        second = threading.Thread(target=limit, args=("second", first_in, second_in, second_out))
         first.start(), second.start()
         go.set()
         second_in.wait(10)
@@ -155,13 +155,13 @@ def test_threads_come_back_from_concurrent_borrowers():
         torch.set_num_threads(before)
 
 
-def test_a_borrower_keeps_its_one_thread_when_another_gives_back():
+def test_a_limiter_keeps_its_one_thread_when_another_gives_back():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     inside, given_back = threading.Event(), threading.Event()
     seen = []
 
-    def borrow():
+    def limit():
         with limit_threads(1):
             inside.set()
             given_back.wait(10)
@@ -169,7 +169,7 @@ def test_a_borrower_keeps_its_one_thread_when_another_gives_back():
 
     try:
         with limit_threads(1):
-            other = threading.Thread(target=borrow)
+            other = threading.Thread(target=limit)
             other.start()
             inside.wait(10)
         given_back.set()
@@ -203,7 +203,7 @@ def test_uniform_numbers_are_uniform_and_never_come_twice(shape):
     assert len(values) - len(np.unique(values)) < by_chance + 5 * np.sqrt(by_chance)
 
 
-def test_random_numbers_are_told_by_the_seed():
+def test_random_numbers_are_determined_by_the_seed():
     one, same, other = (Generator(seed) for seed in (0, 0, 1))
     for draw in (Generator.uniform, Generator.normal):
         first = draw(one, (3, 4), torch.float64)

@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     weight : Tensor of shape (n,) or None
         Weight of each row; None if all weigh the same.
     condition : Tensor of shape (n, n_conditions) or None
-        What a conditional model is told of each row: labels or real values.
+        What a conditional model is conditioned on: labels or real values of each row.
     observed : Tensor of bool of shape (n, n_features) or None
         Which entries are not missing; None if none are.
     """

@@ -91,7 +91,7 @@ class Patience(EarlyStopping):
         Whether to bring back the weights of the best epoch at the end.
     """
 
-    #: What it has to remember from epoch to epoch.
+    #: Its state, which goes from epoch to epoch.
     MEMORY = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
     def __init__(self, plan: Plan, monitor: str, load_best: bool):

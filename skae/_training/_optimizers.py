@@ -1,7 +1,7 @@
 """Optimizers without Python overhead in a step, and without torch's compiler.
 
 Torch's own optimizer classes import the compiler at their first use, which takes most of a
-second, and look at their settings in each step.
+second, and read their settings in each step.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Recording:
         self._constants: dict[Slot, Tensor] = {}
         self._lasting = [self._slot_of(tensor) for tensor in lasting]
         self._passing = [self._slot_of(tensor) for tensor in passing]
-        self._operations = self._noted(tape)
+        self._operations = self._slotted(tape)
         self._outputs = [self._known(tensor) for tensor in results]
         self._simplify()
         self._bind = self._compile()
@@ -124,7 +124,8 @@ class Recording:
         self._constants[slot] = tensor
         return slot
 
-    def _noted(self, tape: Tape) -> list[Operation]:
+    def _slotted(self, tape: Tape) -> list[Operation]:
+        """Return the operations of a tape with slots in place of tensors."""
         operations = []
         self._storages = {t.untyped_storage().data_ptr() for t in self._values.values()}
 
@@ -137,7 +138,7 @@ class Recording:
             self._storages.add(value.untyped_storage().data_ptr())
             return self._slot_of(value)
 
-        for function, args, kwargs, result in tape.notes:
+        for function, args, kwargs, result in tape.operations:
             if function in (aten._local_scalar_dense.default, aten.item.default):
                 raise CannotRecordError("a number is read from a tensor")
             if torch.Tag.nondeterministic_seeded in function.tags:

@@ -59,7 +59,7 @@ def as_source(
     device : torch.device
         Where batches are to be.
     condition : ndarray of shape (n_rows, n_conditions), optional
-        What a conditional model is told of each row.
+        What a conditional model is conditioned on, for each row.
     scaled : bool
         Whether batches have the weights with a mean of 1 over all rows, or as they are.
     """
@@ -93,13 +93,13 @@ class Source:
     ):
         self._X, self.device = X, device
         self.n_rows, self.n_features = X.shape
-        self._tell(sample_weight, condition, scaled=scaled)
+        self._attach(sample_weight, condition, scaled=scaled)
         self._buffer = torch.empty(0)
 
-    def _tell(
+    def _attach(
         self, sample_weight: np.ndarray | None, condition: np.ndarray | None, *, scaled: bool
     ) -> None:
-        """Take what is known of the rows beside their features."""
+        """Attach weights and conditions to the rows."""
         self.sample_weight, self.condition = sample_weight, condition
         weight = mean_one(sample_weight) if scaled else sample_weight
         self._weight, self._condition = (
@@ -128,8 +128,9 @@ class Source:
 
     def shape(self) -> Hashable:
         """Return what the batches of two sources have in common that look alike."""
-        told = (None if one is None else one.shape for one in (self.sample_weight, self.condition))
-        return self.device, self.n_rows, self.n_features, *told
+        attached = self.sample_weight, self.condition
+        shapes = (None if one is None else one.shape for one in attached)
+        return self.device, self.n_rows, self.n_features, *shapes
 
     def equals(self, other: Source) -> bool:
         """Whether another source has the same rows with the same weights and conditions."""
@@ -146,11 +147,11 @@ class Source:
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
-        return Batch(self._rows(index), *self._told(index))
+        return Batch(self._rows(index), *self._attached(index))
 
     def between(self, start: int, stop: int) -> Batch:
         """Return consecutive rows, which are not to be written to."""
-        return Batch(self._rows_between(start, stop), *self._told(slice(start, stop)))
+        return Batch(self._rows_between(start, stop), *self._attached(slice(start, stop)))
 
     def at(self, places: Tensor | slice) -> Batch:
         """Return the rows at these places, which are not to be written to."""
@@ -158,7 +159,8 @@ class Source:
             return self.between(places.start, places.stop)
         return self.take(places)
 
-    def _told(self, rows: Tensor | slice) -> tuple[Tensor | None, Tensor | None]:
+    def _attached(self, rows: Tensor | slice) -> tuple[Tensor | None, Tensor | None]:
+        """Return the weights and conditions of some rows."""
         weight, condition = self._weight, self._condition
         return (
             None if weight is None else weight[rows],
@@ -312,11 +314,11 @@ class Subset(Source):
     def __init__(self, source: Source, numbers: np.ndarray):
         self._all, self._numbers, self.device = source, numbers, source.device
         self.n_rows, self.n_features = len(numbers), source.n_features
-        told = (
+        attached = (
             None if one is None else one[numbers]
             for one in (source.sample_weight, source.condition)
         )
-        self._tell(*told, scaled=True)
+        self._attach(*attached, scaled=True)
         self._index = torch.as_tensor(numbers, device=self.device)
 
     @property

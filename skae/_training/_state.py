@@ -49,7 +49,7 @@ class TrainingState:
     good : list of Tensor or None
         The last weights and buffers of which a finite loss is known.
     schedule, stopping : dict
-        What the scheduler and the stopping rule have to remember; the latter with the
+        The state of the scheduler and of the stopping rule; the latter with the
         weights of the best epoch.
     ending : {"converged", "max_iter", "stopped", "interrupted", "diverged"} or None
         Why the training ended: the loss stopped improving, all epochs are done, a callback

@@ -74,23 +74,23 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 class Tape(TorchDispatchMode):
-    """Notes each operation with its arguments and results, which it keeps alive."""
+    """Records each operation with its arguments and results, which it keeps alive."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.notes: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
 
-def _note(tape: Tape, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+def _record(tape: Tape, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     kwargs = kwargs or {}
     result = func(*args, **kwargs)
-    tape.notes.append((func, args, kwargs, result))
+    tape.operations.append((func, args, kwargs, result))
     return result
 
 
 # Set from outside: torch wraps what stands in the class body, and the wrapper imports torch's
 # compiler, which takes a second.
-Tape.__torch_dispatch__ = _note  # type: ignore[assignment]
+Tape.__torch_dispatch__ = _record  # type: ignore[assignment]
 
 
 def run_on_tape(function: Callable[[], Sequence[Tensor]]) -> tuple[list[Tensor], Tape]:

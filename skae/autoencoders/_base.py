@@ -278,7 +278,7 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
         errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
         total += (np.ones(len(errors)) if weight is None else weight) @ errors
     mean, variance = moments_of(source)
-    # What float32 cannot tell from rows that are all equal.
+    # Below this, float32 cannot distinguish the rows.
     least = np.square(np.finfo(np.float32).eps * mean).sum()
     if variance.sum() <= least:
         return np.zeros(len(widths))

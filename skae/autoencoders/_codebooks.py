@@ -32,20 +32,18 @@ class CodebookEnsemble(CheckedParameters):
     """Codebook ensemble: rebuilds each row from small random samples of the training rows.
 
     A codebook is a random sample of training rows. It codes a row by the nearest of its
-    entries, by the sum of absolute differences, and rebuilds it as this entry. The error
-    is what is left, and its mean over many codebooks tells what does not belong (Pang et
-    al. 2015).
+    entries, by the sum of absolute differences, and rebuilds it as this entry. Its mean
+    error over many codebooks is an outlier score (Pang et al. 2015).
 
-    A small codebook holds what is common, and seldom an outlier, so that it stays
-    useful where the training rows are contaminated. A large one knows the details, which
-    tells more where they are clean. With codebooks of several sizes the same default
-    serves both.
+    A small codebook seldom contains an outlier, so that it is useful where the training rows
+    are contaminated. A large one represents the normal rows in more detail, which is better
+    where they are clean. With codebooks of several sizes the same default serves both.
 
     Parameters
     ----------
     codebooks : sequence of (int, int), default=((16, 24), (32, 16), ..., (1024, 3))
         Number of entries of a codebook and number of such codebooks, for each size. All
-        sizes count alike; the default doubles them from 16 to 1024. Where there are
+        sizes have the same weight; the default doubles them from 16 to 1024. Where there are
         fewer rows, every row is an entry.
     random_state : int, RandomState instance or None, default=None
         Source of the entries. None takes fresh entropy.

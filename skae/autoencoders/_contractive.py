@@ -64,9 +64,9 @@ class ContractiveAutoencoder(PCAStartAutoencoder, PretrainingAutoencoder):
     """Contractive autoencoder: learns a code that changes little where the rows do not.
 
     To the error is added the squared Frobenius norm of the Jacobian, the derivatives of
-    the code by the features. Against the error, which wants to tell rows apart, it
-    leaves the code sensitive in the directions in which the rows vary, and flat in the
-    others (Rifai et al. 2011).
+    the code by the features. Together with the error, which needs different codes for
+    different rows, it leaves the code sensitive in the directions in which the rows vary, and
+    flat in the others (Rifai et al. 2011).
 
     Parameters
     ----------
@@ -191,11 +191,11 @@ default="constant"
 
     The norm is that of the encoder at inference: without dropout, and with the running
     statistics of batch normalisation in place of those of the batch, under which a row
-    by itself has no derivative. Batch normalisation takes back what the penalty takes from
-    the weights, with a lag that spoils inference: better do without it here.
+    by itself has no derivative. Batch normalisation undoes the shrinkage of the weights
+    by the penalty, with a lag that makes inference worse: it is better left out here.
 
     A code that shrinks while the decoder grows lowers the penalty and learns nothing.
-    ``Dense(tied_weights=True)``, as in the paper, or `weight_decay` holds against that.
+    ``Dense(tied_weights=True)``, as in the paper, or `weight_decay` prevents that.
 
     References
     ----------

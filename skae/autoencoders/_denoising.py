@@ -224,7 +224,7 @@ default="constant"
     >>> autoencoder.transform(X).shape
     (1797, 128)
 
-    How badly a row is rebuilt from corrupted copies tells what does not belong:
+    The error of rows that are rebuilt from corrupted copies is higher for outliers:
 
     >>> detector = DenoisingAutoencoder(
     ...     16, noise_schedule=[0.1, 0.3], score_draws=4, max_iter=20, random_state=0, tol=0.01

@@ -181,11 +181,11 @@ default="constant"
     The penalty of "l1" gets smaller when the code shrinks and the weights of the decoder
     grow; `weight_decay` or ``Dense(tied_weights=True)`` holds against that.
 
-    "k" wants features without their mean (``StandardScaler(with_std=False)``): on MNIST,
+    "k" needs features without their mean (``StandardScaler(with_std=False)``): on MNIST,
     268 of 1,000 units died without that in 12 epochs, and none with it.
 
-    "kl" and "lifetime" look at a whole batch, and at each of its rows alike, whatever
-    `sample_weight` says. With "lifetime" the decoder learns from fewer active units than
+    "kl" and "lifetime" are computed from a whole batch, in which each row counts the same,
+    whatever its `sample_weight`. With "lifetime" the decoder learns from fewer active units than
     a row has at inference: use `transform`, rather than reconstructions or scores.
 
     References

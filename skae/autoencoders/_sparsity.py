@@ -24,7 +24,7 @@ class Sparsity(nn.Module):
 
     #: What brings back units that are 0 for every row.
     remedy: ClassVar[str]
-    #: Whether it looks at all samples of a batch at once.
+    #: Whether it depends on all samples of a batch at once.
     mixes_rows: ClassVar[bool] = False
 
     def _keep_number(self, name: str, value: float) -> None:

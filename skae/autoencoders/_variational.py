@@ -284,7 +284,7 @@ default="constant"
         if getattr(self.hidden_layers, "tied_weights", False):
             raise ValueError(
                 f"{type(self).__name__} cannot tie its weights: the encoder gives two numbers for "
-                "each component, and the decoder takes one. Set tied_weights=False."
+                "each component, the decoder takes one. Set tied_weights=False in hidden_layers."
             )
         return VariationalModule(**self._module_arguments(n_features))
 

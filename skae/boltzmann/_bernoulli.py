@@ -25,9 +25,9 @@ def check_probabilities(X: np.ndarray | sparse.csr_matrix, name: str, remedy: st
 class BernoulliRBM(BaseRBM):
     """Restricted Boltzmann machine with binary visible units.
 
-    Takes the place of `sklearn.neural_network.BernoulliRBM`: the same parameters, attributes
-    and methods, and more. The weights climb the likelihood of the rows by stochastic maximum
-    likelihood. Values of `X` are 0 and 1, or probabilities between them.
+    A drop-in replacement for `sklearn.neural_network.BernoulliRBM`, with its parameters,
+    attributes and methods, and more. It is trained by stochastic maximum likelihood. Values of `X`
+    are 0 and 1, or probabilities between them.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class BernoulliRBM(BaseRBM):
         Kind of the hidden units: binary, or noisy rectified linear (Nair and Hinton
         2010), whose mean is ``softplus`` of their input.
     algorithm : {"pcd", "cd", "pt"}, default="pcd"
-        Where the chains that stand for the model start at each step: where they ended
+        Where the chains that represent the model start at each step: where they ended
         at the last one (persistent contrastive divergence, also known as stochastic maximum
         likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
         chains at several temperatures for each, which exchange their states (parallel
@@ -125,17 +125,21 @@ default="constant"
     visible and hidden units. `fit` takes no `sample_weight`, as scikit-learn's does not. The
     machine trains in float32 and is applied in the dtype of the input.
 
-    By default the learning rule is that of scikit-learn. Other than there, `score_samples` draws
-    nothing, `fit` shuffles the rows, `partial_fit` returns the estimator, and a chunk of any size
-    moves the weights by as much for each row.
+    By default the learning rule is that of scikit-learn. Unlike there, `score_samples` is
+    deterministic, `fit` shuffles the rows, `partial_fit` returns the estimator, and the step for
+    a small chunk is shorter, in proportion to its rows. Batches have nearly equal sizes, and a
+    step compares the mean over the rows with the mean over the chains. scikit-learn subtracts
+    the sum over all chains also from that over a last batch of fewer rows, which lowers the
+    hidden biases in each epoch: of 3,594 rows in batches of 10, hidden units are then active in
+    18 % of the rows, and in 22 % without this, whatever the seed.
 
     With ``centered=True`` the visible biases start at the logit of the mean of the data. On MNIST
     the log-likelihood of a machine of 16 hidden units is then some nats better, and many on
     inverted images. As features the plain gradient is better: its hidden units become sparse, while
-    centred ones, which no gradient of the mean image reaches, stay on in half of the rows and have
-    smaller weights. On scikit-learn's example of digits they are on in 52 % of the rows against
-    16 %, and a logistic regression on them reaches 90 % against 94 % (mean accuracy on
-    validation rows).
+    those of a centred machine, whose gradient leaves out the mean image, stay active in half of
+    the rows and have smaller weights. On scikit-learn's example of digits they are on in 52 % of
+    the rows against 16 %, and a logistic regression on them reaches 90 % against 94 % (mean
+    accuracy on validation rows).
 
     References
     ----------

@@ -60,7 +60,7 @@ class DeepBeliefNetwork(FeatureLearner):
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
         not touch numpy's global generator.
     algorithm : {"pcd", "cd", "pt"}, default="pcd"
-        Where the chains that stand for the model start at each step: where they ended
+        Where the chains that represent the model start at each step: where they ended
         at the last one (persistent contrastive divergence, also known as stochastic maximum
         likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
         chains at several temperatures for each, which exchange their states (parallel

@@ -142,7 +142,7 @@ class Distribution(BaseTorchEstimator):
         -------
         LogPartition
             A named tuple of `value` and `standard_error`. The error is that between the
-            runs; it knows nothing of what all of them miss.
+            runs; it does not include errors that all of them share.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The energy of a restricted Boltzmann machine, and what follows from it without drawing."""
+"""The energy of a restricted Boltzmann machine, and what follows from it without sampling."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class EnergyModule(Trainable):
         return logsigmoid(-gain)
 
     def numbers_per_conditional(self) -> int:
-        """Return how many activations of each hidden unit a conditional looks at."""
+        """Return how many activations of each hidden unit a conditional needs."""
         return 1
 
     # -- energies ------------------------------------------------------------------------
@@ -162,5 +162,5 @@ class EnergyModule(Trainable):
 
 
 def _constant(start: Tensor) -> nn.Parameter:
-    """Return a parameter of which autograd knows nothing, until a caller asks it to."""
+    """Return a parameter without a gradient, unless a caller sets `requires_grad`."""
     return nn.Parameter(start, requires_grad=False)

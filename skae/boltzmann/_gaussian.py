@@ -45,7 +45,7 @@ class GaussianRBM(BaseRBM):
         Kind of the hidden units: binary, or noisy rectified linear (Nair and Hinton
         2010), whose mean is ``softplus`` of their input.
     algorithm : {"pcd", "cd", "pt"}, default="pcd"
-        Where the chains that stand for the model start at each step: where they ended
+        Where the chains that represent the model start at each step: where they ended
         at the last one (persistent contrastive divergence, also known as stochastic maximum
         likelihood; Tieleman 2008), at the data (contrastive divergence), or as in "pcd" with
         chains at several temperatures for each, which exchange their states (parallel

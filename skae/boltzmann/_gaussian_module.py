@@ -16,7 +16,7 @@ from ._units import RectifiedUnits
 # Of the largest variance of a feature, what a constant one has; it starts with variance 1.
 _SMALLEST_VARIANCE = 1e-6
 # Part of the variance of a feature that is noise at least: without such a floor the likelihood
-# of a feature that the hidden units tell exactly has no bound.
+# of a feature that the hidden units determine exactly is unbounded.
 _LEAST_NOISE = 0.01
 # Largest change of the log of a variance in one step.
 _LARGEST_CHANGE = 0.01
@@ -127,7 +127,7 @@ class GaussianRBMModule(RBMModule):
 
     @torch.no_grad()
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
-        """Climb the likelihood; rectified hidden units are then kept within their bound."""
+        """Follow the gradient; rectified hidden units are then kept within their bound."""
         losses = super().training_step(batch, noise, step)
         if self.hidden is RectifiedUnits:
             self._keep_proper()

@@ -1,7 +1,7 @@
-"""A step up the likelihood of a restricted Boltzmann machine, as functions of tensors.
+"""A gradient step of a restricted Boltzmann machine, as functions of tensors.
 
 Written out, since autograd would pass over the weights more often. Rows of the data and ends of
-the chains, which stand for the model, go through everything together; the share s_i of a
+the chains, which represent the model, are computed together; the share s_i of a
 row is positive for data and negative for the model, and all shares add up to 0. The functions
 write over what they are given, since new memory costs more than what is done in it.
 """
@@ -19,7 +19,7 @@ from ._halves import add_product
 
 
 class Change(NamedTuple):
-    """Where weights and biases are to go.
+    """The direction of a step.
 
     Attributes
     ----------

@@ -65,8 +65,8 @@ class RBMModule(SamplingModule):
 
     # -- the start -----------------------------------------------------------------------
 
-    def observe(self, mean: Tensor, variance: Tensor, n_rows: float) -> None:
-        """Take in the mean and variance of the rows that come next; the first set the start."""
+    def update_moments(self, mean: Tensor, variance: Tensor, n_rows: float) -> None:
+        """Update the mean of the visible units by further rows; the first rows set the start."""
         first = float(self.n_seen) == 0
         self.n_seen += n_rows
         self.visible_mean.lerp_(mean.to(self.visible_mean), n_rows / float(self.n_seen))

@@ -1,4 +1,4 @@
-"""How the training of a restricted Boltzmann machine goes, on the same few rows in all epochs."""
+"""Measures of the training of a restricted Boltzmann machine, on the same rows in all epochs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SATURATED = 0.01
 
 
 class Monitor(Callback):
-    """Records after each epoch, in the history, how the machine does.
+    """Records in the history, after each epoch, how well the machine fits.
 
-    The `CURVES`, and "saturated": the number of hidden units that are nearly 0, or nearly 1, for
-    every row.
+    These are the `CURVES`, and "saturated": the number of hidden units that are nearly 0, or
+    nearly 1, for every row.
 
     Parameters
     ----------
     source : Source
-        The training rows; up to 500 of them, evenly spaced, are looked at.
+        The training rows; up to 500 of them, evenly spaced, are used.
     validation : Source, optional
         Rows to compare them with.
     printed_as : str, optional
@@ -42,11 +42,7 @@ class Monitor(Callback):
         self.printed_as = printed_as
         self.rows = _some(source)
         self.validation = None if validation is None else _some(validation)
-        n_rows, n_features = self.rows.shape
-        # One feature of each row, spread over all of them.
-        self._features = (torch.arange(n_rows, device=source.device) * n_features // n_rows)[
-            :, None
-        ]
+        self._features = _one_of_each_row(*self.rows.shape).to(source.device)
 
     @torch.no_grad()
     def reconstruction_error(self, net: Any) -> float:
@@ -56,7 +52,7 @@ class Monitor(Callback):
 
     @torch.no_grad()
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Record how the machine does; stop the training if the error is no finite number."""
+        """Record how well the machine fits; stop the training if the error is no finite number."""
         module, x = net.module_, self.rows
         in_block = chunk_rows(module.weight.shape[0] * module.numbers_per_conditional(), x.device)
         activation = module.hidden_activation(x)
@@ -95,6 +91,18 @@ def _mean_squared(difference: Tensor) -> float:
 def _saturated(mean: Tensor, highest: float) -> Tensor:
     """Return which units are at the same end of their range for all rows."""
     return (mean < _SATURATED).all(0) | (mean > highest - _SATURATED).all(0)
+
+
+def _one_of_each_row(n_rows: int, n_features: int) -> Tensor:
+    """Return the number of a feature for each row, shape (n_rows, 1), each as often as the others.
+
+    In random order, since rows may be sorted; the same in all fits, which it leaves their own
+    random numbers.
+    """
+    generator = torch.Generator().manual_seed(0)
+    n_orders = -(-n_rows // n_features)
+    orders = [torch.randperm(n_features, generator=generator) for _ in range(n_orders)]
+    return torch.cat(orders)[:n_rows, None]
 
 
 def _some(source: Source) -> Tensor:

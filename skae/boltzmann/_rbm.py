@@ -190,7 +190,7 @@ class BaseRBM(Distribution, FeatureLearner):
 
     def _observe(self, module: RBMModule, source: Source) -> None:
         mean, variance = _moments(source, with_variance=not self._binary_visible)
-        module.observe(torch.as_tensor(mean), torch.as_tensor(variance), source.total_weight)
+        module.update_moments(torch.as_tensor(mean), torch.as_tensor(variance), source.total_weight)
 
     def _plan(self, source: Source) -> Plan:
         return Plan(
@@ -224,7 +224,7 @@ class BaseRBM(Distribution, FeatureLearner):
         super()._keep(state, source)
         self.n_iter_ = getattr(self, "n_iter_", 0) + len(state.history)
         curves = {n: c for n, c in state.curves().items() if n in CURVES}
-        if curves:  # `partial_fit` notes nothing
+        if curves:  # `partial_fit` records nothing
             curves["energy_difference"] = state.curve("train_loss")
         self.history_ = joined(getattr(self, "history_", {}), curves)
 

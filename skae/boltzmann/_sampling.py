@@ -16,7 +16,7 @@ FEWEST_CHAINS = 100
 
 
 class SamplingModule(EnergyModule):
-    """A machine with Markov chains, whose ends stand for its distribution.
+    """A machine with Markov chains, whose ends are samples of its distribution.
 
     Parameters
     ----------

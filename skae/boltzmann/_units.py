@@ -1,4 +1,4 @@
-"""What a hidden unit does with its input: its mean, a draw of it, and the sum over its states."""
+"""Hidden units given their input: mean, samples, and the sum over the states."""
 
 from __future__ import annotations
 

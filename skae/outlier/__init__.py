@@ -1,4 +1,4 @@
-"""Outlier detection with anything that scores: a threshold, p-values and an explanation."""
+"""Outlier detection with any estimator that scores rows: threshold, p-values, explanations."""
 
 from ._detector import OutlierDetector
 from ._thresholds import mean_threshold, median_threshold

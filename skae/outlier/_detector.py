@@ -45,13 +45,13 @@ _AUTO_SAMPLES = 256
 
 
 class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
-    """Outlier detector: a threshold and an explanation for anything that scores rows.
+    """Outlier detector: a threshold and explanations for any estimator that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
     that are more normal: the autoencoders and Boltzmann machines of this package,
     scikit-learn's `PCA`, `GaussianMixture` or `KernelDensity`, or a pipeline of one.
-    It learns to tell outliers by one such learner or by an ensemble of them, draws the
-    line where `contamination` says, and says which features make a row strange.
+    It fits one such learner or an ensemble of them, sets the threshold by `contamination`,
+    and explains which features make a row unusual.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         Fraction of the rows that are held out of learning, and whose scores give the
         threshold and the p-values (split conformal prediction). 0 is none.
     n_estimators : int, default=1
-        Number of learners. The score is the mean of theirs; `score_std` tells how far they
+        Number of learners. The score is the mean of theirs; `score_std` is how far they
         disagree. The first has the `random_state` of `estimator`, if that has one; all
         others have their own.
     max_samples : "auto", int or float, default=1.0
@@ -239,7 +239,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         Warns
         -----
         UserWarning
-            If the learners of an ensemble are all alike.
+            If all learners of an ensemble give the same scores.
         """
         # The learners see numpy arrays. With dispatch on, some refuse what they do without.
         with all_or_nothing(self), config_context(array_api_dispatch=False):
@@ -267,9 +267,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
                 warn(
-                    f"The {self.n_estimators} learners score all rows alike: "
-                    f"{type(self.estimators_[0]).__name__} draws nothing at random here. Give "
-                    "each its own rows or features: set max_samples or max_features below 1.",
+                    f"The {self.n_estimators} learners give every row the same score: "
+                    f"{type(self.estimators_[0]).__name__} uses no random numbers here. Fit each "
+                    "to other rows or features: set max_samples or max_features below 1.",
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
@@ -409,7 +409,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to tell apart.
+            Rows to classify.
 
         Returns
         -------
@@ -479,6 +479,8 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         learner = CodebookEnsemble() if self.estimator is None else self.estimator
+        if not hasattr(learner, "__sklearn_tags__"):  # it is no estimator, which `fit` says
+            return tags
         # PCA learns from sparse rows but does not score them.
         takes = get_tags(learner).input_tags
         tags.input_tags.sparse = takes.sparse and not isinstance(learner, PCA)

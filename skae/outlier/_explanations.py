@@ -39,7 +39,7 @@ class Explanations:
         the score is a quadratic function of the features, as the log-likelihood of PCA and of
         a normal distribution is, and estimates of them otherwise. They say what a value
         brings where that of the reference would stand: one that is usual by itself, and
-        wrong only beside the others, gets little of the blame.
+        wrong only beside the others, contributes little.
 
         Parameters
         ----------

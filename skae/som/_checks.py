@@ -1,4 +1,4 @@
-"""What a user hands to a map, checked."""
+"""Validation of the parameters and rows of a map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TO_SQUARE = (
 
 
 def checked_shape(shape: Any) -> tuple[int, int] | None:
-    """Return the shape of a map, None for "auto"; refuse what is none."""
+    """Return the shape of a map, None for "auto"; raise an error if it is not valid."""
     if isinstance(shape, str):
         return None
     sides = tuple(shape)
@@ -33,11 +33,11 @@ def checked_shape(shape: Any) -> tuple[int, int] | None:
 
 
 def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
-    """Return the first and the last radius, None for the default; refuse what is none."""
+    """Return the first and the last radius, None for the default; raise an error if not valid."""
     if radius is None:
         return None
     both = (radius, radius) if isinstance(radius, Real) else tuple(radius)
-    if len(both) != 2 or not all(isinstance(r, Real) and 0 <= float(r) < np.inf for r in both):
+    if len(both) != 2 or not all(map(_is_radius, both)):
         raise ValueError(
             "radius must be a number of at least 0, or two, for the start and the end of the "
             f"training; got {radius!r}."
@@ -50,8 +50,13 @@ def checked_radii(radius: Any, decay: str) -> tuple[float, float] | None:
     return float(both[0]), float(both[1])
 
 
+def _is_radius(value: Any) -> bool:
+    of_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    return of_number and 0 <= float(value) < np.inf
+
+
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
-    """Refuse rows without a distance from anything."""
+    """Refuse rows whose distances are not defined."""
     entries = X if isinstance(X, np.ndarray) else X.data
     if metric != "cosine" and not (entries.size and np.isnan(entries.min())):
         return

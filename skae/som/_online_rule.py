@@ -83,7 +83,7 @@ def learn_row_by_row(
 
 
 def running_mean(mean: Tensor, values: Tensor, weights: list[float], n_seen: list[float]) -> None:
-    """Update a mean in place by one value after the other, forgetting those long past.
+    """Update a mean in place by one value after the other, exponentially once there are many.
 
     `n_seen` is the sum of all weights up to each value.
     """

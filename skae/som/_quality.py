@@ -101,7 +101,7 @@ def trustworthiness(som: SelfOrganizingMap, X: Any, *, n_neighbors: int = 5) -> 
     X : array-like of shape (n_samples, n_features)
         Rows.
     n_neighbors : int, default=5
-        Number of neighbours to look at, less than half of the rows.
+        Number of nearest neighbours, less than half of the rows.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def neighborhood_preservation(som: SelfOrganizingMap, X: Any, *, n_neighbors: in
     X : array-like of shape (n_samples, n_features)
         Rows.
     n_neighbors : int, default=5
-        Number of neighbours to look at, less than half of the rows.
+        Number of nearest neighbours, less than half of the rows.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def topographic_product(som: SelfOrganizingMap) -> float:
             "topographic_product is nan."
         )
         return math.nan
-    # Prototypes in one place are as close as the rounding of float32 can tell.
+    # Prototypes closer than the rounding of float32 count as coincident.
     in_truth = np.maximum(in_truth, np.finfo(np.float32).eps * in_truth.max())
     units = np.arange(n_units)[:, None]
     neighbours = []

@@ -1,4 +1,4 @@
-"""Prototypes that change places, for a smaller topographic error."""
+"""Exchanges of prototypes between units, for a smaller topographic error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 _LEAST_GAIN = 1e-5
 
 # Part by which it may lengthen the links of the two prototypes. With none, fewer rows gain;
-# with no bound, prototypes leave those that they resemble, and trustworthiness suffers.
+# with no bound, similar prototypes end up far apart, and trustworthiness suffers.
 _STRETCH = 0.1
 
 # So many times at most is each prototype tried: noise in many features has no end of changes.
@@ -20,9 +20,9 @@ _N_PASSES = 2
 def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Return which unit's prototype each unit is to take over.
 
-    A row counts as torn, as in the topographic error, if its two nearest prototypes are not of
-    adjacent units. One prototype after the other, those with the most torn rows first, changes
-    places with the one that leaves the fewest, unless that makes none whole or
+    A row is an error, as in the topographic error, if its two nearest prototypes are not of
+    adjacent units. One prototype after the other, those with the most errors first, changes
+    places with the one that leaves the fewest, unless that removes no error or
     lengthens the links between adjacent prototypes much.
 
     Parameters
@@ -44,10 +44,10 @@ def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -
     near = adjacent.astype(np.float32)  # whether the places of two prototypes are adjacent
     ties = (pairs + pairs.T).astype(np.float32)
     distances = cdist(prototypes, prototypes).astype(np.float32)
-    # What prototype i would have to do with its neighbours at the place of prototype j, at
-    # [i, j]: the weight of rows that are not torn, and the length of links.
+    # What the neighbours of prototype i would be at the place of prototype j, at
+    # [i, j]: the weight of rows without an error, and the length of links.
     links = sparse.csr_array(near)  # unlike a dense product, rounds alike with any threads
-    whole, length = np.ascontiguousarray(ties @ links), np.ascontiguousarray(distances @ links)
+    intact, length = np.ascontiguousarray(ties @ links), np.ascontiguousarray(distances @ links)
     weight = ties.sum(axis=1)
 
     def gains(i: int, sums: np.ndarray, between: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -
         return sums[i] + sums[:, i] - own[i] - own + 2 * between[i] * near[i]
 
     def best_partner(i: int) -> int | None:
-        own, mended = length.diagonal(), gains(i, whole, ties)
+        own, mended = length.diagonal(), gains(i, intact, ties)
         mended[gains(i, length, distances) > _STRETCH * (own[i] + own)] = 0
         j = int(mended.argmax())
         return j if mended[j] > _LEAST_GAIN * weight.sum() else None
@@ -65,7 +65,7 @@ def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -
         change, joined = near[j] - near[i], near[i, j]
         change[[i, j]] = 0
         others = np.flatnonzero(change)
-        for sums, between in ((whole, ties), (length, distances)):
+        for sums, between in ((intact, ties), (length, distances)):
             of_either = between[:, i] - between[:, j]
             sums[:, others] += of_either[:, None] * change[others]
             at_i, at_j = sums[:, i].copy(), sums[:, j].copy()
@@ -75,9 +75,9 @@ def untangled(adjacent: np.ndarray, pairs: np.ndarray, prototypes: np.ndarray) -
         place[[i, j]] = place[[j, i]]
 
     for _ in range(_N_PASSES):
-        torn = weight - whole.diagonal()
+        errors = weight - intact.diagonal()
         changed = False
-        for i in np.argsort(-torn, kind="stable")[: np.count_nonzero(torn > 0)].tolist():
+        for i in np.argsort(-errors, kind="stable")[: np.count_nonzero(errors > 0)].tolist():
             j = best_partner(i)
             if j is not None:
                 change_places(i, j)
