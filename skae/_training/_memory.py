@@ -37,7 +37,7 @@ def most_in_a_stack(member: Member, n_stacks: int) -> int:
     """
     weights, computed = bytes_of(member)
     device = member.source.device
-    free = _free_memory(device)
+    free = free_memory(device)
     each = _COPIES_OF_WEIGHTS * weights + _PASSES * computed
     most = max(1, int(free / 2 / n_stacks / max(1, each)))
     if device.type != "cpu":
@@ -66,7 +66,8 @@ def bytes_of(member: Member) -> tuple[int, int]:
     return weights, sum(computed.values())
 
 
-def _free_memory(device: torch.device) -> float:
+def free_memory(device: torch.device) -> float:
+    """Return the bytes of memory that are free, as the system says."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu" and hasattr(os, "sysconf"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -28,10 +29,12 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
+from ..base import BaseTorchEstimator
 from ._contributions import errors_add_up
 from ._explanations import Explanations
 from ._rows import by_chunks, select, validated, values_of
@@ -86,9 +89,10 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     store_scores : bool, default=False
         Whether to keep the scores of the training rows in `training_scores_`.
     n_jobs : int, default=None
-        Number of learners to fit at a time, each in a process of its own. None is 1, unless
-        in a `joblib.parallel_backend` context; -1 is one for each processor. It makes
-        no difference to the results.
+        Number of learners to fit at a time, each in a process of its own; -1 is one for each
+        processor. None is 1, unless in a `joblib.parallel_backend` context; but networks of this
+        package that are alike then train as one batch (see `skae.fit_many`). It makes
+        no difference to the results but for rounding.
     random_state : int, RandomState instance or None, default=None
         Source of the seeds of the learners, of their rows and features, and of the
         calibration rows. None takes fresh entropy.
@@ -259,10 +263,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             self.estimators_features_ = [features for _, _, features in draws]
             self.max_samples_ = len(draws[0][1])
             with clear_errors(draws[0][0], X, "X"):
-                self.estimators_: list[Any] = Parallel(n_jobs=self.n_jobs)(
-                    delayed(_fit_member)(member, X, rows, features, fit_params)
-                    for member, rows, features in draws
-                )
+                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params)
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
@@ -320,6 +321,17 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             if seeded and (value is None or index > 0):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
         return member, rows, features
+
+    def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
+        """Fit the learners to their rows and features; networks that are alike as one batch."""
+        fits = [partial(_fit_member, *one, X, fit_params) for one in draws]
+        members = [member for member, _, _ in draws]
+        if self.n_jobs is not None or not isinstance(members[0], BaseTorchEstimator):
+            return list(Parallel(n_jobs=self.n_jobs)(delayed(fit)() for fit in fits))
+        for error in fit_together(members, fits):
+            if error is not None:
+                raise error
+        return members
 
     def _threshold(self, scores: np.ndarray) -> float:
         """Return the score below which a row is an outlier."""
@@ -490,7 +502,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
 
 
 def _fit_member(
-    member: Any, X: Any, rows: np.ndarray, features: np.ndarray, fit_params: dict[str, Any]
+    member: Any, rows: np.ndarray, features: np.ndarray, X: Any, fit_params: dict[str, Any]
 ) -> Any:
     """Fit a learner to its rows and features."""
     mine = select(X, None if len(rows) == X.shape[0] else rows, features)
