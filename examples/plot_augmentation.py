@@ -37,6 +37,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skae import ConditionalVariationalAutoencoder
+from skae.plotting import ComponentsDisplay
 
 N_LABELLED, N_DRAWN, N_SPLITS = 50, 600, 8
 
@@ -84,12 +85,6 @@ def measure(X, y):
     return accuracies, (X[train], y[train], drawn["decoded"], labels)
 
 
-def side_by_side(images, n_columns):
-    """Return flat 8 x 8 images in rows, as one."""
-    tiles = np.pad(images.reshape(-1, n_columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    return tiles.transpose(0, 2, 1, 3).reshape(-1, 10 * n_columns)
-
-
 def plot(accuracies, digits):
     """Draw labelled and drawn digits, and what each classifier gains in each split."""
     X, y, decoded, labels = digits
@@ -97,13 +92,12 @@ def plot(accuracies, digits):
         1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=[1, 2, 3]
     )
     by_class = np.argsort(y, kind="stable")
-    left.imshow(side_by_side(X[by_class], N_LABELLED // 10), cmap="gray_r")
+    labelled = X[by_class].reshape(-1, 8, 8)
+    ComponentsDisplay(labelled, signed=False).plot(left, n_columns=N_LABELLED // 10)
     left.set(title=f"{N_LABELLED} labelled digits")
     some = np.concatenate([np.flatnonzero(labels == k)[:10] for k in range(10)])
-    middle.imshow(side_by_side(decoded[some], 10), cmap="gray_r")
+    ComponentsDisplay(decoded[some].reshape(-1, 8, 8), signed=False).plot(middle, n_columns=10)
     middle.set(title="some of those decoded")
-    for ax in (left, middle):
-        ax.set(xticks=[], yticks=[])
     places = np.arange(len(CLASSIFIERS))
     for shift, (added, colour) in zip(
         (-0.15, 0.15), {"decoded": "#0072B2", "drawn pixels": "#D55E00"}.items(), strict=True

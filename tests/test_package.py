@@ -246,10 +246,16 @@ def test_wrong_entries_are_found(tmp_path):
     assert of_autoencoder > max(of_pca, 0.6)
 
 
+def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
+    printed = run_example("plot_ordered_codes.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    error, by_mean = numbers_in_line("mean error in the block", printed)
+    assert error < 0.8 * by_mean
+
+
 @pytest.mark.parametrize(
     ("name", "n_pictures"),
     [
-        ("plot_ordered_codes.py", 2),
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
         ("plot_som_wine.py", 2),
