@@ -94,7 +94,12 @@ def plot_windows(pictures, tiles):
     figure, axes = plt.subplots(len(pictures) // 3, 3, figsize=(12, 8.6), layout="constrained")
     for ax, (name, window) in zip(axes.flat, pictures, strict=True):
         ax.pcolormesh(
-            kinds[window][::-1], cmap=colours, vmin=-0.5, vmax=len(KINDS) - 0.5, ec="w", lw=0.2
+            kinds[window][::-1],
+            cmap=colours,
+            vmin=-0.5,
+            vmax=len(KINDS) - 0.5,
+            ec="#ffffff80",
+            lw=0.3,
         )
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.set_title(name, fontsize="medium")
@@ -118,7 +123,7 @@ def main(folder):
             (13, *SHAPE), (32, 64, 128), kernel_size=4, activation="gelu", batch_norm=True
         ),
         likelihood=Categorical(13),
-        learning_rate=3e-3,
+        learning_rate=6e-3,
         learning_rate_schedule="cosine",
         batch_size=32,
         max_iter=30,
