@@ -19,7 +19,6 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -28,6 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from skae import DenoisingAutoencoder
 from skae.layers import Conv2d
+from skae.plotting import ReconstructionDisplay
 
 NOISE_LEVEL = 0.4
 TRAINING = {
@@ -55,21 +55,6 @@ def clean_by_each(train, noisy):
     }
 
 
-def plot_images(rows):
-    """Draw rows of images, each with its name."""
-    n_images = len(next(iter(rows.values())))
-    figure, axes = plt.subplots(
-        len(rows), n_images, figsize=(n_images, 1.1 * len(rows)), layout="constrained"
-    )
-    for (label, images), row_axes in zip(rows.items(), axes, strict=True):
-        for image, ax in zip(images, row_axes, strict=True):
-            ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        row_axes[0].set_ylabel(label)
-    figure.suptitle(f"Digits with gaussian noise of standard deviation {NOISE_LEVEL}")
-    return figure
-
-
 def main(folder):
     """Print the errors, save the picture, and return the errors."""
     images = load_digits().images / 16  # (1797, 8, 8), between 0 and 1
@@ -80,12 +65,14 @@ def main(folder):
     for name, error in errors.items():
         print(f"{name:<8}mean squared error per pixel {error:.4f}")
     rows = {"clean": test, **cleaned}
-    figure = plot_images(
+    display = ReconstructionDisplay(
         {
             name if name == "clean" else f"{name}\n{errors[name]:.4f}": row[:10]
             for name, row in rows.items()
         }
     )
+    figure = display.plot().figure_
+    figure.suptitle(f"Digits with gaussian noise of standard deviation {NOISE_LEVEL}")
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "denoise_images.png", dpi=100)
     print(f"saved {folder / 'denoise_images.png'}")

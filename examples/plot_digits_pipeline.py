@@ -20,8 +20,6 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -32,6 +30,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import LinearSVC
 
 from skae import Autoencoder, DenoisingAutoencoder
+from skae.plotting import LatentSpaceDisplay, LossCurveDisplay, ReconstructionDisplay
 
 #: A hidden layer of 256 ReLU units, before a code of ReLU units.
 NETWORK = {
@@ -102,37 +101,27 @@ def plot_reconstructions(denoiser, images):
     rows = {
         "original": images,
         "corrupted": corrupted,
-        "reconstructed": denoiser.reconstruct(corrupted),
+        "rebuilt": denoiser.reconstruct(corrupted),
     }
-    figure, axes = plt.subplots(
-        3, len(images), figsize=(len(images), 3.6), layout="constrained", squeeze=False
-    )
-    for (label, row), row_axes in zip(rows.items(), axes, strict=True):
-        for image, ax in zip(row, row_axes, strict=True):
-            ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        row_axes[0].set_ylabel(label)
+    display = ReconstructionDisplay({name: row.reshape(-1, 8, 8) for name, row in rows.items()})
+    figure = display.plot().figure_
     figure.suptitle(f"{denoiser.noise} noise, level {denoiser.noise_level}")
     return figure
 
 
 def plot_loss_curves(learners):
     """Draw the training loss of each learner."""
-    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-    for name, learner in learners.items():
-        ax.plot(np.arange(1, learner.n_iter_ + 1), learner.loss_curve_, label=name)
-    ax.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
-    ax.legend()
-    return figure
+    curves = {name: learner.loss_curve_ for name, learner in learners.items()}
+    display = LossCurveDisplay(curves, ylabel="mean squared error per pixel").plot()
+    display.ax_.set_yscale("log")
+    return display.figure_
 
 
-def plot_codes(codes, y):
+def plot_codes(learner, X, y):
     """Draw codes of two numbers, coloured by digit."""
-    figure, ax = plt.subplots(figsize=(6, 5), layout="constrained")
-    points = ax.scatter(*codes.T, c=y, cmap="tab10", s=10, vmin=-0.5, vmax=9.5)
-    figure.colorbar(points, ticks=range(10), label="digit")
-    ax.set(xlabel="autoencoder0", ylabel="autoencoder1", title="Test images coded in two numbers")
-    return figure
+    display = LatentSpaceDisplay.from_estimator(learner, X, y)
+    display.ax_.set_title("Test images coded in two numbers")
+    return display.figure_
 
 
 def main(folder):
@@ -156,7 +145,7 @@ def main(folder):
         "digits_loss_curves": plot_loss_curves(
             {name: one["learner"] for name, one in best.items()}
         ),
-        "digits_two_components": plot_codes(two.transform(X_test), y_test),
+        "digits_two_components": plot_codes(two, X_test, y_test),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():

@@ -30,6 +30,7 @@ from sklearn.model_selection import train_test_split
 from skae import DenoisingAutoencoder
 from skae.datasets import fetch_ecg5000
 from skae.outlier import OutlierDetector, mean_threshold
+from skae.plotting import ReconstructionDisplay, ScoreHistogramDisplay
 
 
 def load_beats():
@@ -45,38 +46,28 @@ def load_beats():
 def plot_beats(detector, X, is_normal):
     """Draw beats, what the autoencoder makes of them, and the error between."""
     scores = detector.score_samples(X)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     rows = {"normal": np.flatnonzero(is_normal), "abnormal": np.flatnonzero(~is_normal)}
-    figure, axes = plt.subplots(
-        2, 3, figsize=(10, 5), sharex=True, sharey=True, layout="constrained"
-    )
-    for (kind, of_kind), row_axes in zip(rows.items(), axes, strict=True):
+    for (kind, of_kind), ax in zip(rows.items(), axes, strict=True):
         by_score = of_kind[np.argsort(scores[of_kind])]
         # The quartiles: neither the clearest cases nor the most doubtful ones.
-        for place, ax in zip((0.75, 0.5, 0.25), row_axes, strict=True):
-            index = by_score[int(place * len(by_score))]
-            each = [member.reconstruct(X[[index]])[0] for member in detector.estimators_]
-            rebuilt = np.mean(each, axis=0)
-            ax.plot(X[index], "k", lw=1, label="beat")
-            ax.plot(rebuilt, "C0", lw=1, label="rebuilt")
-            steps = range(len(rebuilt))
-            ax.fill_between(steps, X[index], rebuilt, color="C3", alpha=0.3, label="error")
-            ax.set_title(f"{kind}: p-value {detector.p_values(X[[index]])[0]:.3f}", fontsize=10)
-    axes[0, 0].legend(fontsize=8)
-    for ax in axes[1]:
-        ax.set_xlabel("time step")
+        beats = X[by_score[[3 * len(by_score) // 4, len(by_score) // 2, len(by_score) // 4]]]
+        rebuilt = np.mean([member.reconstruct(beats) for member in detector.estimators_], axis=0)
+        states = {"beat": beats, "rebuilt": rebuilt}
+        display = ReconstructionDisplay(states, error=rebuilt - beats).plot(ax)
+        for panel, p_value in zip(display.axes_, detector.p_values(beats), strict=True):
+            panel.set_ylabel(f"p-value {p_value:.3f}")
+        ax.set_title(kind)
     return figure
 
 
 def plot_scores(detector, X, is_normal):
     """Draw the histogram of the scores with the threshold, and the ROC curve."""
-    scores = detector.score_samples(X)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    bins = np.geomspace(-scores.max(), -scores.min(), 60)
-    for kind, of_kind, color in [("normal", is_normal, "C0"), ("abnormal", ~is_normal, "C3")]:
-        left.hist(-scores[of_kind], bins, alpha=0.6, color=color, label=f"{kind} beats")
-    left.axvline(-detector.offset_, color="k", ls="--", label="threshold, from normal beats alone")
-    left.set(xscale="log", xlabel="mean squared error (minus the score)", ylabel="test beats")
-    left.legend(fontsize=8)
+    kinds = np.where(is_normal, "normal beats", "abnormal beats")
+    display = ScoreHistogramDisplay.from_estimator(detector, X, kinds, as_errors=True, ax=left)
+    scores = display.scores
+    left.set_ylabel("test beats")
     RocCurveDisplay.from_predictions(is_normal, scores, ax=right, name="detector")
     right.set(xlabel="rate of abnormal beats passed", ylabel="rate of normal beats passed")
     return figure

@@ -35,6 +35,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import DenoisingAutoencoder
 from skae.outlier import OutlierDetector
+from skae.plotting import ExplanationDisplay
 
 
 def swap_entries(X, random_state):
@@ -50,17 +51,17 @@ def swap_entries(X, random_state):
     return X[wrong].assign(**dict(zip(X.columns, swapped[wrong].T, strict=True))), columns[wrong]
 
 
-def plot_contributions(contributions, columns, scores):
+def plot_contributions(contributions, columns):
     """Draw the contributions of each feature to the scores, the wrong entries framed."""
-    figure, ax = plt.subplots(figsize=(10, 5), layout="constrained")
-    share = contributions.to_numpy() / scores[:, None]
-    image = ax.imshow(share.T, cmap="Reds", vmin=0, aspect="auto")
+    names = list(contributions)
+    display = ExplanationDisplay(contributions.to_numpy(), feature_names=names)
+    display.plot(max_features=len(names), relative=True)
     for row, column in enumerate(columns):
-        ax.add_patch(plt.Rectangle((row - 0.5, column - 0.5), 1, 1, fill=False, ec="C0", lw=1.5))
-    ax.set_yticks(range(contributions.shape[1]), contributions.columns, fontsize=7)
-    ax.set(xticks=[], xlabel="rows with one wrong entry, framed")
-    figure.colorbar(image, label="share of the score")
-    return figure
+        display.ax_.add_patch(
+            plt.Rectangle((row - 0.5, column - 0.5), 1, 1, fill=False, ec="C1", lw=1.5)
+        )
+    display.ax_.set(xticks=[], xlabel="rows with one wrong entry, framed")
+    return display.figure_
 
 
 def main(folder):
@@ -93,7 +94,7 @@ def main(folder):
             total = detector.score_samples(wrong)
             print(f"contributions less scores: {np.abs(explained.sum(axis=1) - total).max():.1e}")
     folder.mkdir(parents=True, exist_ok=True)
-    figure = plot_contributions(explained[:40], columns[:40], total[:40])
+    figure = plot_contributions(explained[:40], columns[:40])
     figure.savefig(folder / "explain_outliers.png", dpi=100)
     print(f"saved {folder / 'explain_outliers.png'}")
 

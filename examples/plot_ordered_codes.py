@@ -27,6 +27,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skae import Autoencoder, DenoisingAutoencoder
+from skae.plotting import ReconstructionDisplay
 
 SETTINGS = {"hidden_layers": (128,), "batch_size": 50, "tol": 0, "random_state": 0}
 N_COMPONENTS = 16
@@ -80,18 +81,16 @@ def plot_filled_blocks(X_train, images):
     mask = np.zeros((len(images), 8, 8), dtype=bool)
     mask[:, 3:6, 2:6] = True
     mask = mask.reshape(images.shape)
-    filled = network.inpaint(images, mask)
+    # Few rounds: more of them carry the pixels off to values that no image has.
+    filled = network.inpaint(images, mask, max_iter=3)
     rows = {"original": images, "removed": np.where(mask, np.nan, images), "filled in": filled}
-    figure, axes = plt.subplots(3, len(images), figsize=(len(images), 3.4), layout="constrained")
-    colours = plt.get_cmap("gray_r").with_extremes(bad="tab:red")
-    for (label, row), row_axes in zip(rows.items(), axes, strict=True):
-        for image, ax in zip(row, row_axes, strict=True):
-            ax.imshow(image.reshape(8, 8), cmap=colours, vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        row_axes[0].set_ylabel(label)
+    display = ReconstructionDisplay({name: row.reshape(-1, 8, 8) for name, row in rows.items()})
+    figure = display.plot().figure_
     error = np.abs(filled - images)[mask].mean()
     by_mean = np.abs(X_train.mean(axis=0) - images)[mask].mean()
-    figure.suptitle(f"mean error in the block {error:.2f}; of the mean image {by_mean:.2f}")
+    said = f"mean error in the block {error:.2f}; of the mean image {by_mean:.2f}"
+    print(said)
+    figure.suptitle(said)
     return figure
 
 

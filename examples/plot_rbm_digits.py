@@ -32,6 +32,7 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.svm import LinearSVC
 
 from skae import BernoulliRBM
+from skae.plotting import ComponentsDisplay, LossCurveDisplay
 
 
 def nudged_digits():
@@ -62,21 +63,15 @@ def search_parameters(X_train, y_train, cache):
 
 def plot_machine(machine):
     """Draw weights, samples and the course of the training."""
-    figure = plt.figure(figsize=(10, 4), layout="constrained")
-    panels = figure.subfigures(1, 3)
-    for panel, title, images, colours in (
-        (panels[0], "weights of 64 units", machine.components_[:64], "RdBu_r"),
-        (panels[1], "rows drawn from the machine", machine.sample(64), "gray_r"),
-    ):
-        panel.suptitle(title)
-        limit = np.quantile(np.abs(images), 0.995)
-        for image, ax in zip(images, panel.subplots(8, 8).flat, strict=True):
-            low = -limit if colours == "RdBu_r" else 0
-            ax.imshow(image.reshape(8, 8), cmap=colours, vmin=low, vmax=limit)
-            ax.set(xticks=[], yticks=[])
-    ax = panels[2].subplots()
-    ax.plot(np.arange(1, machine.n_iter_ + 1), machine.history_["pseudo_likelihood"], "o-")
-    ax.set(xlabel="epoch", ylabel="nats", title="log pseudo-likelihood")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    ComponentsDisplay.from_estimator(machine, components=64, ax=left)
+    left.set_title("weights of 64 units")
+    drawn = machine.sample(64).reshape(-1, 8, 8)
+    ComponentsDisplay(drawn, signed=False).plot(middle)
+    middle.set_title("rows drawn from the machine")
+    LossCurveDisplay.from_estimator(
+        machine, names=["pseudo_likelihood"], ylabel="nats", marker="o", ax=right
+    )
     return figure
 
 

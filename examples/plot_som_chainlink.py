@@ -28,6 +28,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
 from skae import SelfOrganizingMap
+from skae.plotting import SOMDisplay
 from skae.som import topographic_error
 
 
@@ -56,7 +57,7 @@ def main(folder):
     print(f"topographic error {topographic_error(som, X):.3f}")
     print(f"agreement of clusters and rings {adjusted_rand_score(y, found):.3f}")
 
-    colours = np.array(["tab:blue", "tab:orange"])[(y == y.max()).astype(int)]
+    colours = np.array(["#56B4E9", "#D55E00"])[(y == y.max()).astype(int)]
     figure = plt.figure(figsize=(10, 4.6), layout="constrained")
     space = figure.add_subplot(1, 2, 1, projection="3d")
     space.scatter(*X.T, c=colours, s=4, alpha=0.5)
@@ -65,12 +66,11 @@ def main(folder):
     space.set_title("rows, and the sheet of prototypes")
     space.set(xticks=[], yticks=[], zticks=[])
     flat = figure.add_subplot(1, 2, 2)
-    picture = flat.imshow(som.u_matrix(), cmap="bone_r")
+    SOMDisplay.from_estimator(som, ax=flat)
     som.set_params(output="coordinates")
     places = som.transform(X) + np.random.default_rng(0).uniform(-0.3, 0.3, size=(len(X), 2))
     flat.scatter(*places.T, c=colours, s=4)
-    flat.set(xticks=[], yticks=[], title="the same sheet, flat: U-matrix and rows")
-    figure.colorbar(picture, ax=flat, label="distance of adjacent prototypes", shrink=0.8)
+    flat.set_title("the same sheet, flat: U-matrix and rows")
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "som_chainlink.png", dpi=100)
     print(f"saved {folder / 'som_chainlink'}.png")

@@ -30,6 +30,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import LinearSVC
 
 from skae import SparseAutoencoder
+from skae.plotting import ComponentsDisplay, SearchDisplay
 
 
 def search_parameters(X_train, y_train, cache):
@@ -53,17 +54,19 @@ def search_parameters(X_train, y_train, cache):
     return GridSearchCV(pipeline, grid, n_jobs=2).fit(X_train, y_train)
 
 
-def plot_filters(learner, n_filters=120):
-    """Draw what the most active units add to an image: their weights in the decoder."""
+def plot_filters(search, n_filters=120):
+    """Draw what the most active units add to an image, and how the search went."""
+    learner = search.best_estimator_["learner"]
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13, 5), layout="constrained", width_ratios=[2, 1]
+    )
     units = np.argsort(-learner.mean_activation_)[:n_filters]
-    filters = learner.module_.decoder[0].weight.detach().cpu().numpy().T[units]
-    figure, axes = plt.subplots(8, n_filters // 8, figsize=(9, 5), layout="constrained")
-    for image, ax in zip(filters, axes.flat, strict=True):
-        limit = np.abs(image).max()
-        ax.imshow(image.reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
-        ax.set(xticks=[], yticks=[])
+    ComponentsDisplay.from_estimator(learner, components=units, n_columns=15, ax=left)
     n_dead = len(learner.dead_units_)
-    figure.suptitle(f"{n_filters} of {learner.n_components} filters; {n_dead} units are dead")
+    left.set_title(f"{n_filters} of {learner.n_components} filters; {n_dead} units are dead")
+    names = "svm__C", "learner__lifetime_fraction"
+    SearchDisplay.from_estimator(search, *names, values_format=".4f", ax=right)
+    right.set_title("accuracy in cross-validation")
     return figure
 
 
@@ -77,7 +80,7 @@ def main(folder):
     print(f"test accuracy {search.score(X_test, y_test):.4f}, CV accuracy {search.best_score_:.4f}")
     print(f"chosen: {search.best_params_}")
     folder.mkdir(parents=True, exist_ok=True)
-    plot_filters(search.best_estimator_["learner"]).savefig(folder / "sparse_filters.png", dpi=100)
+    plot_filters(search).savefig(folder / "sparse_filters.png", dpi=100)
     print(f"saved {folder / 'sparse_filters.png'}")
 
 

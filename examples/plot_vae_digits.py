@@ -20,44 +20,34 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
 from skae import ConditionalVariationalAutoencoder, VariationalAutoencoder
+from skae.plotting import ComponentsDisplay, LatentSpaceDisplay
 
 N_ACROSS, N_PER_CLASS = 14, 12
 
 
-def tiled(images, n_rows, n_columns):
-    """Return flat 8 x 8 images side by side in one, with white lines between them."""
-    tiles = np.pad(images.reshape(n_rows, n_columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    return tiles.transpose(0, 2, 1, 3).reshape(10 * n_rows, 10 * n_columns)
-
-
 def plot_plane(autoencoder, X_test, y_test):
     """Draw the codes of test digits, and what is decoded over the plane."""
-    # Equal shares of the prior lie between the lines of the grid.
-    along = stats.norm.ppf((np.arange(N_ACROSS) + 0.5) / N_ACROSS)
-    grid = np.stack(np.meshgrid(along, along[::-1]), axis=-1).reshape(-1, 2)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-    points = left.scatter(*autoencoder.transform(X_test).T, c=y_test, cmap="tab10", s=12)
-    left.set(xlabel="component 1", ylabel="component 2", title="Codes of test digits")
-    figure.colorbar(points, ax=left, ticks=range(10), label="digit")
-    decoded = autoencoder.inverse_transform(grid)
-    right.imshow(tiled(decoded, N_ACROSS, N_ACROSS), cmap="gray_r")
-    right.set(title="Decoded over the plane", xticks=[], yticks=[])
+    display = LatentSpaceDisplay.from_estimator(
+        autoencoder, X_test, y_test, n_grid=N_ACROSS, ax=left
+    )
+    display.plot(right, kind="decoded")
+    left.set_title("Codes of test digits")
+    right.set_title("Decoded over the plane")
     return figure
 
 
 def plot_classes(rows):
     """Draw the digits of each class in a line."""
-    figure, axis = plt.subplots(figsize=(7, 6), layout="constrained")
-    axis.imshow(tiled(rows, 10, N_PER_CLASS), cmap="gray_r")
-    axis.set(yticks=np.arange(10) * 10 + 4.5, yticklabels=range(10), xticks=[])
-    axis.set(ylabel="class", title="Digits drawn by class")
-    return figure
+    display = ComponentsDisplay(rows.reshape(-1, 8, 8), signed=False).plot(n_columns=N_PER_CLASS)
+    display.ax_.set(yticks=np.arange(10) * 9 + 3.5, yticklabels=range(10))
+    display.ax_.set(ylabel="class", title="Digits drawn by class")
+    return display.figure_
 
 
 def main(folder: Path) -> None:

@@ -14,15 +14,26 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from skae import datasets
-from skae.datasets import fetch_ecg5000, fetch_mnist, fetch_nsl_kdd
+from skae.datasets import (
+    _ecg5000,
+    _mario_levels,
+    _mnist,
+    fetch_ecg5000,
+    fetch_jsb_chorales,
+    fetch_mario_levels,
+    fetch_mnist,
+    fetch_nsl_kdd,
+)
 
 SHAPES = {"X_train": (7, 28, 28), "y_train": (7,), "X_test": (3, 28, 28), "y_test": (3,)}
 
-needs_mnist = pytest.mark.skipif(
-    not os.path.isfile(os.path.join(os.environ.get("SKAE_DATA", ""), "mnist", "mnist.npz")),
-    reason="SKAE_DATA names no folder with mnist/mnist.npz",
-)
+
+def needs(name, file):
+    """Skip a test where SKAE_DATA does not have a file."""
+    path = os.path.join(os.environ.get("SKAE_DATA", ""), name, file)
+    return pytest.mark.skipif(
+        not os.path.isfile(path), reason=f"SKAE_DATA names no folder with {name}/{file}"
+    )
 
 
 @pytest.fixture
@@ -40,14 +51,14 @@ def published(arrays, tmp_path, monkeypatch):
     folder = tmp_path / "published"
     folder.mkdir()
     files = {}
-    for key, (file, _) in datasets._MNIST.files.items():
+    for key, (file, _) in _mnist._MNIST.files.items():
         array = arrays[key]
         header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
         content = gzip.compress(header + array.tobytes())
         (folder / file).write_bytes(content)
         files[key] = (file, f"md5:{hashlib.md5(content).hexdigest()}")
     nowhere = "http://127.0.0.1:9/"  # the port of the service that discards
-    monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(url=nowhere, files=files))
+    monkeypatch.setattr(_mnist, "_MNIST", _mnist._MNIST._replace(url=nowhere, files=files))
     monkeypatch.delenv("SKAE_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
@@ -65,7 +76,7 @@ def data_home(published, tmp_path):
 # -- the real data -----------------------------------------------------------------------
 
 
-@needs_mnist
+@needs("mnist", "mnist.npz")
 def test_mnist_is_mnist():
     train = fetch_mnist()
     assert train.data.shape == (60000, 784)
@@ -126,7 +137,7 @@ def test_missing_files_are_downloaded_once_and_only_those_of_the_subset(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(url=url))
+        monkeypatch.setattr(_mnist, "_MNIST", _mnist._MNIST._replace(url=url))
         try:
             for _ in range(2):
                 X, y = fetch_mnist(data_home=tmp_path / "new", subset="test", return_X_y=True)
@@ -202,11 +213,7 @@ def test_import_of_the_package_leaves_the_loaders_out():
 # -- data sets in one file ---------------------------------------------------------------------
 
 
-def in_skae_data(name):
-    return os.path.isfile(os.path.join(os.environ.get("SKAE_DATA", ""), name, f"{name}.npz"))
-
-
-@pytest.mark.skipif(not in_skae_data("ecg5000"), reason="SKAE_DATA names no folder with ecg5000")
+@needs("ecg5000", "ecg5000.npz")
 def test_ecg5000_is_ecg5000():
     bunch = fetch_ecg5000(subset="all")
     assert bunch.data.shape == (5000, 140)
@@ -222,7 +229,7 @@ def test_ecg5000_is_ecg5000():
     np.testing.assert_allclose(X.std(axis=1, ddof=1), 1, atol=1e-3)
 
 
-@pytest.mark.skipif(not in_skae_data("nsl_kdd"), reason="SKAE_DATA names no folder with nsl_kdd")
+@needs("nsl_kdd", "nsl_kdd.npz")
 def test_nsl_kdd_is_nsl_kdd():
     bunch = fetch_nsl_kdd(subset="test", as_frame=True)
     assert bunch.frame.shape == (22544, 42)
@@ -253,8 +260,8 @@ def archive(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     np.savez(path, **arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    files = dict.fromkeys(datasets._ECG5000.files, ("ecg5000.npz", digest))
-    monkeypatch.setattr(datasets, "_ECG5000", datasets._ECG5000._replace(files=files))
+    files = dict.fromkeys(_ecg5000._ECG5000.files, ("ecg5000.npz", digest))
+    monkeypatch.setattr(_ecg5000, "_ECG5000", _ecg5000._ECG5000._replace(files=files))
     monkeypatch.delenv("SKAE_DATA", raising=False)
     return path, arrays
 
@@ -324,3 +331,148 @@ def test_connections_as_array_and_frame(tmp_path, monkeypatch):
     assert list(frame.columns) == [*bunch.feature_names, "target"]
     assert list(frame["service"]) == ["smtp", "http"] * 2
     assert (frame.dtypes[["duration", "src_bytes"]] == "float64").all()
+
+
+# -- levels and chorales -----------------------------------------------------------------------
+
+
+@needs("mario_levels", "mario-1-1.txt")
+def test_mario_levels_are_those_of_the_game():
+    mario = fetch_mario_levels()
+    assert mario.data.shape == (2518, 14 * 28)
+    assert mario.data.dtype == np.uint8
+    assert mario.target_names[0] == "1-1"
+    assert [one.shape[0] for one in mario.levels] == [14] * 15
+    # What everyone knows of the first level: ground with three pits, six pipes and a flag pole.
+    first = mario.tiles[mario.levels[0]]
+    assert first.shape == (14, 202)
+    pits = first[-1] == "-"
+    assert (np.diff(pits.astype(int)) == 1).sum() == 3
+    assert (first == "<").sum() == 6
+    # Each window stands where it says.
+    for window, level, start in zip(mario.data, mario.target, mario.start, strict=True):
+        there = mario.levels[level][:, start : start + 28]
+        assert_array_equal(window.reshape(14, 28), there)
+
+
+@needs("mario_levels", "smb_windows_14x28.npz")
+def test_windows_are_those_that_others_made():
+    path = os.path.join(os.environ["SKAE_DATA"], "mario_levels", "smb_windows_14x28.npz")
+    with np.load(path) as known:
+        X, y = fetch_mario_levels(return_X_y=True)
+        assert_array_equal(X.reshape(-1, 14, 28), known["X"])
+        assert_array_equal(y, known["level"])
+        assert_array_equal(fetch_mario_levels().start, known["x0"])
+        assert_array_equal(fetch_mario_levels().tiles, known["tiles"])
+
+
+@pytest.fixture
+def two_levels(tmp_path, monkeypatch):
+    """Write two small levels and let their checksums be the known ones."""
+    folder = tmp_path / "home" / "mario_levels"
+    folder.mkdir(parents=True)
+    files = {}
+    for name, last in {"1-1": "XXX-", "1-2": "X<>"}.items():
+        lines = ["-" * len(last)] * 12 + ["[" + "]" * (len(last) - 1), last]
+        content = "\n".join(lines).encode() + b"\n"
+        (folder / f"mario-{name}.txt").write_bytes(content)
+        files[name] = (f"mario-{name}.txt", hashlib.sha256(content).hexdigest())
+    source = _mario_levels._MARIO_LEVELS._replace(files=files, url="http://127.0.0.1:9/")
+    monkeypatch.setattr(_mario_levels, "_MARIO_LEVELS", source)
+    monkeypatch.setattr(_mario_levels, "_CHECKSUMS", files)
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_levels_are_cut_into_windows(two_levels, from_environment, monkeypatch):
+    home = two_levels
+    if from_environment:
+        monkeypatch.setenv("SKAE_DATA", str(home))
+        monkeypatch.setitem(sys.modules, "pooch", None)  # not needed
+        home = home / "empty"
+    else:
+        pytest.importorskip("pooch")
+    mario = fetch_mario_levels(data_home=home, width=2)
+    assert mario.data.shape == (3 + 2, 28)
+    assert mario.data.flags.writeable
+    assert mario.target.tolist() == [0, 0, 0, 1, 1]
+    assert mario.start.tolist() == [0, 1, 2, 0, 1]
+    bottom = mario.tiles[mario.data[:, -4:]].tolist()
+    assert bottom[0] == ["[", "]", "X", "X"]
+    assert bottom[2] == ["]", "]", "X", "-"]
+    assert bottom[4] == ["]", "]", "<", ">"]
+    assert len(mario.tiles) == len(mario.tile_names) == 13
+    frame = fetch_mario_levels(data_home=home, width=2, as_frame=True).frame
+    assert frame.shape == (5, 29)
+    assert list(frame.columns[:3]) == ["tile_0_0", "tile_0_1", "tile_1_0"]
+    assert list(frame["target"]) == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_missing_or_damaged_levels_say_what_to_put_where(two_levels, download):
+    pytest.importorskip("pooch")
+    path = two_levels / "mario_levels" / "mario-1-2.txt"
+    path.write_bytes(path.read_bytes()[:-1])
+    message = (
+        r"mario_levels is missing(.|\n)*Put mario-1-1.txt, mario-1-2.txt from http.* into .*"
+        r"mario_levels, or name in .* SKAE_DATA a folder with a folder mario_levels that holds them"
+    )
+    with pytest.raises(OSError, match=message):
+        fetch_mario_levels(data_home=two_levels, download_if_missing=download)
+
+
+def test_windows_wider_than_a_level_are_refused():
+    with pytest.raises(ValueError, match="'width' parameter of fetch_mario_levels"):
+        fetch_mario_levels(width=150)
+
+
+@needs("jsb_chorales", "jsb16_satb.npz")
+def test_chorales_are_in_four_voices():
+    parts = {part: fetch_jsb_chorales(subset=part) for part in ("train", "valid", "test")}
+    assert [len(one.lengths) for one in parts.values()] == [229, 76, 77]
+    assert [len(one.data) for one in parts.values()] == [55228, 18408, 18900]
+    every = fetch_jsb_chorales(subset="all")
+    assert_array_equal(every.data, np.concatenate([one.data for one in parts.values()]))
+    assert every.chorale[-1] == 381
+    sung = every.data[(every.data >= 0).all(axis=1)].astype(float)
+    assert sung.min() >= 36
+    assert (np.diff(sung.mean(axis=0)) < 0).all()  # from soprano to bass
+
+
+@pytest.fixture
+def few_chorales(tmp_path, monkeypatch):
+    """Write chorales of few notes into a folder that SKAE_DATA names."""
+    arrays = {}
+    for number, part in enumerate(("train", "valid", "test")):
+        arrays[f"length_{part}"] = np.array([2, 1], dtype=np.int32)
+        arrays[f"notes_{part}"] = np.arange(12, dtype=np.int16).reshape(3, 4) + 100 * number
+    (tmp_path / "jsb_chorales").mkdir()
+    np.savez(tmp_path / "jsb_chorales" / "jsb16_satb.npz", **arrays)
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    return arrays
+
+
+def test_rows_of_chorales_know_their_chorale(few_chorales):
+    valid = fetch_jsb_chorales(subset="valid")
+    assert_array_equal(valid.data, few_chorales["notes_valid"])
+    assert valid.lengths.tolist() == [2, 1]
+    assert valid.chorale.tolist() == [0, 0, 1]
+    assert "public domain" in valid.DESCR
+    assert "target" not in valid
+    every = fetch_jsb_chorales(subset="all", as_frame=True)
+    assert list(every.frame.columns) == ["soprano", "alto", "tenor", "bass"]
+    assert every.frame.iloc[:, 0].tolist() == [0, 4, 8, 100, 104, 108, 200, 204, 208]
+    assert every.chorale.tolist() == [0, 0, 1, 2, 2, 3, 4, 4, 5]
+
+
+def test_missing_chorales_say_what_to_put_where(tmp_path, monkeypatch):
+    pytest.importorskip("pooch")
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    message = (
+        r"jsb_chorales is missing .*Put jsb16_satb.npz into .*jsb_chorales, or name in .*"
+        r"SKAE_DATA a folder with the file jsb_chorales/jsb16_satb.npz"
+    )
+    with pytest.raises(OSError, match=message):
+        fetch_jsb_chorales(data_home=tmp_path)

@@ -166,9 +166,14 @@ def number_after(words, printed):
     return float(re.search(rf"{words} (\d\.\d+)", printed)[1])
 
 
-def needs_data(name):
-    path = Path(os.environ.get("SKAE_DATA", ""), name, f"{name}.npz")
+def needs_data(name, file=None):
+    path = Path(os.environ.get("SKAE_DATA", ""), name, file or f"{name}.npz")
     return pytest.mark.skipif(not path.is_file(), reason=f"SKAE_DATA names no folder with {name}")
+
+
+def numbers_in_line(words, printed):
+    (line,) = [line for line in printed.splitlines() if line.startswith(words)]
+    return [float(number) for number in re.findall(r"[+-]?\d+\.\d+", line)]
 
 
 @needs_data("ecg5000")
@@ -186,7 +191,47 @@ def test_network_attacks_are_found(tmp_path):
     assert len(list(tmp_path.glob("*.png"))) == 1
 
 
-@pytest.mark.parametrize("name", ["plot_ecg_anomaly.py", "plot_network_intrusion.py"])
+@needs_data("jsb_chorales", "jsb16_satb.npz")
+def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
+    printed = run_example("plot_chorales.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    _, of_bach, held_by_bach = numbers_in_line("chorales not learned", printed)
+    _, of_chance, _ = numbers_in_line("notes drawn one by one", printed)
+    in_scale, dissonant, held = numbers_in_line("drawn by the decoder", printed)
+    assert dissonant < of_bach + 0.2 * (of_chance - of_bach)
+    assert held > 0.8 * held_by_bach
+    assert in_scale > 0.9
+
+
+@needs_data("mario_levels", "mario-1-1.txt")
+def test_drawn_levels_have_the_patterns_of_levels(tmp_path):
+    printed = run_example("plot_mario_levels.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    pipes_by_chance, far_by_chance = numbers_in_line("tiles one by one", printed)
+    pipes, far = numbers_in_line("drawn by the decoder", printed)
+    assert pipes > max(0.6, 5 * pipes_by_chance)
+    assert far < 0.3 * far_by_chance
+
+
+def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
+    printed = run_example("plot_augmentation.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    # Gains of neighbours by decoded digits, and of a tree by drawn pixels: mean and spread.
+    _, by_decoded, spread, _, _ = numbers_in_line("3 nearest neighbours", printed)
+    assert by_decoded > max(0.03, 2 * spread)
+    *_, by_pixels, spread = numbers_in_line("decision tree", printed)
+    assert by_pixels > max(0.05, spread)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plot_chorales.py",
+        "plot_ecg_anomaly.py",
+        "plot_mario_levels.py",
+        "plot_network_intrusion.py",
+    ],
+)
 def test_examples_end_without_their_data(name, tmp_path, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -201,10 +246,16 @@ def test_wrong_entries_are_found(tmp_path):
     assert of_autoencoder > max(of_pca, 0.6)
 
 
+def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
+    printed = run_example("plot_ordered_codes.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    error, by_mean = numbers_in_line("mean error in the block", printed)
+    assert error < 0.8 * by_mean
+
+
 @pytest.mark.parametrize(
     ("name", "n_pictures"),
     [
-        ("plot_ordered_codes.py", 2),
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
         ("plot_som_wine.py", 2),

@@ -39,6 +39,7 @@ LEVELS = [
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
     {"adversarial", "boltzmann", "som", "outlier"},
+    {"plotting"},
     {"__init__"},
 ]
 
