@@ -82,7 +82,7 @@ def assert_same_fit(one, other):
 
 CASES = {
     "plain": (Autoencoder, {}),
-    "tied": (Autoencoder, {"hidden_layers": Dense((10,), tied=True)}),
+    "tied": (Autoencoder, {"hidden_layers": Dense((10,), tied_weights=True)}),
     "dropout": (Autoencoder, {"hidden_layers": Dense((10,), dropout=0.2)}),
     "batch norm": (Autoencoder, {"hidden_layers": Dense((10,), batch_norm=True)}),
     "convolution": (Autoencoder, {"hidden_layers": Conv2d((1, 8, 8), channels=(3,))}),

@@ -96,7 +96,7 @@ def test_fits_of_equal_structure_share_a_recording(table, by_autograd):
         4, batch_size=50, max_iter=3, tol=0, random_state=1, noise_level=0.1, learning_rate=0.01
     )
     shared = results(other, table)
-        assert len(by_autograd) == 3 + 1  # a step to compare with
+    assert len(by_autograd) == 3 + 1  # a step to compare with
     with skae.config_context(record_steps=False):
         for one, same in zip(shared, results(other, table), strict=True):
             assert_array_equal(one, same)

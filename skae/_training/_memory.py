@@ -57,7 +57,7 @@ def bytes_of(member: Member) -> tuple[int, int]:
     given = [*tensors_of(module), *(tensor for tensor in batch if tensor is not None)]
     known = {tensor.untyped_storage().data_ptr() for tensor in given}
     computed: dict[int, int] = {}
-    for _, _, _, results in tape.notes:
+    for _, _, _, results in tape.operations:
         for tensor in results if isinstance(results, list | tuple) else [results]:
             if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in known:
                 storage = tensor.untyped_storage()
