@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .._compute import chunk_rows
 from .._random import Generator
 from .._training import Batch, Step
-from ..layers import run, sample_noise
+from ..layers import frozen_statistics, run, sample_noise
 from ._module import AutoencoderModule
 
 # Beyond this one bad step could make a variance infinite.
@@ -127,7 +127,7 @@ class VariationalModule(AutoencoderModule):
             log_weight = self._log_weight(code, normal, log_variance, batch, noise)
             return log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
         fixed_mean, fixed_variance = mean.detach(), log_variance.detach()
-        with torch.no_grad():
+        with torch.no_grad(), frozen_statistics(self.decoder):
             log_weight = self._log_weight(code, normal, log_variance, batch, noise)
             share = log_weight.view(n_each, -1).softmax(0)
             bound = log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
