@@ -121,7 +121,7 @@ def digits(epochs: int, validation: bool, importance: int) -> None:
         autoencoder = ConditionalVariationalAutoencoder(
             8, likelihood="bernoulli", random_state=seed
         )
-        rows = autoencoder.fit(X_fit, y_fit).sample(1000, seed, y=labels, mean=True)
+        rows = autoencoder.fit(X_fit, y_fit).sample(1000, seed, y=labels, return_mean=True)
         classifier = KNeighborsClassifier().fit(X_other, y_other)
         shares.append((classifier.predict(rows) == labels).mean())
     print(f"digits drawn by class and read as that class: {np.round(shares, 3)}", flush=True)

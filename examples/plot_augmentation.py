@@ -65,7 +65,7 @@ def draw_more(X, y):
     labels = np.repeat(np.arange(10), N_DRAWN // 10)
     settings = {"y": labels, "random_state": 0}
     return labels, {
-        "decoded": autoencoder.sample(N_DRAWN, mean=True, **settings),
+        "decoded": autoencoder.sample(N_DRAWN, return_mean=True, **settings),
         "drawn pixels": autoencoder.sample(N_DRAWN, **settings),
     }
 

@@ -134,7 +134,7 @@ def main(folder):
         max_iter=20,
         random_state=0,
     ).fit(to_channels(train))
-    drawn = to_notes(autoencoder.sample(500, random_state=1, mean=True))
+    drawn = to_notes(autoencoder.sample(500, random_state=1, return_mean=True))
     rng = np.random.default_rng(0)
     by_voice = [rng.choice(train[..., voice].ravel(), (500, N_STEPS)) for voice in range(4)]
     one_by_one = np.stack(by_voice, axis=-1)

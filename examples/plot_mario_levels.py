@@ -130,7 +130,7 @@ def main(folder):
         random_state=0,
     ).fit(to_channels(learned))
     rng = np.random.default_rng(0)
-    drawn = autoencoder.sample(500, random_state=0, mean=True).argmax(axis=1)
+    drawn = autoencoder.sample(500, random_state=0, return_mean=True).argmax(axis=1)
     one_by_one = rng.permuted(learned, axis=0)[:500]
     print(f"{'':<22}{'whole pipes':>12}{'divergence':>12}")
     for name, some in {

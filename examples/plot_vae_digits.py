@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
 
     by_class = ConditionalVariationalAutoencoder(8, **settings).fit(X_train, y_train)
     labels = np.repeat(np.arange(10), N_PER_CLASS)
-    drawn = by_class.sample(len(labels), random_state=0, y=labels, mean=True)
+    drawn = by_class.sample(len(labels), random_state=0, y=labels, return_mean=True)
     classifier = KNeighborsClassifier().fit(X_test, y_test)
     print(f"drawn digits read as their class: {(classifier.predict(drawn) == labels).mean():.3f}")
     print(f"classes of test digits predicted: {(by_class.predict(X_test) == y_test).mean():.3f}")

@@ -10,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._training import SCHEDULES, Callback, Plan, Source, TrainingState, joined
+from ._training import SCHEDULES, Plan, Source, TrainingState, check_callbacks, joined
 from ._warn import warn
 from .base import BaseTorchEstimator
 
@@ -134,23 +134,7 @@ class ConvergingEstimator(BaseTorchEstimator):
         )
 
     def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
-        callbacks = list(self.callbacks or ())
-        for one in callbacks:
-            callback = one[1] if isinstance(one, tuple) and len(one) == 2 else one
-            kind = callback if isinstance(callback, type) else type(callback)
-            if not issubclass(kind, Callback):
-                raise TypeError(
-                    "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
-                    f"and one, got {one!r}."
-                )
-            monitor = getattr(kind() if callback is kind else callback, "monitor", None)
-            if validation is None and str(monitor).startswith("valid_"):
-                raise ValueError(
-                    f"The callback {kind.__name__} monitors {monitor!r}, but there are no "
-                    "validation rows: set early_stopping=True, give X_val to fit, or let it "
-                    f"monitor {str(monitor).replace('valid', 'train')!r}."
-                )
-        return callbacks
+        return check_callbacks(self.callbacks, validates=validation is not None)
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)

@@ -247,7 +247,7 @@ class BaseTorchEstimator(Portable):
         return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
 
     def _condition(self, y: Any, X: Any, *, reset: bool, name: str) -> np.ndarray | None:
-        """Return what a conditional model is told of validated rows; None of others."""
+        """Return the conditions of validated rows for a conditional model; None of others."""
         return None
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
@@ -338,9 +338,13 @@ class BaseTorchEstimator(Portable):
         -------
         float
         """
-        scores = self.score_samples(X)
+        scores = self._scores_of(X, y)
         weight = validate_weight(sample_weight, scores[:, None])
         return float(np.average(scores, weights=weight))
+
+    def _scores_of(self, X: Any, y: Any) -> np.ndarray:
+        """Return the scores that `score` takes the mean of; only conditional models take `y`."""
+        return self.score_samples(X)
 
     # -- scikit-learn's protocols --------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,17 +64,36 @@ def bernoulli_divergence(target: Tensor, rate: Tensor) -> Tensor:
     return target * (target / rate).log() + (1 - target) * ((1 - target) / (1 - rate)).log()
 
 
+def inverse_multiquadratic(squared: Any, scale: Any) -> Any:
+    """Return the kernel ``scale / (scale + squared)`` (Tolstikhin et al. 2018).
+
+    Parameters
+    ----------
+    squared : Tensor or ndarray
+        Squared distances, at least 0.
+    scale : float
+        The squared length of the kernel.
+
+    Returns
+    -------
+    Tensor or ndarray
+        From 0 to 1, in the shape of `squared`.
+    """
+    return scale / (scale + squared)
+
+
 # Lengths of the kernels below, squared and as parts of the mean squared distance of two draws.
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def maximum_mean_discrepancy(
+def prior_discrepancy(
     code: Tensor, prior: Tensor, weight: Tensor | None = None, squared_distance: float = 0.0
 ) -> Tensor:
-    """Return the squared discrepancy of codes from draws of a prior (Tolstikhin et al. 2018).
+    """Return the squared maximum mean discrepancy of codes from draws of a prior.
 
-    The kernel is a mean of inverse multiquadratic ones, of several lengths. The estimate
-    has its bias, a constant, and so is never negative.
+    The kernel is a mean of inverse multiquadratic ones, of several lengths (Tolstikhin et al.
+    2018). Unlike `skae.metrics.maximum_mean_discrepancy`, the estimate counts each pair of a row
+    with itself: it has a bias, a constant, and so is never negative; and rows have weights.
 
     Parameters
     ----------
@@ -96,8 +116,31 @@ def maximum_mean_discrepancy(
 
     def mean_kernel(x: Tensor, y: Tensor) -> Tensor:
         squared = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
-        kernels = [1 / (1 + squared.clamp_min(0) / (scale * squared_distance)) for scale in _SCALES]
-        return torch.stack(kernels).mean(0)
+        squared = squared.clamp_min(0)
+        kernels = (inverse_multiquadratic(squared, scale * squared_distance) for scale in _SCALES)
+        return sum(kernels, start=squared.new_zeros(())) / len(_SCALES)
 
     among = share @ mean_kernel(code, code) @ share + mean_kernel(prior, prior).mean()
     return among - 2 * (share @ mean_kernel(code, prior)).mean()
+
+
+def squared_slopes(score: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Return the squared norm of the gradient of a score by each row of its inputs.
+
+    Parameters
+    ----------
+    score : callable
+        Gives the scores of a batch, whose rows do not depend on each other.
+    *inputs : Tensor of shape (n, ...)
+        Where to take the gradient; it can be differentiated further.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    scores, pull_back, *_ = torch.func.vjp(score, *inputs)
+    gradients = pull_back(torch.ones_like(scores))
+    return sum(
+        (gradient.flatten(1).square().sum(1) for gradient in gradients),
+        start=inputs[0].new_zeros(()),
+    )

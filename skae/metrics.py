@@ -14,6 +14,8 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_argmin_min, pairwise_distances_chunked
 from sklearn.utils import check_array
 
+from .losses import inverse_multiquadratic
+
 __all__ = [
     "ModeCoverage",
     "frechet_distance",
@@ -200,7 +202,7 @@ def mode_coverage(samples: Any, modes: Any, radius: float) -> ModeCoverage:
 #: Kernels by name, as functions of the squared distance and the squared scale.
 _KERNELS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "rbf": lambda squared, scale: np.exp(-squared / (2 * scale)),
-    "inverse_multiquadratic": lambda squared, scale: scale / (scale + squared),
+    "inverse_multiquadratic": inverse_multiquadratic,
 }
 
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skae import AdversarialAutoencoder, Autoencoder
 from skae._random import Generator
 from skae.autoencoders._priors import PRIORS
+from skae.layers import BatchNorm, Dense
 from skae.metrics import maximum_mean_discrepancy
 
 
@@ -32,7 +33,7 @@ def test_mixture_has_ten_gaussians_on_a_circle():
 @pytest.mark.parametrize("regularizer", ["mmd", "adversarial"])
 @pytest.mark.parametrize("prior", ["gaussian", "uniform"])
 def test_codes_follow_the_prior(digits, prior, regularizer):
-    settings = dict(n_components=2, max_iter=60, learning_rate=3e-3, tol=0, batch_size=150)
+    settings = dict(n_components=2, max_iter=40, learning_rate=5e-3, tol=0, batch_size=150)
     plain = quick(Autoencoder, **settings).fit(digits)
     held = quick(AdversarialAutoencoder, prior=prior, regularizer=regularizer, **settings).fit(
         digits
@@ -64,6 +65,13 @@ def test_samples_are_decoded_draws_of_the_prior(digits):
 def test_history_of_the_discriminator(digits):
     fitted = quick(AdversarialAutoencoder, regularizer="adversarial").fit(digits)
     assert len(fitted.history_["train_discriminator_loss"]) == 5
+
+
+def test_running_statistics_move_once_a_step(table):
+    settings = dict(hidden_layers=Dense((4,), batch_norm=True), batch_size=100, max_iter=2, tol=0)
+    fitted = quick(AdversarialAutoencoder, regularizer="adversarial", **settings).fit(table)
+    norms = [layer for layer in fitted.module_.modules() if isinstance(layer, BatchNorm)]
+    assert [int(norm.num_batches_tracked) for norm in norms] == [2 * 3] * 2
 
 
 def test_bad_parameters(table):

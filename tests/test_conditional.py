@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import special
+from scipy import sparse, special, stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -85,9 +85,9 @@ def test_rows_drawn_by_label_are_read_as_that_label(fitted, labelled):
     judge = KNeighborsClassifier().fit(X[1::2], y[1::2])  # which the fit has not seen
     labels = np.repeat(np.arange(10), 50)
     names = np.array([f"digit {digit}" for digit in labels], dtype=object)
-    rows = fitted.sample(500, random_state=0, y=names, mean=True)
+    rows = fitted.sample(500, random_state=0, y=names, return_mean=True)
     assert (judge.predict(rows) == labels).mean() >= 0.95
-    assert (judge.predict(fitted.sample(50, 0, y="digit 4", mean=True)) == 4).mean() >= 0.9
+    assert (judge.predict(fitted.sample(50, 0, y="digit 4", return_mean=True)) == 4).mean() >= 0.9
     assert_array_equal(fitted.sample(5, 1, y="digit 4"), fitted.sample(5, 1, y="digit 4"))
     assert fitted.sample(5, sampler="gmm").shape == (5, 64)
 
@@ -99,6 +99,58 @@ def test_a_code_goes_under_any_label(fitted, labelled):
     assert (fitted.predict(as_sevens) == "digit 7").mean() > 0.9
     # Without labels it is under the mean one, as `reconstruct` says.
     assert_allclose(fitted.inverse_transform(codes), fitted.reconstruct(X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_is_rebuilt_under_any_label(fitted, labelled):
+    X, label = labelled[0][:20], np.full(20, "digit 7", dtype=object)
+    expected = fitted.inverse_transform(fitted.transform(X), label)
+    assert_allclose(fitted.reconstruct(X, label), expected, rtol=1e-5, atol=1e-6)
+    assert_array_equal(fitted.reconstruct(X, "digit 7"), fitted.reconstruct(X, label))
+    assert not np.allclose(fitted.reconstruct(X), expected, atol=0.1)
+    with pytest.raises(ValueError, match="not seen in fit"):
+        fitted.reconstruct(X, 7)
+
+
+def test_the_marginal_is_the_sum_by_hand():
+    """Of a linear decoder, whose rows are normal under each label, with labels of any frequency."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(400) < 0.2).astype(int)
+    X = rng.normal(size=(400, 1)) @ [[1.0, 2.0, -1.0]] + 3 * y[:, None]
+    X += 0.5 * rng.normal(size=X.shape)
+    autoencoder = quick(
+        ConditionalVariationalAutoencoder,
+        n_components=1,
+        hidden_layers=(),
+        likelihood=Gaussian(variance=0.25),
+        learning_rate=0.05,
+        max_iter=60,
+        n_score_samples=2000,
+    ).fit(X, y)
+    decoder = autoencoder.module_.decoder[0]
+    weight = decoder.weight.detach().numpy().astype(float)
+    loadings, bias = weight[:, :1], decoder.bias.detach().numpy()
+    covariance = loadings @ loadings.T + 0.25 * np.eye(3)
+    density = sum(
+        share * stats.multivariate_normal(bias + weight[:, 1 + c], covariance).pdf(X)
+        for c, share in enumerate([1 - y.mean(), y.mean()])
+    )
+    assert_allclose(autoencoder.score_samples(X).mean(), np.log(density).mean(), atol=0.02)
+
+
+def test_sparse_rows_with_conditions_are_read_some_at_a_time(fitted, labelled, monkeypatch):
+    X, names = sparse.csr_matrix(labelled[0]), np.full(1797, "digit 1", dtype=object)
+    sizes, original = [], sparse.csr_matrix.toarray
+
+    def toarray(matrix, *arguments, **keywords):
+        sizes.append(matrix.shape[0])
+        return original(matrix, *arguments, **keywords)
+
+    monkeypatch.setattr(sparse.csr_matrix, "toarray", toarray)
+    monkeypatch.setattr("skae._training._reading.chunk_rows", lambda *_: 100)
+    found = fitted.set_params(n_score_samples=2).elbo(X, names)
+    fitted.set_params(n_score_samples=100)
+    assert max(sizes) == 100
+    assert len(found) == 1797
 
 
 def test_values_as_conditions():

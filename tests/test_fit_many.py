@@ -114,10 +114,14 @@ def test_each_is_as_by_its_own_fit(case, digits, stack_sizes):
     alone, together = varied(estimator_class, **settings), varied(estimator_class, **settings)
     for estimator in alone:
         estimator.fit(X, y)
-    assert fit_many(together, X, y=y) == together
+    assert fit_many(together, X, y=y, n_batched=8) == together
     assert max(stack_sizes, default=0) > 2
     for one, other in zip(alone, together, strict=True):
-        assert_same_fit(one, other)
+        if case == "batch norm":
+            # A bias before it has no gradient but rounding, and makes no difference.
+            assert_allclose(one.reconstruct(X), other.reconstruct(X), atol=1e-4)
+        else:
+            assert_same_fit(one, other)
 
 
 def test_numbers_in_the_objective_differ_within_a_stack(digits, stack_sizes):
@@ -270,9 +274,10 @@ def test_one_that_diverges_does_not_disturb_the_others(digits):
     for rate, estimator in zip(rates, estimators, strict=True):
         if rate < 1:
             assert_same_fit(Autoencoder(4, learning_rate=rate, **settings).fit(X), estimator)
+    alone = clone(estimators[1])
     with pytest.raises(ValueError, match="stopped being finite"):
-        clone(estimators[1]).fit(X)
-    assert hasattr(estimators[1], "module_") == hasattr(estimators[0], "module_")
+        alone.fit(X)
+    assert vars(estimators[1]).keys() == vars(alone).keys()
 
 
 def test_warnings_are_those_of_fit(digits):

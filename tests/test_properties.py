@@ -119,7 +119,7 @@ def test_partial_fit_goes_on_bit_for_bit_after_a_pickle(estimator, table):
 
 
 def test_partial_fit_takes_a_changed_learning_rate(estimator_class, table):
-    averaging = {"averaging": 0.0} if has(estimator_class, "averaging") else {}  # it goes on
+    averaging = {"ema_decay": 0.0} if has(estimator_class, "ema_decay") else {}  # it goes on
     estimator = quick(estimator_class, **averaging).partial_fit(table)
     before = estimator.transform(table)
     estimator.set_params(learning_rate=1e-30).partial_fit(table)
@@ -672,8 +672,8 @@ def ctrl_c(after: int, monkeypatch):
 
 def test_ctrl_c_ends_fit_and_keeps_the_complete_epochs(network_class, table, monkeypatch):
     settings = dict(batch_size=100)  # three steps an epoch
-    if has(network_class, "averaging"):  # both of which depend on how many epochs are planned
-        settings |= dict(learning_rate_schedule="constant", averaging=0.0)
+    if has(network_class, "ema_decay"):  # both of which depend on how many epochs are planned
+        settings |= dict(learning_rate_schedule="constant", ema_decay=0.0)
     estimator = quick(network_class, **settings, **epochs(network_class, 50))
     with ctrl_c(7, monkeypatch):
         estimator.fit(table)

@@ -32,8 +32,8 @@ FAMILIES = {"adversarial", "autoencoders", "boltzmann", "som", "outlier"}
 #: Where a room may import from: from itself, and from those in the lines above its own.
 LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
-    {"layers", "losses", "outputs", "metrics", "_training"},
-    {"_validation"},
+    {"layers", "losses", "outputs", "_training"},
+    {"metrics", "_validation"},
     {"_parameters", "_pickling"},
     {"base"},
     {"_convergence", "_features"},

@@ -1,5 +1,7 @@
 """The variational autoencoder beside what theory says of it."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from skae import Autoencoder, VariationalAutoencoder
 from skae._random import Generator, seeded_initialisation
 from skae._training import Batch
 from skae.autoencoders._evidence import divergence_from_prior
-from skae.layers import Conv2d, Dense
+from skae.layers import BatchNorm, Conv2d, Dense
 from skae.outputs import Categorical, Gaussian
 
 VARIANCE = 0.25
@@ -151,6 +153,14 @@ def test_doubly_reparameterized_gradients_have_the_same_mean_and_less_variance(x
     assert other.var(0).sum() < 0.5 * one.var(0).sum()
 
 
+def test_running_statistics_move_once_a_step(rows):
+    layers = Dense((4,), batch_norm=True)
+    settings = dict(n_importance_samples=3, doubly_reparameterized=True, max_iter=2, tol=0)
+    autoencoder = quick(VariationalAutoencoder, hidden_layers=layers, batch_size=100, **settings)
+    norms = [m for m in autoencoder.fit(rows).module_.modules() if isinstance(m, BatchNorm)]
+    assert [int(norm.num_batches_tracked) for norm in norms] == [2 * 6] * 2
+
+
 def divergences(module, x):
     return divergence_from_prior(*module.posterior(x)).detach()
 
@@ -204,6 +214,13 @@ def test_patience_begins_after_the_warm_up(rows):
     assert warming.module_.n_epochs == 24
 
 
+def test_the_score_of_the_module_is_that_of_the_estimator(linear, rows):
+    x = torch.from_numpy(rows[:9].astype(np.float64))
+    double = copy.deepcopy(linear.module_).double()
+    with torch.no_grad():
+        assert_allclose(double.log_score(x, 200), linear.score_samples(x.numpy()), rtol=1e-10)
+
+
 # -- what is read ---------------------------------------------------------------------------------
 
 
@@ -222,7 +239,7 @@ def test_samples_have_the_distribution_of_the_model(linear):
     expected = marginal(linear)
     assert_allclose(X.mean(0), expected.mean, atol=0.05)
     assert_allclose(np.cov(X.T), expected.cov, atol=0.15)
-    means = linear.sample(20_000, random_state=0, mean=True)
+    means = linear.sample(20_000, random_state=0, return_mean=True)
     noise = linear.noise_variance_ * np.eye(6)
     assert_allclose(np.cov(means.T), expected.cov - noise, atol=0.15)
     assert_array_equal(linear.sample(3, random_state=1), linear.sample(3, random_state=1))
@@ -261,7 +278,7 @@ def test_images_keep_their_shape(digits):
     layers = Conv2d((1, 8, 8), (4,))
     autoencoder = quick(VariationalAutoencoder, hidden_layers=layers).fit(images)
     assert autoencoder.sample(3).shape == (3, 1, 8, 8)
-    assert autoencoder.sample(3, sampler="gmm", mean=True).shape == (3, 1, 8, 8)
+    assert autoencoder.sample(3, sampler="gmm", return_mean=True).shape == (3, 1, 8, 8)
     assert autoencoder.interpolate(images[:2], images[2:4], 5).shape == (2, 5, 1, 8, 8)
     assert autoencoder.reconstruction_error(images).shape == (200,)
 

@@ -1,9 +1,7 @@
 """The engine: trains every `Trainable`, and applies it."""
 
-from skorch.callbacks import Callback
-
 from ._batch import Batch
-from ._callbacks import diverged
+from ._callbacks import Callback, check_callbacks, diverged
 from ._engine import Training, train
 from ._plan import SCHEDULES, Plan, between
 from ._reading import read
@@ -32,6 +30,7 @@ __all__ = [
     "as_source",
     "as_tensor",
     "between",
+    "check_callbacks",
     "device_of",
     "diverged",
     "drop_zero_weight",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,42 @@ from ._trainable import tensors_of
 
 # A plateau divides the learning rate by two after a quarter of the patience.
 _PLATEAU_FACTOR, _PLATEAU_PART = 0.5, 0.25
+
+
+def check_callbacks(callbacks: Sequence[Any] | None, *, validates: bool) -> list[Any]:
+    """Return the callbacks of a user as a list, once they are checked.
+
+    Parameters
+    ----------
+    callbacks : sequence or None
+        The parameter of an estimator.
+    validates : bool
+        Whether there are validation rows.
+
+    Raises
+    ------
+    TypeError
+        If one is no callback of skorch.
+    ValueError
+        If one monitors validation rows where there are none.
+    """
+    given = list(callbacks or ())
+    for one in given:
+        callback = one[1] if isinstance(one, tuple) and len(one) == 2 else one
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
+                f"and one, got {one!r}."
+            )
+        monitor = getattr(kind() if callback is kind else callback, "monitor", None)
+        if not validates and str(monitor).startswith("valid_"):
+            raise ValueError(
+                f"The callback {kind.__name__} monitors {monitor!r}, but there are no "
+                "validation rows: set early_stopping=True, give X_val to fit, or let it "
+                f"monitor {str(monitor).replace('valid', 'train')!r}."
+            )
+    return given
 
 
 class DivergedError(Exception):

@@ -16,8 +16,8 @@ from ._trainable import tensors_of
 # What a pass of the modules of a stack may compute on a CPU: what its cache holds.
 _CACHE_BYTES = 2**24
 
-# With fewer modules than these, a CPU gains nothing.
-_FEWEST = 3
+#: With fewer modules than these, a CPU gains nothing.
+FEWEST = 3
 
 # A module in training has, beside its weights, a gradient, two moments, and copies of its last
 # weights, the last good ones and the best ones.
@@ -43,7 +43,7 @@ def most_in_a_stack(member: Member, n_stacks: int) -> int:
     if device.type != "cpu":
         return most
     in_cache = _CACHE_BYTES // max(1, computed)
-    return min(most, in_cache) if in_cache >= _FEWEST else 1
+    return min(most, in_cache) if in_cache >= FEWEST else 1
 
 
 def bytes_of(member: Member) -> tuple[int, int]:

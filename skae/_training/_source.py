@@ -59,7 +59,7 @@ def as_source(
     device : torch.device
         Where batches are to be.
     condition : ndarray of shape (n_rows, n_conditions), optional
-        What a conditional model is conditioned on, for each row.
+        The conditions of each row, for a conditional model.
     scaled : bool
         Whether batches have the weights with a mean of 1 over all rows, or as they are.
     """

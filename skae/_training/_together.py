@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from .._compute import limit_threads, map_parts, worker_threads
 from .._config import records_steps
 from ._engine import Training
-from ._memory import most_in_a_stack
+from ._memory import FEWEST, most_in_a_stack
 from ._optimizers import Adam
 from ._source import Source
 from ._stack_training import Member, StackTraining
@@ -61,7 +61,8 @@ def train_together(
     for group in groups.values():
         n_at_a_time = n_threads if group[0].source.device.type == "cpu" else 1
         at_most = n_batched or most_in_a_stack(group[0], n_at_a_time)
-        stacks += [some for some in _cut(group, at_most, n_at_a_time) if len(some) > 1]
+        for_each = max(FEWEST, -(-len(group) // n_at_a_time))
+        stacks += [some for some in _cut(group, min(at_most, for_each)) if len(some) > 1]
     stacks.sort(key=lambda some: some[0].plan.learning_rate)
     if stacks:
         _train_stacks(stacks, verbose=verbose)
@@ -162,13 +163,12 @@ def _group_of(training: Training) -> Hashable | None:
     return structure, optimizers, plan.batch_size, plan.shuffled
 
 
-def _cut(group: list[Member], at_most: int, n_at_a_time: int) -> list[list[Member]]:
+def _cut(group: list[Member], at_most: int) -> list[list[Member]]:
     """Cut a group into stacks of nearly equal size.
 
     Equal learning rates stand side by side: they take a step together, and end at about the same
     time. The slowest come first, so that no thread has to wait for one that it began late.
     """
-    at_most = max(1, min(at_most, -(-len(group) // n_at_a_time)))
     n_stacks = -(-len(group) // at_most)
     in_order = sorted(group, key=lambda one: (one.plan.learning_rate, id(one.source)))
     sizes = [len(part) for part in np.array_split(np.arange(len(group)), n_stacks)]

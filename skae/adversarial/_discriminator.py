@@ -1,4 +1,4 @@
-"""The discriminator: what it sees in a row, and how real that looks."""
+"""The discriminator: features of a row, and scores of how real it looks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, body: nn.Module, width: int, n_components: int, *, spectral_norm: bool):
         super().__init__()
-        self.body = body
+        self.body, self.width = body, width
         self.of_row = make_linear(width, 1)
         self.joint = make_linear(width + n_components, width)
         self.of_pair = make_linear(width, 1)

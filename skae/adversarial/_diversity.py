@@ -1,4 +1,4 @@
-"""How many kinds of rows a generator makes."""
+"""How many kinds of rows a generator gives."""
 
 from __future__ import annotations
 

@@ -17,9 +17,24 @@ from sklearn.utils.validation import check_is_fitted
 from .._compute import DENSE_NUMBERS, chunk_rows
 from .._features import FeatureLearner
 from .._random import new_random_state
-from .._training import SCHEDULES, Plan, Source, TrainingState, joined, read, to_dense
+from .._training import (
+    SCHEDULES,
+    Plan,
+    Source,
+    TrainingState,
+    check_callbacks,
+    joined,
+    read,
+    to_dense,
+)
 from .._warn import warn
-from ..layers import ACTIVATIONS, make_layers
+from ..layers import (
+    ACTIVATIONS,
+    check_is_module,
+    is_from_elsewhere,
+    is_positive_int,
+    make_layers,
+)
 from ._discriminator import Discriminator
 from ._diversity import coverage
 from ._module import GANModule
@@ -37,15 +52,18 @@ _WIDTH = 128
 # Candidates of which the discriminator chooses a sample.
 _N_CANDIDATES = 64
 
+# What the curves of the engine are called.
+_CURVES = {"train_loss": "discriminator_loss", "train_generator_loss": "generator_loss"}
+
 
 class GenerativeAdversarialNetwork(FeatureLearner):
-    """Generative adversarial network with an encoder: learns to make rows, and to code them.
+    """Generative adversarial network with an encoder: learns to generate rows and to code them.
 
-    A generator makes rows of normally distributed codes, an encoder codes rows, and a
+    A generator maps normally distributed codes to rows, an encoder maps rows to codes, and a
     discriminator learns to tell pairs of a row and its code from pairs of a code and the row
-    made of it, and rows from rows that were made (Donahue et al. 2017; Dumoulin et al. 2017;
-    Donahue and Simonyan 2019). The first two learn to leave it no difference: then the rows
-    that the generator makes are distributed as those of the data, and the encoder is its inverse.
+    generated from it, and real rows from generated ones (Donahue et al. 2017; Dumoulin et al.
+    2017; Donahue and Simonyan 2019). The first two learn to leave it no difference: then the
+    generated rows are distributed as those of the data, and the encoder inverts the generator.
 
     Parameters
     ----------
@@ -60,35 +78,35 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         The same for the discriminator, whose last hidden layer comes after these and has 128
         units. None takes `hidden_layers`.
     output_activation : str, default="identity"
-        Activation of the rows that the generator makes: "identity", "sigmoid" for values
+        Activation of the output of the generator: "identity", "sigmoid" for values
         between 0 and 1, "tanh" for values between -1 and 1, or another of `Dense`.
     loss : {"non_saturating", "hinge", "wasserstein_gp"}, default="non_saturating"
         What the networks minimise: the cross-entropy of the discriminator, whose probabilities
-        the others push up (Goodfellow et al. 2014); a hinge (Lim and Ye 2017); or the
+        generator and encoder push up (Goodfellow et al. 2014); a hinge (Lim and Ye 2017); or the
         difference of the scores (Gulrajani et al. 2017), which needs a `gradient_penalty` of some
-        10, and five steps of the discriminator for one of the others.
+        10, and five steps of the discriminator for one of generator and encoder.
     gradient_penalty : float, default=1e-4
         Weight of the penalty on the gradients of the discriminator: with "wasserstein_gp" on
-        their distance from length 1 between real and made rows, else on their
+        their distance from length 1 between real and generated rows, else on their
         squared length at real ones (Mescheder et al. 2018). The latter keeps the scores of
         "non_saturating" and "hinge" from growing without bound; as it depends on the units of `X`,
         try powers of 10.
     spectral_norm : bool, default=False
         Whether to divide the weights of the discriminator by their largest singular value
         (Miyato et al. 2018), so that its scores change no faster than the rows.
-    reconstruction : float, default=100.0
+    reconstruction_weight : float, default=100.0
         Weight of the mean squared error per feature of each row decoded from its code (Li et
         al. 2017, "ALICE"). It ties encoder and generator together, and each kind of row
-        to a code from which it is made; 0 is the network of Donahue et al. (2017).
-    mmd : float, default=100.0
+        to a code from which it is generated; 0 is the network of Donahue et al. (2017).
+    mmd_weight : float, default=100.0
         Weight of the maximum mean discrepancy between the codes of a batch and normal ones
         (Tolstikhin et al. 2018), so that codes drawn at random are like those of rows.
-    averaging : float, default=0.999
-        What part of the running means of the weights of generator and encoder each step keeps;
-        they are what reads and samples. The first steps keep less. 0 takes the last weights.
+    ema_decay : float, default=0.999
+        Decay of the exponential moving average of the weights of generator and encoder, which is
+        applied after training. It is less in the first steps. 0 takes the last weights.
     n_discriminator_steps : int, default=1
-        Steps of the discriminator for each step of the others, with the same rows and new
-        codes.
+        Steps of the discriminator for each step of generator and encoder, with the same rows
+        and new codes.
     learning_rate : float, default=2e-3
         Step size of Adam (Kingma and Ba 2015), of all networks. Its betas are 0.5 and 0.999.
     batch_size : int or "auto", default="auto"
@@ -101,6 +119,14 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     learning_rate_schedule : {"constant", "linear", "exponential", "cosine"}, default="linear"
         How the learning rate of `fit` goes from epoch to epoch: it stays, or it falls over `n_iter`
         epochs to 0 ("linear", "cosine") or to a hundredth ("exponential").
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
+        module, optimizer and history, at the begin and end of the training and of each epoch
+        (and batch, if they have a method for that, which makes each step slower). They are
+        not copied, so that you can look at them after `fit`, and a pickle contains them. What
+        one sets on itself needs a name that ends in an underscore, as in skorch, or it
+        cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
+        Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -120,8 +146,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         the rows, mode collapse, at most half of that. Only after `fit`.
     history_ : dict of lists of float
         The mean loss of each epoch: "discriminator_loss" and "generator_loss", which
-        is that of generator and encoder. Neither need fall: with "non_saturating" the former
-        rises to ``4 log 2`` where the discriminator can tell nothing.
+        is that of generator and encoder, and what callbacks recorded. Neither loss need fall:
+        with "non_saturating" the former rises to ``4 log 2`` where the discriminator cannot tell
+        generated rows from real ones.
         ``pandas.DataFrame(history_)`` is a table of it.
     module_ : torch.nn.Module
         The fitted network, on `device_`.
@@ -141,11 +168,11 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     Notes
     -----
     Scale the features to about unit variance first, as with StandardScaler. A step trains the
-    discriminator and then the other two, by one batch. No loss says when to stop, so that the
-    number of epochs is fixed; look at `diversity_` and at samples.
+    discriminator and then generator and encoder, by one batch. No loss says when to stop, so that
+    the number of epochs is fixed; look at `diversity_` and at samples.
 
-    A continuous generator joins separate groups of rows by bridges. `sample` lets the
-    discriminator choose among several candidates, which leaves most of these out.
+    A continuous generator connects separate clusters of rows. `sample` lets the discriminator
+    choose among several candidates, which leaves out most of what lies between clusters.
 
     The networks train in float32 and are applied in the dtype of the input. Biases start uniform
     between plus and minus the root of one over the number of inputs.
@@ -206,13 +233,14 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         "loss": [StrOptions(set(OBJECTIVES))],
         "gradient_penalty": [Interval(Real, 0, None, closed="left")],
         "spectral_norm": ["boolean"],
-        "reconstruction": [Interval(Real, 0, None, closed="left")],
-        "mmd": [Interval(Real, 0, None, closed="left")],
-        "averaging": [Interval(Real, 0, 1, closed="left")],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "mmd_weight": [Interval(Real, 0, None, closed="left")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "n_discriminator_steps": [Interval(Integral, 1, None, closed="left")],
         "n_iter": [Interval(Integral, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "learning_rate_schedule": [StrOptions(set(SCHEDULES) - {"plateau"})],
+        "callbacks": [list, tuple, None],
     }
 
     module_: GANModule
@@ -227,15 +255,16 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         loss: str = "non_saturating",
         gradient_penalty: float = 1e-4,
         spectral_norm: bool = False,
-        reconstruction: float = 100.0,
-        mmd: float = 100.0,
-        averaging: float = 0.999,
+        reconstruction_weight: float = 100.0,
+        mmd_weight: float = 100.0,
+        ema_decay: float = 0.999,
         n_discriminator_steps: int = 1,
         learning_rate: float = 2e-3,
         batch_size: int | str = "auto",
         n_iter: int = 200,
         warm_start: bool = False,
         learning_rate_schedule: str = "linear",
+        callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
@@ -247,15 +276,16 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         self.loss = loss
         self.gradient_penalty = gradient_penalty
         self.spectral_norm = spectral_norm
-        self.reconstruction = reconstruction
-        self.mmd = mmd
-        self.averaging = averaging
+        self.reconstruction_weight = reconstruction_weight
+        self.mmd_weight = mmd_weight
+        self.ema_decay = ema_decay
         self.n_discriminator_steps = n_discriminator_steps
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.n_iter = n_iter
         self.warm_start = warm_start
         self.learning_rate_schedule = learning_rate_schedule
+        self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -269,23 +299,41 @@ class GenerativeAdversarialNetwork(FeatureLearner):
                 "hidden_layers has tied_weights=True, but generator and encoder learn from "
                 "different rows and share no weights; set tied_weights=False."
             )
+        maker, of_discriminator = self._discriminator_layers()
         encoder = layers.make_encoder(n_features, self.n_components)
-        given = self.discriminator_layers
-        judging = layers if given is None else make_layers(given)
-        body = judging.make_encoder(n_features, _WIDTH)
+        body = of_discriminator.make_encoder(n_features, _WIDTH)
+        generator = layers.make_decoder(n_features, self.n_components, encoder)
+        check_is_module(encoder, "make_encoder of hidden_layers")
+        check_is_module(generator, "make_decoder of hidden_layers")
+        check_is_module(body, f"make_encoder of {maker}")
         return GANModule(
-            layers.make_decoder(n_features, self.n_components, encoder),
+            generator,
             encoder,
             Discriminator(body, _WIDTH, self.n_components, spectral_norm=self.spectral_norm),
             n_components=self.n_components,
             output_activation=self.output_activation,
             loss=self.loss,
             gradient_penalty=self.gradient_penalty,
-            reconstruction=self.reconstruction,
-            mmd=self.mmd,
+            reconstruction_weight=self.reconstruction_weight,
+            mmd_weight=self.mmd_weight,
             n_discriminator_steps=int(self.n_discriminator_steps),
-            averaging=self.averaging,
+            ema_decay=self.ema_decay,
         )
+
+    def _discriminator_layers(self) -> tuple[str, Any]:
+        """Return the architecture of the discriminator, and the parameter that states it."""
+        if self.discriminator_layers is None:
+            return "hidden_layers", make_layers(self.hidden_layers)
+        return "discriminator_layers", make_layers(self.discriminator_layers)
+
+    def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Any:
+        module: Any = super()._new_module(n_features, random_state)
+        maker, of_discriminator = self._discriminator_layers()
+        if is_from_elsewhere(make_layers(self.hidden_layers)) or is_from_elsewhere(
+            of_discriminator
+        ):
+            module.check_networks(n_features, maker)
+        return module
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -299,8 +347,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, relative to the others: how often rows like it are to be made.
-            A row of weight 0 is left out.
+            Weight of each row, relative to the others: how often rows like it are to be
+            generated. A row of weight 0 is left out.
 
         Returns
         -------
@@ -312,6 +360,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         ValueError
             If a parameter or the input is not valid (nothing changes then), or if the
             loss stops being finite (the last good weights are then kept, if any).
+        KeyboardInterrupt
+            After Ctrl-C. What was learned in complete epochs is then kept; in the first epoch
+            nothing changes.
 
         Warns
         -----
@@ -343,6 +394,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         ValueError
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is then as it was before the call.
         """
         return self._partial_fit(X, sample_weight)
 
@@ -355,13 +408,14 @@ class GenerativeAdversarialNetwork(FeatureLearner):
             verbose=bool(self.verbose),
         )
 
+    def _callbacks(self, source: Source, validation: Source | None) -> list[Any]:
+        return check_callbacks(self.callbacks, validates=False)
+
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
-        curves = {
-            "discriminator_loss": state.curve("train_loss"),
-            "generator_loss": state.curve("train_generator_loss"),
-        }
-        self.history_ = joined(getattr(self, "history_", {}), curves)
+        curves = {name: state.curve(before) for before, name in _CURVES.items()}
+        recorded = {k: curve for k, curve in state.curves().items() if k not in _CURVES}
+        self.history_ = joined(getattr(self, "history_", {}), curves | recorded)
         self.n_iter_ = len(self.history_["generator_loss"])
         if hasattr(self, "_state"):  # a chunk says nothing of all rows
             self.__dict__.pop("diversity_", None)
@@ -372,7 +426,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     def _diversity(self, source: Source, rng: np.random.RandomState) -> float:
         n_rows = min(source.n_rows, _ROWS_TO_COVER, max(1, DENSE_NUMBERS // source.n_features))
         chosen = rng.choice(source.n_rows, n_rows, replace=False)
-        samples = self._sample(n_rows, rng)
+        samples = self._sample(n_rows, rng, self._n_candidates("auto"))
         return coverage(to_dense(source.X[chosen]), samples)
 
     def _comment_on(self, state: TrainingState, source: Source) -> None:
@@ -380,9 +434,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         if self.n_iter and self.diversity_ < _FEW_COVERED:
             warn(
                 f"The samples of {type(self).__name__} cover {self.diversity_:.0%} of the training "
-                "rows (diversity_): it makes too few kinds of rows (mode collapse), or has not "
-                "learned them yet. Raise n_iter or reconstruction, or lower learning_rate (now "
-                f"{self.learning_rate:g}).",
+                "rows (diversity_): it generates too few kinds of rows (mode collapse), or has not "
+                "learned them yet. Raise n_iter or reconstruction_weight, or lower learning_rate "
+                f"(now {self.learning_rate:g}).",
                 ConvergenceWarning,
             )
 
@@ -393,13 +447,14 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
         *,
-        n_candidates: int = _N_CANDIDATES,
+        n_candidates: int | str = "auto",
     ) -> np.ndarray:
-        """Draw rows: what the generator makes of normally distributed codes.
+        """Draw rows: what the generator gives for normally distributed codes.
 
-        Each is chosen from `n_candidates` by the exponential of the discriminator's score,
-        which estimates how much likelier a row is among real ones than among those made:
-        sampling by importance, in the manner of Azadi et al. (2019).
+        Each is chosen from `n_candidates` with probabilities proportional to the exponential of
+        the discriminator's score, which with ``loss="non_saturating"`` estimates the ratio of the
+        densities of real and generated rows: sampling by importance, in the manner of Azadi et
+        al. (2019).
 
         Parameters
         ----------
@@ -407,8 +462,10 @@ class GenerativeAdversarialNetwork(FeatureLearner):
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Source of the draws; None takes that of the estimator.
-        n_candidates : int, default=64
-            Number of rows to choose each one from; 1 takes all that the generator makes.
+        n_candidates : int or "auto", default="auto"
+            Number of rows to choose each one from; 1 takes every row that is generated. "auto" is
+            64 with ``loss="non_saturating"``. The scores of the other losses estimate no ratio of
+            densities: with them "auto" is 1, and more is an error.
 
         Returns
         -------
@@ -418,19 +475,32 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         Raises
         ------
         ValueError
-            If a number is not an integer of at least 1.
+            If a number is not a positive integer, or if there are several candidates without a
+            loss by which to choose among them.
         """
         check_is_fitted(self)
-        for name, value in [("n_samples", n_samples), ("n_candidates", n_candidates)]:
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+        if not is_positive_int(n_samples):
+            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         state = self.random_state if random_state is None else random_state
-        rows = self._sample(int(n_samples), new_random_state(state), int(n_candidates))
-        return self._in_shape(rows)
+        n_candidates = self._n_candidates(n_candidates)
+        return self._in_shape(self._sample(int(n_samples), new_random_state(state), n_candidates))
 
-    def _sample(
-        self, n_samples: int, rng: np.random.RandomState, n_candidates: int = _N_CANDIDATES
-    ) -> np.ndarray:
+    def _n_candidates(self, given: int | str) -> int:
+        """Return how many candidates a sample is chosen from."""
+        estimates_ratio = self.module_.objective == "non_saturating"
+        if isinstance(given, str) and given == "auto":
+            return _N_CANDIDATES if estimates_ratio else 1
+        if not is_positive_int(given):
+            raise ValueError(f"n_candidates must be 'auto' or a positive integer, got {given!r}.")
+        if given != 1 and not estimates_ratio:
+            raise ValueError(
+                f"n_candidates={given} needs loss='non_saturating': the scores of "
+                f"loss={self.module_.objective!r} estimate no ratio of densities by which to "
+                "choose. Set n_candidates=1."
+            )
+        return int(given)
+
+    def _sample(self, n_samples: int, rng: np.random.RandomState, n_candidates: int) -> np.ndarray:
         parts, n_at_a_time = [], max(1, chunk_rows(n_candidates * self._n_features_out))
         for some in gen_batches(n_samples, n_at_a_time):
             n = some.stop - some.start
@@ -445,7 +515,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         return np.concatenate(parts)
 
     def discriminator_features(self, X: Any) -> np.ndarray:
-        """Return what the discriminator sees in each row: its last hidden layer.
+        """Return the last hidden layer of the discriminator for each row.
 
         Features for a linear classifier, as in Radford et al. (2016).
 
@@ -464,7 +534,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the mean squared error per feature of each row decoded from its code.
 
-        A row that the generator cannot make has a large error (Schlegl et al. 2017; Zenati et
+        A row that the generator cannot give has a large error (Schlegl et al. 2017; Zenati et
         al. 2018).
 
         Parameters

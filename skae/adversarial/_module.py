@@ -1,9 +1,10 @@
-"""Three networks that learn from each other: generator, encoder and discriminator."""
+"""Generator, encoder and discriminator, and the steps in which they learn from each other."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -12,10 +13,19 @@ from torch.func import functional_call
 
 from .._random import Generator
 from .._training import Batch, Step, Trainable
-from ..layers import ACTIVATIONS, run, sample_noise
-from ..losses import maximum_mean_discrepancy, mean_per_sample
+from ..layers import (
+    ACTIVATIONS,
+    Part,
+    check_layers,
+    frozen_statistics,
+    mixes_rows,
+    run,
+    sample_noise,
+    without_in_place,
+)
+from ..losses import mean_per_sample, prior_discrepancy, squared_slopes
 from ._discriminator import Discriminator
-from ._objectives import OBJECTIVES, squared_slopes
+from ._objectives import OBJECTIVES
 
 # Adam's decay rates: less momentum than usual, since the loss moves (Radford et al. 2016).
 _BETAS = (0.5, 0.999)
@@ -24,8 +34,8 @@ _BETAS = (0.5, 0.999)
 class Draws(NamedTuple):
     """The random numbers of a step."""
 
-    code: Tensor  # from which the generator makes rows
-    place: Tensor | None  # of the gradient penalty between a real and a made row
+    code: Tensor  # of the generated rows
+    place: Tensor | None  # of the gradient penalty between a real and a generated row
     generator: Any  # of the layers
     encoder: Any
     discriminator: Any
@@ -44,14 +54,14 @@ class GANModule(Trainable):
         Width of the code.
     output_activation : str
         Name of the activation after the generator.
-    loss, gradient_penalty, reconstruction, mmd, averaging, n_discriminator_steps
+    loss, gradient_penalty, reconstruction_weight, mmd_weight, ema_decay, n_discriminator_steps
         See `GenerativeAdversarialNetwork`.
     """
 
     gradient_penalty: Tensor
-    reconstruction: Tensor
-    mmd: Tensor
-    averaging: Tensor
+    reconstruction_weight: Tensor
+    mmd_weight: Tensor
+    ema_decay: Tensor
     n_steps: Tensor
 
     def __init__(
@@ -65,93 +75,124 @@ class GANModule(Trainable):
         loss: str,
         n_discriminator_steps: int,
         gradient_penalty: float,
-        **weights: float,
+        mmd_weight: float,
+        **others: float,
     ):
         super().__init__()
         for network in (generator, encoder, discriminator):
+            without_in_place(network)
             _spread_biases(network)
-        self.players = nn.ModuleDict({"generator": generator, "encoder": encoder})
-        self.averages = copy.deepcopy(self.players).requires_grad_(False)
+        self.autoencoder = nn.ModuleDict({"generator": generator, "encoder": encoder})
+        self.averages = copy.deepcopy(self.autoencoder).requires_grad_(False)
         self.discriminator = discriminator
         self.n_components = n_components
         self.output_activation = ACTIVATIONS[output_activation]()
         self.objective = loss
         self.n_discriminator_steps = n_discriminator_steps
         self._penalises = gradient_penalty > 0
-        for name, value in {"gradient_penalty": gradient_penalty, **weights}.items():
+        self._matches_prior = mmd_weight > 0
+        others |= {"gradient_penalty": gradient_penalty, "mmd_weight": mmd_weight}
+        for name, value in others.items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.float32))
+
+    @property
+    def mixes_rows(self) -> bool:
+        return mixes_rows(self.autoencoder) or mixes_rows(self.discriminator.body)
+
+    def check_networks(self, n_features: int, discriminator_maker: str) -> None:
+        """Pass a few rows through each untrained network; see `check_layers`."""
+        generator, encoder = self.autoencoder["generator"], self.autoencoder["encoder"]
+        body, width, made = self.discriminator.body, self.discriminator.width, "hidden_layers makes"
+        check_layers(
+            [
+                Part(f"The encoder that {made}", encoder, n_features, self.n_components),
+                Part(f"The decoder that {made}", generator, self.n_components, n_features),
+                Part(f"The encoder that {discriminator_maker} makes", body, n_features, width),
+            ]
+        )
 
     # -- the objectives --------------------------------------------------------------------
 
     def sample_noise(self, batch: Batch, generator: Generator) -> list[Draws]:
-        """Draw for each step of the discriminator; the others share the last."""
-        return [self._draws(batch.x, generator) for _ in range(self.n_discriminator_steps)]
+        """Draw for each step of the discriminator; generator and encoder share the last."""
+        return [self._draws(batch, generator) for _ in range(self.n_discriminator_steps)]
 
-    def _draws(self, x: Tensor, generator: Generator) -> Draws:
+    def _draws(self, batch: Batch, generator: Generator) -> Draws:
+        x, weight = batch.x, batch.weight
         code = generator.normal((len(x), self.n_components), x.dtype)
         between = OBJECTIVES[self.objective].between and self._penalises
-        both = x[:1].expand(2 * len(x), -1)  # for each row there is one that is made
+        # For each row one is generated, which counts by the same weight.
+        both = x[:1].expand(2 * len(x), -1)
+        of_both = None if weight is None else torch.cat([weight, weight])
         return Draws(
             code,
             generator.uniform((len(x), 1), x.dtype) if between else None,
-            sample_noise(self.players["generator"], both, generator),
-            sample_noise(self.players["encoder"], x, generator),
-            sample_noise(self.discriminator.body, both, generator),
+            sample_noise(self.autoencoder["generator"], both, generator, of_both),
+            sample_noise(self.autoencoder["encoder"], x, generator, weight),
+            sample_noise(self.discriminator.body, both, generator, of_both),
         )
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
-        """Return the discriminator's loss of each row and of a made one."""
+        """Return the discriminator's loss of each row and of a generated one."""
         with torch.no_grad():
-            code, made, _ = self._pairs(batch.x, noise[0])
-        return self.discriminator_loss(batch.x, code, made, noise[0])
+            code, generated, _ = self._pairs(batch.x, noise[0])
+        return self.discriminator_loss(batch.x, code, generated, noise[0])
 
     def _pairs(self, x: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the codes of rows, rows made of other codes, and of those."""
-        code = run(self.players["encoder"], x, draws.encoder)
-        both = run(self.players["generator"], torch.cat([draws.code, code]), draws.generator)
-        made, rebuilt = self.output_activation(both).split(len(x))
-        return code, made, rebuilt
+        """Return the codes of rows, rows generated from drawn codes, and from those of the rows."""
+        code = run(self.autoencoder["encoder"], x, draws.encoder)
+        both = run(self.autoencoder["generator"], torch.cat([draws.code, code]), draws.generator)
+        generated, reconstructed = self.output_activation(both).split(len(x))
+        return code, generated, reconstructed
 
-    def discriminator_loss(self, x: Tensor, code: Tensor, made: Tensor, draws: Draws) -> Tensor:
+    def discriminator_loss(
+        self, x: Tensor, code: Tensor, generated: Tensor, draws: Draws
+    ) -> Tensor:
         """Return what the discriminator minimises, for each row."""
         objective, weights = OBJECTIVES[self.objective], self.discriminator.weights()
-        real, of_made = self._scores(weights, x, code, made, draws)
-        loss = objective.of_real(real).sum(1) + objective.of_made(of_made).sum(1)
+        real, of_generated = self._scores(weights, x, code, generated, draws)
+        loss = objective.of_real(real).sum(1) + objective.of_generated(of_generated).sum(1)
         if not self._penalises:
             return loss
 
         def score(x: Tensor, z: Tensor) -> Tensor:
             return functional_call(self.discriminator, weights, (x, z))[1].sum(1)
 
-        # As it reads: under the statistics of a batch, a row by itself has no derivative.
+        # As at inference: under the statistics of a batch, a row by itself has no derivative.
         was_training = self.discriminator.training
         self.discriminator.eval()
         if draws.place is None:
             penalty = squared_slopes(score, x, code) / 2
         else:
-            x, code = torch.lerp(x, made, draws.place), torch.lerp(code, draws.code, draws.place)
+            x = torch.lerp(x, generated, draws.place)
+            code = torch.lerp(code, draws.code, draws.place)
             penalty = ((squared_slopes(score, x, code) + 1e-12).sqrt() - 1).square()
         self.discriminator.train(was_training)
         return loss + self.gradient_penalty * penalty
 
-    def players_loss(
-        self, batch: Batch, code: Tensor, made: Tensor, rebuilt: Tensor, draws: Draws
+    def generator_loss(
+        self, batch: Batch, code: Tensor, generated: Tensor, reconstructed: Tensor, draws: Draws
     ) -> Tensor:
         """Return what generator and encoder minimise, for each row."""
         to_seem_real = OBJECTIVES[self.objective].to_seem_real
-        real, of_made = self._scores(self.discriminator.weights(), batch.x, code, made, draws)
-        loss = to_seem_real(of_made).sum(1) + to_seem_real(-real[:, 1])
-        loss = loss + self.reconstruction * mean_per_sample((rebuilt - batch.x).square())
-        return loss + self.mmd * maximum_mean_discrepancy(code, draws.code, batch.weight)
+        weights = self.discriminator.weights()
+        with frozen_statistics(self.discriminator):  # which have followed the batch before
+            real, of_generated = self._scores(weights, batch.x, code, generated, draws)
+        loss = to_seem_real(of_generated).sum(1) + to_seem_real(-real[:, 1])
+        error = mean_per_sample((reconstructed - batch.x).square())
+        loss = loss + self.reconstruction_weight * error
+        if self._matches_prior:
+            loss = loss + self.mmd_weight * prior_discrepancy(code, draws.code, batch.weight)
+        return loss
 
     def _scores(
-        self, weights: Any, x: Tensor, code: Tensor, made: Tensor, draws: Draws
+        self, weights: Any, x: Tensor, code: Tensor, generated: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
-        """Return the scores of rows with their codes, and of codes with the rows made of them."""
-        both = torch.cat([x, made]), torch.cat([code, draws.code]), draws.discriminator
-        real, of_made = functional_call(self.discriminator, weights, both)[1].split(len(x))
-        return real, of_made
+        """Return the scores of rows with their codes, and of generated rows with theirs."""
+        both = torch.cat([x, generated]), torch.cat([code, draws.code]), draws.discriminator
+        real, of_generated = functional_call(self.discriminator, weights, both)[1].split(len(x))
+        return real, of_generated
 
     # -- a step ----------------------------------------------------------------------------
 
@@ -159,32 +200,34 @@ class GANModule(Trainable):
         """One optimizer for generator and encoder, and one for the discriminator."""
         return [
             {"params": list(network.parameters()), "betas": _BETAS}
-            for network in (self.players, self.discriminator)
+            for network in (self.autoencoder, self.discriminator)
         ]
 
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
-        """Let the discriminator learn, then the other two."""
-        players, discriminator = step.optimizers
+        """Let the discriminator learn, then generator and encoder."""
+        of_autoencoder, of_discriminator = step.optimizers
         for draws in noise:
             self.discriminator.update_directions()
-            code, made, rebuilt = self._pairs(batch.x, draws)
-            losses = self.discriminator_loss(batch.x, code.detach(), made.detach(), draws)
-            of_discriminator = _descend(losses, batch, discriminator, step)
+            last = draws is noise[-1]
+            with nullcontext() if last else frozen_statistics(self):
+                code, generated, reconstructed = self._pairs(batch.x, draws)
+                losses = self.discriminator_loss(batch.x, code.detach(), generated.detach(), draws)
+            discriminator_loss = _descend(losses, batch, of_discriminator, step)
         del losses
-        losses = self.players_loss(batch, code, made, rebuilt, noise[-1])
-        of_players = _descend(losses, batch, players, step)
+        losses = self.generator_loss(batch, code, generated, reconstructed, noise[-1])
+        generator_loss = _descend(losses, batch, of_autoencoder, step)
         self._average()
-        return {"loss": of_discriminator, "generator_loss": of_players}
+        return {"loss": discriminator_loss, "generator_loss": generator_loss}
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averages towards the players, at first by more: few steps are no average."""
+        """Move the averages towards the weights, at first by more: few steps are no average."""
         self.n_steps += 1
-        kept = torch.minimum(self.averaging, (1 + self.n_steps) / (10 + self.n_steps))
+        kept = torch.minimum(self.ema_decay, (1 + self.n_steps) / (10 + self.n_steps))
         means: list[Tensor] = list(self.averages.parameters())
-        values: list[Tensor] = list(self.players.parameters())
+        values: list[Tensor] = list(self.autoencoder.parameters())
         torch._foreach_lerp_(means, values, float(1 - kept))
-        for buffer, value in zip(self.averages.buffers(), self.players.buffers(), strict=True):
+        for buffer, value in zip(self.averages.buffers(), self.autoencoder.buffers(), strict=True):
             buffer.copy_(value)
 
     # -- inference ---------------------------------------------------------------------------
@@ -204,7 +247,7 @@ class GANModule(Trainable):
         return functional_call(self.discriminator, self.discriminator.weights(), (x,))[1][:, 0]
 
     def code_score(self, z: Tensor) -> Tensor:
-        """Return how real the row seems that is made of each code."""
+        """Return how real the row seems that is generated from each code."""
         return self.row_score(self.decode(z))
 
     def log_score(self, x: Tensor) -> Tensor:
@@ -215,6 +258,8 @@ def _descend(losses: Tensor, batch: Batch, optimizer: Any, step: Step) -> Tensor
     """Take a step along the gradient of the mean loss, by the optimizer's own parameters."""
     loss = losses.mean() if batch.weight is None else (batch.weight * losses).mean()
     parameters = [p for p in optimizer.param_groups[0]["params"] if p.requires_grad]
+    if not parameters:  # a callback froze them
+        return loss.detach()
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient

@@ -15,7 +15,7 @@ from torch import Tensor
 from .._random import MAX_SEED, Generator
 from .._training import Batch, Source, Step
 from ..layers import Dense
-from ..losses import maximum_mean_discrepancy
+from ..losses import prior_discrepancy, squared_slopes
 from ._base import BaseAutoencoder
 from ._generative import GenerativeAutoencoder
 from ._module import AutoencoderModule
@@ -40,15 +40,18 @@ class MatchingModule(AutoencoderModule):
         return draws, super().sample_noise(batch, generator)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
+        return self.loss_of_code(self.training_code(batch.x, noise[1]), batch, noise)
+
+    def loss_of_code(self, code: Tensor, batch: Batch, noise: Any) -> Tensor:
+        """Return the loss of each row by its code."""
         draws, layer_noise = noise
-        code = self.training_code(batch.x, layer_noise)
         error = self.decoding_loss(code, batch.x, layer_noise)
         return error + self.alpha * self.mismatch(code, draws, batch.weight)
 
     def mismatch(self, code: Tensor, draws: Tensor, weight: Tensor | None) -> Tensor:
         """Return what keeps the codes from being distributed as the prior."""
         distance = PRIORS[self.prior].squared_distance(self.n_components)
-        return maximum_mean_discrepancy(code, draws, weight, distance)
+        return prior_discrepancy(code, draws, weight, distance)
 
 
 class AdversarialModule(MatchingModule):
@@ -61,6 +64,12 @@ class AdversarialModule(MatchingModule):
     def mismatch(self, code: Tensor, draws: Tensor, weight: Tensor | None) -> Tensor:
         return F.softplus(-self.discriminator(code))[:, 0]
 
+    def discriminator_losses(self, code: Tensor, draws: Tensor) -> Tensor:
+        """Return what the discriminator minimises, for each code and draw of the prior."""
+        losses = F.softplus(self.discriminator(code)) + F.softplus(-self.discriminator(draws))
+        # The slope at the prior is held down, or the two circle around each other.
+        return losses[:, 0] + _SLOPE * squared_slopes(self.discriminator, draws)
+
     def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
         """One optimizer for the autoencoder, and one for the discriminator."""
         discriminator = list(self.discriminator.parameters())
@@ -69,17 +78,11 @@ class AdversarialModule(MatchingModule):
 
     def training_step(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         """Let the discriminator tell codes from the prior, then the autoencoder learn."""
-        with torch.no_grad():
-            code = self.training_code(batch.x, noise[1])
-        losses = F.softplus(self.discriminator(code)) + F.softplus(-self.discriminator(noise[0]))
-        # The slope at the prior is held down, or the two circle around each other.
-        score, pull_back, *_ = torch.func.vjp(self.discriminator, noise[0])
-        losses = losses + _SLOPE * pull_back(torch.ones_like(score))[0].square().sum(
-            1, keepdim=True
-        )
-        weight = torch.ones_like(losses[:, 0]) if batch.weight is None else batch.weight
-        of_discriminator = (weight * losses[:, 0]).mean()
-        loss = self.mean_loss(batch, noise)
+        code = self.training_code(batch.x, noise[1])  # once, for the running statistics of layers
+        weight = torch.ones_like(code[:, 0]) if batch.weight is None else batch.weight
+        loss = (weight * self.loss_of_code(code, batch, noise)).mean()
+        losses = self.discriminator_losses(code.detach(), noise[0])
+        of_discriminator = (weight * losses).mean()
         for optimizer, one in zip(step.optimizers, (loss, of_discriminator), strict=True):
             optimizer.zero_grad()
             learning = [p for p in optimizer.param_groups[0]["params"] if p.requires_grad]

@@ -12,14 +12,20 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
 from .._features import FeatureLearner
 from .._training import Source, read, to_dense
 from .._validation import shape_of, validate_rows
-from ..layers import ACTIVATIONS, is_positive_int, make_layers
+from ..layers import (
+    ACTIVATIONS,
+    check_is_module,
+    is_from_elsewhere,
+    is_positive_int,
+    make_layers,
+)
 from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
 from ._checks import check_network, loss_of_mean
@@ -94,8 +100,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Any:
         module: Any = super()._new_module(n_features, random_state)
-        parts = make_layers(self.hidden_layers), self._output()
-        if any(type(part).__module__.split(".")[0] != "skae" for part in parts):
+        if is_from_elsewhere(make_layers(self.hidden_layers)) or is_from_elsewhere(self._output()):
             check_network(module, n_features, self._n_encoded(), self._n_decoded())
         return module
 
@@ -113,12 +118,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             )
         encoder = layers.make_encoder(n_features, self._n_encoded())
         decoder = layers.make_decoder(n_each * n_features, self._n_decoded(), encoder)
-        for name, part in [("make_encoder", encoder), ("make_decoder", decoder)]:
-            if not isinstance(part, nn.Module):
-                raise ValueError(
-                    f"{name} of hidden_layers must return a torch.nn.Module, but returns a "
-                    f"{type(part).__name__}."
-                )
+        check_is_module(encoder, "make_encoder of hidden_layers")
+        check_is_module(decoder, "make_decoder of hidden_layers")
         return {
             "encoder": encoder,
             "decoder": decoder,
@@ -182,7 +183,10 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         return rows.reshape(shape_of(X))
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Return the error, as `loss` measures it, between rows and their reconstruction.
+        """Return the error of the reconstruction of each row.
+
+        It is measured as by `loss`; of a variational autoencoder it is minus the mean
+        log-probability per feature, by its `likelihood`, given the mean code.
 
         Parameters
         ----------

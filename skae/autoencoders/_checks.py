@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from .._compute import DENSE_NUMBERS
-from .._random import Generator, seeded_initialisation
 from .._training import Source
-from ..layers import run, sample_noise
+from ..layers import Part, check_layers, described, shape_or_none
 from ..losses import mean_per_sample
 from ._module import AutoencoderModule
-
-# Two, since layers with statistics of a batch do not take a single row.
-_N_ROWS = 2
 
 
 @torch.no_grad()
@@ -41,31 +32,21 @@ def check_network(
         If encoder, decoder or output give tensors of another shape than they should, or if
         layers draw from torch's global generator, so that a fit would not be reproducible.
     """
-    module = copy.deepcopy(module).train()  # for counters and running statistics
-    generator = Generator(0)
-    x = generator.normal((_N_ROWS, n_features))
-    n_each = module.n_outputs_per_feature
-    with seeded_initialisation(0):  # and no other thread draws meanwhile
-        before = torch.get_rng_state()
-        code = _passed(module, "encoder", x, n_encoded, generator)
-        code = module.code_activation(code)[:, : module.n_components]
-        code = F.pad(code, (0, n_decoded - module.n_components))
-        decoded = _passed(module, "decoder", code, n_each * n_features, generator)
-        draws = not torch.equal(torch.get_rng_state(), before)
-    if draws:
-        raise ValueError(
-            "The layers that hidden_layers makes draw from torch's global generator"
-            f"{_culprits(module)}, so that random_state could not make a fit reproducible. Use "
-            "the dropout of skae.layers (Dense, Conv1d, Conv2d), or draw what they need in a "
-            "method sample_noise(x, generator), as the docstring of skae.layers says."
-        )
+    n_out, made = module.n_outputs_per_feature * n_features, "that hidden_layers makes"
+    _, decoded = check_layers(
+        [
+            Part(f"The encoder {made}", module.encoder, n_features, n_encoded),
+            Part(f"The decoder {made}", module.decoder, n_decoded, n_out),
+        ]
+    )
+    x = torch.zeros(len(decoded), n_features, dtype=torch.float32)
     output, entries = module.output(), module.per_feature(decoded)
     for name, result in [("error", output.error(entries, x)), ("mean", output.mean(entries))]:
-        if _shape(result) != x.shape:
+        if shape_or_none(result) != x.shape:
             raise ValueError(
                 f"The method {name} of loss={type(output).__name__} must return one number for "
                 f"each entry, here a tensor of shape {tuple(x.shape)}, but returns "
-                f"{_described(result)}."
+                f"{described(result)}."
             )
 
 
@@ -87,36 +68,3 @@ def loss_of_mean(module: AutoencoderModule, source: Source) -> float | None:
         ):
             return float(share @ mean_per_sample(output.error(constant.expand_as(x), x)))
     return None
-
-
-def _passed(
-    module: AutoencoderModule, name: str, x: Tensor, width: int, generator: Generator
-) -> Tensor:
-    layers = getattr(module, name)
-    makes = f"The {name} that hidden_layers makes"
-    try:
-        result = run(layers, x, sample_noise(layers, x, generator))
-    except Exception as error:
-        raise ValueError(f"{makes} fails on rows of {x.shape[1]} numbers: {error}") from error
-    if _shape(result) != (len(x), width):
-        raise ValueError(
-            f"{makes} must return {width} numbers for each row, here a tensor of shape "
-            f"{(len(x), width)}, but returns {_described(result)}."
-        )
-    return result
-
-
-def _shape(result: Any) -> tuple[int, ...] | None:
-    return tuple(result.shape) if isinstance(result, Tensor) else None
-
-
-def _described(result: Any) -> str:
-    shape = _shape(result)
-    return f"a {type(result).__name__}" if shape is None else f"one of shape {shape}"
-
-
-def _culprits(module: nn.Module) -> str:
-    """Return the names of torch's layers that draw random numbers, in brackets."""
-    kinds = (nn.modules.dropout._DropoutNd, nn.RReLU)
-    names = {type(layer).__name__ for layer in module.modules() if isinstance(layer, kinds)}
-    return f" ({', '.join(sorted(names))})" if names else ""

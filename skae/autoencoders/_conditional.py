@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy import sparse, special
 from sklearn.base import _fit_context
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import (
-    check_array,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from .._training import Source, TrainingState, read, to_dense
-from .._validation import validate_codes, validate_rows, validate_weight
+from .._training import Source, TrainingState, read
+from .._validation import shape_of, validate_codes, validate_rows
+from ._conditions import Given, checked_values, indicators, labels_of
 from ._variational import VariationalAutoencoder
-
-# What scikit-learn calls a target of one label a row.
-_OF_LABELS = ("binary", "multiclass")
-
-
-class _Told(NamedTuple):
-    """What a user says of rows: `y`, and which labels there are at all."""
-
-    y: Any
-    classes: Any = None
 
 
 def _has_labels(estimator: Any) -> bool:
@@ -42,7 +27,7 @@ def _has_labels(estimator: Any) -> bool:
 class ConditionalVariationalAutoencoder(VariationalAutoencoder):
     """Conditional variational autoencoder: draws new rows of a class, or of given conditions.
 
-    A variational autoencoder whose decoder is told the label of each row, or some real
+    A variational autoencoder whose decoder is given the label of each row, or some real
     values, so that the code holds the rest (Kingma et al. 2014; Sohn et al. 2015). The encoder
     sees the rows alone: `transform` needs no labels.
 
@@ -135,7 +120,8 @@ default="constant"
     classes_ : ndarray of shape (n_classes,)
         Labels seen in `fit`. Only if `y` has labels.
     n_conditions_ : int
-        How many numbers the decoder is told: the number of labels, or of columns of `y`.
+        How many numbers the decoder is given beside a code: the number of labels, or of
+        columns of `y`.
     mean_condition_ : ndarray of shape (n_conditions_,)
         Frequency of each label, by weight, or the mean of the values.
     module_ : torch.nn.Module
@@ -277,7 +263,7 @@ default="constant"
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows; see `VariationalAutoencoder.fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
-            Label of each row, or the values that the decoder is told of it.
+            Label of each row, or the values that the decoder is given for it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, relative to the others. A row of weight 0 is left out.
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
@@ -298,7 +284,7 @@ default="constant"
             loss stops being finite (the last good weights are then kept, if any).
         """
         return self._fit(
-            X, sample_weight, X_val, y=_Told(y), y_val=_Told(y_val), **self._beginning(X_val)
+            X, sample_weight, X_val, y=Given(y), y_val=Given(y_val), **self._beginning(X_val)
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -312,7 +298,7 @@ default="constant"
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             A chunk of any number of rows.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
-            Label of each row, or the values that the decoder is told of it.
+            Label of each row, or the values that the decoder is given for it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a row of weight 0 is left out.
         classes : array-like of shape (n_classes,), default=None
@@ -329,38 +315,27 @@ default="constant"
             If a parameter or the input is not valid, or if the loss stops being finite;
             the estimator is then as it was before the call.
         """
-        return self._partial_fit(X, sample_weight, y=_Told(y, classes))
+        return self._partial_fit(X, sample_weight, y=Given(y, classes))
 
     # -- conditions --------------------------------------------------------------------------
 
     mean_condition_: np.ndarray
 
-    def _condition(self, y: _Told, X: Any, *, reset: bool, name: str) -> np.ndarray:
-        told, classes = y
-        if told is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target {name} is None."
-            )
-        told = told.toarray() if sparse.issparse(told) else told
-        values = check_array(told, dtype=None, ensure_2d=False, input_name=name, estimator=self)
-        if values.dtype == object:  # which may hold bools
-            values = np.asarray(values.tolist())
-        if len(values) != X.shape[0]:
-            raise ValueError(f"{name} has {len(values)} entries for {X.shape[0]} rows.")
+    def _condition(self, y: Given, X: Any, *, reset: bool, name: str) -> np.ndarray:
+        values, classes = checked_values(self, y.y, X.shape[0], name), y.classes
         if reset:
-            one_column = values.ravel() if values.shape[1:] == (1,) else values
-            is_label = classes is not None or type_of_target(one_column) in _OF_LABELS
             self.__dict__.pop("classes_", None)
-            if is_label:
-                self.classes_ = LabelEncoder().fit(values if classes is None else classes).classes_
-            self.n_conditions_ = len(self.classes_) if is_label else values[:1].size
+            labels = labels_of(values, classes)
+            if labels is not None:
+                self.classes_ = labels
+            self.n_conditions_ = values[:1].size if labels is None else len(labels)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(
                 f"classes={classes!r} is not the same as in the first call to partial_fit, which "
                 f"had {self.classes_.tolist()}."
             )
         if hasattr(self, "classes_"):
-            return self._indicators(column_or_1d(values, warn=True), name)
+            return indicators(column_or_1d(values, warn=True), self.classes_, name)
         values = values.reshape(len(values), -1).astype(np.float32)
         if values.shape[1] != self.n_conditions_:
             raise ValueError(
@@ -368,19 +343,6 @@ default="constant"
                 f"fitted with {self.n_conditions_}."
             )
         return values
-
-    def _indicators(self, labels: np.ndarray, name: str) -> np.ndarray:
-        # A dict compares as Python does: scikit-learn's encoder would take "apple" for "a", which
-        # is what is left of it in the type of the classes, and 1.9 for 1.
-        places = {label: place for place, label in enumerate(self.classes_.tolist())}
-        numbers = [places.get(label, -1) for label in labels.tolist()]
-        if -1 in numbers:
-            unseen = labels.tolist()[numbers.index(-1)]
-            raise ValueError(
-                f"{name} has labels that were not seen in fit, such as {unseen!r}; those seen are "
-                f"{self.classes_.tolist()}."
-            )
-        return np.eye(self.n_conditions_, dtype=np.float32)[numbers]
 
     def _n_decoded(self) -> int:
         return self.n_components + getattr(self, "n_conditions_", 0)
@@ -403,7 +365,7 @@ default="constant"
             part = source.total_weight / self._seen.n_rows
             mean = self.mean_condition_ + part * (mean - self.mean_condition_)
         self.mean_condition_ = mean
-        self.module_.tell_mean(mean)
+        self.module_.set_mean_condition(mean)
 
     # -- inference -----------------------------------------------------------------------------
 
@@ -414,7 +376,7 @@ default="constant"
         *,
         y: Any = None,
         sampler: str = "prior",
-        mean: bool = False,
+        return_mean: bool = False,
     ) -> np.ndarray:
         """Draw new rows of given labels, or with given values.
 
@@ -429,7 +391,7 @@ default="constant"
             seen.
         sampler : {"prior", "gmm"}, default="prior"
             Where the codes come from; see `VariationalAutoencoder.sample`.
-        mean : bool, default=False
+        return_mean : bool, default=False
             Whether to return what each code decodes to, instead of a draw from the
             distribution of the rows around it. Of images it looks smoother.
 
@@ -442,15 +404,15 @@ default="constant"
         ------
         ValueError
             If `y` is not as long as `n_samples`, has labels that were not seen, or is missing
-            where the decoder is told real values.
+            where the decoder is given real values.
         """
         codes, random_state = self._new_codes(n_samples, sampler, random_state)
         if y is None:
             if not hasattr(self, "classes_"):
-                raise ValueError("sample needs y: the values that the decoder is told.")
+                raise ValueError("sample needs y: the values that the decoder is given.")
             y = random_state.choice(self.classes_, n_samples, p=self.mean_condition_)
         condition = self._condition_of(y, codes)
-        return self._rows_of(np.hstack([codes, condition]), None if mean else random_state)
+        return self._rows_of(np.hstack([codes, condition]), None if return_mean else random_state)
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Return the row that each code stands for, under given labels or values.
@@ -459,8 +421,8 @@ default="constant"
         ----------
         X : array-like of shape (n_samples, n_components)
             Codes.
-        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
-            Label or values of each row; None is the mean condition.
+        y : scalar or array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            Label or values of all rows, or of each; None is the mean condition.
 
         Returns
         -------
@@ -474,10 +436,32 @@ default="constant"
         condition = self._condition_of(y, codes)
         return self._rows_of(np.hstack([codes, condition.astype(codes.dtype)]), None)
 
-    def _condition_of(self, y: Any, rows: np.ndarray) -> np.ndarray:
+    def _condition_of(self, y: Any, rows: Any) -> np.ndarray:
         """Return the conditions of rows, where one label may stand for all."""
-        told = np.full(len(rows), y) if np.ndim(y) == 0 else y
-        return self._condition(_Told(told), rows, reset=False, name="y")
+        given = np.full(rows.shape[0], y) if y is not None and np.ndim(y) == 0 else y
+        return self._condition(Given(given), rows, reset=False, name="y")
+
+    def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return each row decoded from its code, under given labels or values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to reconstruct.
+        y : scalar or array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            Label or values of all rows, or of each; None is the mean condition.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The same as ``inverse_transform(transform(X), y)``, in the shape of `X`.
+        """
+        if y is None:
+            return super().reconstruct(X)
+        rows = self._read_given(
+            X, y, lambda m, x, given: m.decode(torch.cat([m.encode(x), given], 1))
+        )
+        return rows.reshape(shape_of(X))
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Return a lower bound of the log-likelihood of each row, in nats.
@@ -498,14 +482,14 @@ default="constant"
         Raises
         ------
         ValueError
-            If `y` is None where the decoder is told real values.
+            If `y` is None where the decoder is given real values.
         """
         check_is_fitted(self)
         if y is not None:
-            draws = self._score_draws()
-            return self._read_told(X, y, lambda m, x, told: m.log_likelihood(x, draws, told))
+            n_draws = self.n_score_samples
+            return self._read_given(X, y, lambda m, x, given: m.log_score(x, n_draws, given))
         if not hasattr(self, "classes_"):
-            raise ValueError("score_samples needs y: the values that the decoder is told.")
+            raise ValueError("score_samples needs y: the values that the decoder is given.")
         return special.logsumexp(self._joint_log_likelihood(X), axis=1)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -524,10 +508,10 @@ default="constant"
         -------
         float
         """
-        check_is_fitted(self)
-        scores = self.score_samples(X, None if hasattr(self, "classes_") else y)
-        weight = validate_weight(sample_weight, scores[:, None])
-        return float(np.average(scores, weights=weight))
+        return super().score(X, y, sample_weight)
+
+    def _scores_of(self, X: Any, y: Any) -> np.ndarray:
+        return self.score_samples(X, None if hasattr(self, "classes_") else y)
 
     def elbo(self, X: Any, y: Any = None) -> np.ndarray:
         """Return the evidence lower bound of each row given its label or values, in nats.
@@ -544,8 +528,9 @@ default="constant"
         ndarray of shape (n_samples,)
             At most ``score_samples(X, y)``, but for the noise of the draws.
         """
-        draws = self._score_draws()
-        return self._read_told(X, y, lambda m, x, told: m.evidence_bound(x, draws, told))
+        check_is_fitted(self)
+        n_draws = self.n_score_samples
+        return self._read_given(X, y, lambda m, x, given: m.evidence_bound(x, n_draws, given))
 
     @available_if(_has_labels)
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -581,23 +566,29 @@ default="constant"
 
     def _joint_log_likelihood(self, X: Any) -> np.ndarray:
         """Return log p(x, c) of each row and label."""
-        draws = self._score_draws()
+        check_is_fitted(self)
+        n_draws = self.n_score_samples
 
         def of_classes(module: Any, x: torch.Tensor) -> torch.Tensor:
             labels = torch.eye(len(self.classes_), dtype=x.dtype, device=x.device)
-            each = [module.log_likelihood(x, draws, one.expand(len(x), -1)) for one in labels]
+            each = [module.log_score(x, n_draws, one.expand(len(x), -1)) for one in labels]
             return torch.stack(each, dim=1)
 
         with np.errstate(divide="ignore"):  # a label of weight 0
             each = self._read(X, of_classes)
             return each + np.log(self.mean_condition_).astype(each.dtype)
 
-    def _read_told(self, X: Any, y: Any, method: Any) -> np.ndarray:
+    def _read_given(self, X: Any, y: Any, method: Any) -> np.ndarray:
         """Return what a method makes of rows and their conditions."""
+        check_is_fitted(self)
         rows = validate_rows(self, X, reset=False)
-        condition = self._condition(_Told(y), rows, reset=False, name="y")
+        condition = self._condition_of(y, rows)
         n_features = rows.shape[1]
-        both = np.hstack([to_dense(rows), condition.astype(rows.dtype)])
+        condition = condition.astype(rows.dtype)
+        if sparse.issparse(rows):  # of which only a chunk at a time is made dense
+            both = sparse.hstack([rows, condition], format="csr")
+        else:
+            both = np.hstack([rows, condition])
         return read(
             self.module_, lambda m, x: method(m, x[:, :n_features], x[:, n_features:]), both
         )

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from .._compute import chunk_rows
 from .._random import Generator
 from .._training import Batch, Step
-from ..layers import run, sample_noise
+from ..layers import frozen_statistics, run, sample_noise
 from ._module import AutoencoderModule
+
+# Codes of each row for its score, as by default of `VariationalAutoencoder`.
+_N_DRAWS = 100
 
 # Beyond this one bad step could make a variance infinite.
 _LARGEST_LOG_VARIANCE = 20.0
@@ -31,7 +34,7 @@ class VariationalModule(AutoencoderModule):
     beta, beta_warmup, capacity, free_bits, n_importance_samples, doubly_reparameterized
         See `VariationalAutoencoder`.
     n_conditions : int
-        How many numbers the decoder is told of each row beside its code.
+        How many numbers the decoder is given for each row beside its code.
     **arguments
         Those of `AutoencoderModule`.
     """
@@ -127,7 +130,7 @@ class VariationalModule(AutoencoderModule):
             log_weight = self._log_weight(code, normal, log_variance, batch, noise)
             return log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
         fixed_mean, fixed_variance = mean.detach(), log_variance.detach()
-        with torch.no_grad():
+        with torch.no_grad(), frozen_statistics(self.decoder):
             log_weight = self._log_weight(code, normal, log_variance, batch, noise)
             share = log_weight.view(n_each, -1).softmax(0)
             bound = log_weight.view(n_each, -1).logsumexp(0) - math.log(n_each)
@@ -170,15 +173,15 @@ class VariationalModule(AutoencoderModule):
         self, code: Tensor, x: Tensor, condition: Tensor | None = None, noise: Any = None
     ) -> Tensor:
         """Return log p(x|z) of each row and code, in nats."""
-        output = self.per_feature(run(self.decoder, self._told(code, condition), noise))
+        output = self.per_feature(run(self.decoder, self._with_condition(code, condition), noise))
         return self.output().log_prob(output, x).sum(1)
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """Return what the decoder gives for each code, with its condition beside it or not."""
-        is_told = z.shape[1] > self.n_components
-        return self.per_feature(self.decoder(z if is_told else self._told(z, None)))
+        has_condition = z.shape[1] > self.n_components
+        return self.per_feature(self.decoder(z if has_condition else self._with_condition(z, None)))
 
-    def _told(self, code: Tensor, condition: Tensor | None) -> Tensor:
+    def _with_condition(self, code: Tensor, condition: Tensor | None) -> Tensor:
         """Return the code with the condition beside it, the mean one where none is given."""
         if self.mean_condition is None:
             return code
@@ -186,31 +189,37 @@ class VariationalModule(AutoencoderModule):
             condition = self.mean_condition.expand(len(code), -1)
         return torch.cat([code, condition], 1)
 
-    def tell_mean(self, condition: np.ndarray) -> None:
-        """Take a condition for codes that come without."""
+    def set_mean_condition(self, condition: np.ndarray) -> None:
+        """Set the condition of codes that come without."""
         self.mean_condition.copy_(torch.from_numpy(condition))  # type: ignore[union-attr]
 
-    def log_likelihood(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_score(
+        self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None
+    ) -> Tensor:
         """Return the importance weighted bound of each row, by the same draws for all.
 
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
             The rows.
-        draws : Tensor of shape (n_draws, n_components)
-            Standard normal numbers.
+        n_draws : int
+            How many codes of each row are drawn.
         condition : Tensor of shape (n, n_conditions), optional
-            What a conditional model is told of each row.
+            The condition of each row; the mean one if a conditional model is given none.
         """
+        draws = self._fixed_draws(n_draws)
         mean, log_variance = self.posterior(x)
         log_weights = []
         for code, normal in self._codes(mean, log_variance, draws):
             density = 0.5 * (normal.square() + log_variance - code.square()).sum(2)
             log_weights.append(self._log_prob_of_each(code, x, condition) + density)
-        return self._inside(torch.cat(log_weights).logsumexp(0) - math.log(len(draws)), x)
+        return self._inside(torch.cat(log_weights).logsumexp(0) - math.log(n_draws), x)
 
-    def evidence_bound(self, x: Tensor, draws: Tensor, condition: Tensor | None = None) -> Tensor:
+    def evidence_bound(
+        self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None
+    ) -> Tensor:
         """Return the plain bound of each row, its expectation over the code by the same draws."""
+        draws = self._fixed_draws(n_draws)
         mean, log_variance = self.posterior(x)
         fit = [
             self._log_prob_of_each(code, x, condition)
@@ -218,6 +227,10 @@ class VariationalModule(AutoencoderModule):
         ]
         divergence = divergence_from_prior(mean, log_variance).sum(1)
         return self._inside(torch.cat(fit).mean(0) - divergence, x)
+
+    def _fixed_draws(self, n_draws: int) -> Tensor:
+        """Return standard normal numbers, the same in every call."""
+        return Generator(0).normal((n_draws, self.n_components), torch.float64)
 
     def _inside(self, bound: Tensor, x: Tensor) -> Tensor:
         """Return bounds, minus infinity for rows that the likelihood excludes."""

@@ -32,7 +32,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
         random_state: int | np.random.RandomState | None = None,
         *,
         sampler: str = "prior",
-        mean: bool = False,
+        return_mean: bool = False,
     ) -> np.ndarray:
         """Draw new rows.
 
@@ -46,7 +46,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
             Where the codes come from: the prior, or a mixture of 10 normal distributions
             fitted to the codes of the training rows. The latter avoids places where the prior
             has codes and the training rows have none.
-        mean : bool, default=False
+        return_mean : bool, default=False
             Whether to return what each code decodes to, instead of a draw from the
             distribution of the rows around it. Of images it looks smoother. Outputs without a
             distribution, such as a squared error, give no more than what is decoded.
@@ -57,7 +57,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
             Or with the samples in the shape seen in `fit`; float32.
         """
         codes, random_state = self._new_codes(n_samples, sampler, random_state)
-        return self._rows_of(codes, None if mean else random_state)
+        return self._rows_of(codes, None if return_mean else random_state)
 
     def interpolate(self, X_a: Any, X_b: Any, n_steps: int = 10) -> np.ndarray:
         """Return rows on the way from some rows to others, in equal steps between their codes.

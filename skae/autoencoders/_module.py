@@ -8,17 +8,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from .._random import Generator
 from .._training import Batch, Trainable
-from ..layers import ACTIVATIONS, BatchNorm, run, sample_noise
+from ..layers import ACTIVATIONS, mixes_rows, run, sample_noise, without_in_place
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
-
-# Packages of layers of which it is known that only `_NormBase` has statistics of a batch; that of
-# this package counts rows by their weight.
-_KNOWN = ("torch", "skae")
 
 
 class AutoencoderModule(Trainable):
@@ -66,10 +61,8 @@ class AutoencoderModule(Trainable):
         ordered: bool = False,
     ):
         super().__init__()
-        for layer in (*encoder.modules(), *decoder.modules()):
-            if getattr(layer, "inplace", False):
-                # A first one would write over the user's rows.
-                layer.inplace = False  # type: ignore[assignment]
+        without_in_place(encoder)
+        without_in_place(decoder)
         self.encoder = encoder
         self.code_activation = ACTIVATIONS[code_activation]()
         self.decoder = decoder
@@ -84,13 +77,7 @@ class AutoencoderModule(Trainable):
 
     @property
     def mixes_rows(self) -> bool:
-        # Layers from elsewhere may do so in a way that cannot be seen.
-        layers = (*self.encoder.modules(), *self.decoder.modules())
-        return any(
-            (isinstance(layer, _NormBase) and not isinstance(layer, BatchNorm))
-            or type(layer).__module__.split(".")[0] not in _KNOWN
-            for layer in layers
-        )
+        return mixes_rows(self.encoder) or mixes_rows(self.decoder)
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         if not self._draws:

@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._random import Generator
 from .._training import Plan, Source, TrainingState, read
 from .._warn import warn
 from ..outputs import DISTRIBUTIONS, make_output
@@ -346,8 +345,9 @@ default="constant"
             Higher is more normal; minus infinity for values that the likelihood excludes. The
             score of a row does not depend on the other rows.
         """
-        draws = self._score_draws()
-        return self._read(X, lambda module, x: module.log_likelihood(x, draws))
+        check_is_fitted(self)
+        n_draws = self.n_score_samples
+        return self._read(X, lambda module, x: module.log_score(x, n_draws))
 
     def elbo(self, X: Any) -> np.ndarray:
         """Return the evidence lower bound of each row, in nats.
@@ -363,12 +363,9 @@ default="constant"
             At most `score_samples`, but for the noise of `n_score_samples` draws, over which the
             expectation of log p(x|z) is taken.
         """
-        draws = self._score_draws()
-        return self._read(X, lambda module, x: module.evidence_bound(x, draws))
-
-    def _score_draws(self) -> torch.Tensor:
         check_is_fitted(self)
-        return Generator(0).normal((self.n_score_samples, self._n_features_out), torch.float64)
+        n_draws = self.n_score_samples
+        return self._read(X, lambda module, x: module.evidence_bound(x, n_draws))
 
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)

@@ -10,6 +10,16 @@ An architecture may have an attribute `shape`, the shape of one sample. Its modu
 take and return flat rows, but the estimator then takes n-dimensional arrays too.
 """
 
+from ._checks import (  # noqa: F401
+    Part,
+    check_is_module,
+    check_layers,
+    described,
+    is_from_elsewhere,
+    mixes_rows,
+    shape_or_none,
+    without_in_place,
+)
 from ._convolutional import Conv1d, Conv2d
 from ._dense import Dense, make_layers  # noqa: F401
 from ._shared import (  # noqa: F401
@@ -18,6 +28,7 @@ from ._shared import (  # noqa: F401
     Dropout,
     Stack,
     TransposedLinear,
+    frozen_statistics,
     is_positive_int,
     make_linear,
     run,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from .._random import Generator
 
@@ -99,7 +101,13 @@ class BatchNorm(nn.BatchNorm1d):
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        self.num_batches_tracked += 1
+        tracks = self.track_running_stats
+        if tracks:
+            self.num_batches_tracked += 1
+        if weight is None and not tracks:
+            return F.batch_norm(
+                input, None, None, self.weight, self.bias, training=True, eps=self.eps
+            )
         if weight is None:
             mean, variance = self.running_mean.clone(), self.running_var.clone()
             output = F.batch_norm(
@@ -122,14 +130,32 @@ class BatchNorm(nn.BatchNorm1d):
         mean = (share * input).sum(axes)
         centred = input - mean.view(like)
         variance = (share * centred.square()).sum(axes)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance, self.momentum)
+        if tracks:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return centred * scale.view(like) + self.bias.view(like)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Take signals and images too."""
+
+
+@contextmanager
+def frozen_statistics(layers: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of normalisation as they are.
+
+    For a pass beside that in which they follow the batch: they follow it once in each step.
+    """
+    norms = [layer for layer in layers.modules() if isinstance(layer, _NormBase)]
+    before = [layer.track_running_stats for layer in norms]
+    for layer in norms:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer, tracks in zip(norms, before, strict=True):
+            layer.track_running_stats = tracks
 
 
 class TransposedLinear(nn.Module):
