@@ -217,6 +217,13 @@ def fit_many(
     KeyboardInterrupt
         After Ctrl-C; each estimator is then as after Ctrl-C in its own `fit`.
 
+    Notes
+    -----
+    Where a loss stops improving by just about `tol`, rounding may decide on one epoch more or
+    less. Biases before batch normalisation make no difference to what a network computes in
+    training, so that their gradient is nothing but rounding, of which Adam makes full
+    steps: such networks agree in their losses, and in what they compute to about a hundredth.
+
     Examples
     --------
     >>> import numpy as np

@@ -118,8 +118,9 @@ def test_each_is_as_by_its_own_fit(case, digits, stack_sizes):
     assert max(stack_sizes, default=0) > 2
     for one, other in zip(alone, together, strict=True):
         if case == "batch norm":
-            # A bias before it has no gradient but rounding, and makes no difference.
-            assert_allclose(one.reconstruct(X), other.reconstruct(X), atol=1e-4)
+            # A bias before it has no gradient but rounding, of which Adam makes full steps.
+            assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-4)
+            assert_allclose(one.reconstruct(X), other.reconstruct(X), atol=0.02)
         else:
             assert_same_fit(one, other)
 
@@ -368,9 +369,10 @@ def test_every_estimator_can_be_one_of_many(estimator_class, digits):
     settings = {name: value for name, value in short.items() if name in parameters}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one = estimator_class(**settings).set_params(random_state=0).fit(X[:60])
+        one = estimator_class(**settings).set_params(random_state=0).fit(X[:60, :9])
         others = [estimator_class(**settings).set_params(random_state=0) for _ in range(3)]
-        fit_many(others, X[:60])
+        fit_many(others, X[:60, :9])
     for other in others:
         if hasattr(one, "score_samples"):
-            assert_allclose(other.score_samples(X), one.score_samples(X), rtol=1e-4, atol=1e-4)
+            scores = (each.score_samples(X[:, :9]) for each in (other, one))
+            assert_allclose(*scores, rtol=1e-4, atol=1e-4)

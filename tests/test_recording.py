@@ -102,7 +102,7 @@ def test_fits_of_equal_structure_share_a_recording(table, by_autograd):
             assert_array_equal(one, same)
     assert not np.array_equal(other.transform(table), first.transform(table))
     other.set_params(noise="masking").fit(table)
-    assert len(by_autograd) == 3 + 2 + 3
+    assert len(by_autograd) == 3 + 1 + 3
 
 
 @pytest.mark.usefixtures("no_recordings")

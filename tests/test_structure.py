@@ -33,13 +33,13 @@ FAMILIES = {"adversarial", "autoencoders", "boltzmann", "som", "outlier"}
 LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "_training"},
-    {"metrics", "_validation"},
+    {"metrics", "_validation", "_fitting"},
     {"_parameters", "_pickling"},
     {"base"},
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
     {"adversarial", "boltzmann", "som", "outlier"},
-    {"plotting"},
+    {"plotting", "model_selection"},
     {"__init__"},
 ]
 

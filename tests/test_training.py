@@ -13,7 +13,7 @@ from skae import Autoencoder
 from skae._compute import SINGLE_THREAD_WORK, limit_threads, resolve_device
 from skae._random import Generator, seeded_initialisation
 from skae._training import as_source, merge_equal_rows
-from skae._training._source import Batches
+from skae._training._batches import Batches
 
 CPU = torch.device("cpu")
 

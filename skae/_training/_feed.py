@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .._random import Generator
 from ._batch import Batch
-from ._source import Batches, Source
+from ._batches import Batches
+from ._source import Source
 from ._trainable import Trainable
 
 

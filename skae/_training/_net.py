@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from .._random import Generator
 from ._batch import Batch
+from ._batches import Batches
 from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar, make_scheduler
 from ._plan import Plan
-from ._source import Batches, Source
+from ._source import Source
 from ._state import TrainingState
 from ._steps import RecordedSteps, stepper
 from ._trainable import Step

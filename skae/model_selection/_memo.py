@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class Memo:
         self._digests: dict[int, tuple[Any, str]] = {}
         self._written: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | str | None = None
+        self._lock = threading.Lock()
         self.is_collecting = False
 
     # -- who asks --------------------------------------------------------------------------
@@ -167,12 +169,13 @@ class Memo:
         return self._known.get(key)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="skae_")
-        folder = self._folder if isinstance(self._folder, str) else self._folder.name
-        for key in self._known.keys() - self._written:
-            self._written.add(key)
-            joblib.dump(self._known[key], Path(folder, key))
+        with self._lock:  # joblib hands tasks on from threads of its own
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="skae_")
+            folder = self._folder if isinstance(self._folder, str) else self._folder.name
+            for key in self._known.keys() - self._written:
+                joblib.dump(self._known[key], Path(folder, key))
+                self._written.add(key)
         return {"folder": folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

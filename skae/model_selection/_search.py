@@ -79,19 +79,18 @@ class _BatchedSearch:
         estimator = self.estimator
         if not n_learners(estimator) and not hasattr(estimator, "get_params"):
             return super().fit(X, y, **params)  # type: ignore[misc,no-any-return]
-        self._memo = Memo()
-        self._given = X, y, params
-        self.estimator = clone(estimator)
-        self._memo.watch(self.estimator)
+        watched = clone(estimator)
+        self._memo, self._given, self.estimator = Memo(), (X, y, params), watched
+        self._memo.watch(watched)
         try:
             super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             self.estimator = estimator
-            self._memo.close()
-            memo = self.__dict__.pop("_memo")
+            memo = vars(self).pop("_memo")
             del self._given
-        if hasattr(self, "best_estimator_"):
-            memo.release(self.best_estimator_)
+            for one in (watched, getattr(self, "best_estimator_", None)):
+                memo.release(one)
+            memo.close()
         return self
 
     def _run_search(
