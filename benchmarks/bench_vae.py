@@ -22,20 +22,36 @@ Command: ``python benchmarks/bench_vae.py [fixed] [dynamic] [conditional] [digit
 import argparse
 import time
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from _common import interleave, print_ratio_limit, print_table, time_rows
+from _common import (
+    installed,
+    interleave,
+    make_network,
+    print_limit,
+    print_ratio_limit,
+    print_table,
+    time_rows,
+)
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
-from torch import nn
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
+from skorch.callbacks import Callback
 
 from skae import ConditionalVariationalAutoencoder, VariationalAutoencoder
-from skae.datasets import fetch_mnist
+from skae.datasets import fetch_mnist, fetch_nsl_kdd
 from skae.layers import Dense
+
+#: Trains on rows for a number of epochs.
+Train = Callable[[np.ndarray, int], Any]
 
 SETTINGS: dict[str, Any] = {
     "likelihood": "bernoulli",
@@ -64,11 +80,42 @@ def fixed_settings(epochs: int) -> dict[str, Any]:
     return {**SETTINGS, "max_iter": epochs, "n_iter_no_change": epochs + 1}
 
 
+class Curve(Callback):
+    """Prints the negative log-likelihood of some rows after 10, 20, 40, 80, ... epochs."""
+
+    def __init__(self, rows: np.ndarray, condition: np.ndarray | None = None):
+        self.rows, self.condition = rows[:1000], condition
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
+        """Note the time."""
+        self.start_ = time.perf_counter()
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        """Print the figure; see `show`."""
+        self.show(net.module_, len(net.history))
+
+    def show(self, module: Any, epoch: int) -> None:
+        """Print the figure of a module, if the number of epochs is one of those."""
+        if epoch % 10 or (epoch // 10).bit_count() > 1:
+            return
+        seconds = time.perf_counter() - self.start_
+        draws = torch.randn(200, module.n_components, generator=torch.Generator().manual_seed(0))
+        told = self.condition if self.condition is None else torch.from_numpy(self.condition)
+        with torch.inference_mode():
+            module.eval()
+            likelihood = module.log_likelihood(torch.from_numpy(self.rows), draws, told).mean()
+        print(f"{epoch:5} epochs, {seconds:5.0f} s: {-likelihood:.2f} nats of 1,000", flush=True)
+
+
 def fixed(epochs: int, validation: bool, importance: int) -> None:
     rng = np.random.default_rng(0)
     X, _, X_test, _ = (binary(one, rng) if one.ndim == 2 else one for one in images(validation))
     autoencoder = VariationalAutoencoder(
-        40, hidden_layers=(400,), n_importance_samples=importance, **fixed_settings(epochs)
+        40,
+        hidden_layers=(400,),
+        n_importance_samples=importance,
+        callbacks=[Curve(X_test)],
+        **fixed_settings(epochs),
     )
     report("784-400-40, fixed binary images", autoencoder, lambda: autoencoder.fit(X), X_test)
 
@@ -76,18 +123,22 @@ def fixed(epochs: int, validation: bool, importance: int) -> None:
 def dynamic(epochs: int, validation: bool, importance: int) -> None:
     rng = np.random.default_rng(0)
     X, _, X_test, _ = images(validation)
+    scored = binary(X_test, rng)[:1000]
     layers = Dense((200, 200), activation="tanh")
     autoencoder = VariationalAutoencoder(
         50, hidden_layers=layers, n_importance_samples=importance, **fixed_settings(epochs)
     )
+    curve = Curve(scored)
 
     def train() -> None:
+        curve.on_train_begin(None)
         for epoch in range(epochs):
             rate = 1e-3 * 10 ** -(3 * epoch // epochs / 3)  # in three steps, to a fifth
             autoencoder.set_params(learning_rate=rate).partial_fit(binary(X, rng))
+            curve.show(autoencoder.module_, epoch + 1)
 
     autoencoder.set_params(n_score_samples=5000)
-    report("784-200-200-50, dynamic", autoencoder, train, binary(X_test, rng)[:1000])
+    report("784-200-200-50, dynamic", autoencoder, train, scored)
 
 
 def conditional(epochs: int, validation: bool, importance: int) -> None:
@@ -95,7 +146,11 @@ def conditional(epochs: int, validation: bool, importance: int) -> None:
     X, y, X_test, y_test = images(validation)
     X, X_test = binary(X, rng), binary(X_test, rng)
     autoencoder = ConditionalVariationalAutoencoder(
-        40, hidden_layers=(400,), n_importance_samples=importance, **fixed_settings(epochs)
+        40,
+        hidden_layers=(400,),
+        n_importance_samples=importance,
+        callbacks=[Curve(X_test, np.eye(10, dtype=np.float32)[y_test[:1000].astype(int)])],
+        **fixed_settings(epochs),
     )
     report("conditional", autoencoder, lambda: autoencoder.fit(X, y), X_test, y_test)
 
@@ -127,22 +182,61 @@ def digits(epochs: int, validation: bool, importance: int) -> None:
     print(f"digits drawn by class and read as that class: {np.round(shares, 3)}", flush=True)
 
 
+def intrusion(epochs: int, validation: bool, importance: int) -> None:
+    X, y = fetch_nsl_kdd(return_X_y=True, as_frame=True)
+    if validation:
+        X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
+    else:
+        X_test, y_test = fetch_nsl_kdd(subset="test", return_X_y=True, as_frame=True)
+    columns = make_column_transformer(
+        (QuantileTransformer(), make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+    aucs = []
+    for seed in range(5):
+        autoencoder = VariationalAutoencoder(32, random_state=seed)
+        pipeline = make_pipeline(columns, autoencoder).fit(X[y == "normal"])
+        aucs.append(roc_auc_score(y_test == "normal", pipeline.score_samples(X_test)))
+    print(f"attacks told from normal traffic, ROC-AUC of five seeds: {np.round(aucs, 4)}")
+    print_limit("1 - AUC", 1 - np.mean(aucs), 0.04)
+
+
 def speed(epochs: int, validation: bool, importance: int) -> None:
     X = images(False)[0][:20_000]
-    settings = {**fixed_settings(2), "n_score_samples": 1}
-    autoencoder = VariationalAutoencoder(20, hidden_layers=(400,), **settings)
-    times = interleave({"skae": lambda: autoencoder.fit(X), "bare loop": lambda: bare(X, 2)}, 5)
-    title = "Two epochs, 20,000 x 784, net 784-400-20, batches of 128"
-    print_table(
-        title, ["", "s", "spread", "/ bare loop"], time_rows(times, "{:.2f}".format, ["bare loop"])
-    )
-    print_ratio_limit(times, "skae", "bare loop", 0.9)
+    trains = {"skae": train_skae, "bare loop": bare, **installed(PEERS)}
+    epoch = {name: lambda train=train: seconds_an_epoch(train, X) for name, train in trains.items()}
+    times = interleave(epoch, 3)
+    columns, show = ["", "s", "spread", "/ bare loop"], "{:.2f}".format
+    title = "An epoch over 20,000 x 784, net 784-400-20, batches of 128"
+    print_table(title, columns, time_rows(times, show, ["bare loop"]))
+    for name, limit in {"bare loop": 0.9, "pythae": 0.5, "pyod": 0.2}.items():
+        if name in times:
+            print_ratio_limit(times, "skae", name, limit)
+    fits = interleave({"skae": lambda: train_skae(X, 2), "bare loop": lambda: bare(X, 2)}, 3)
+    title = "A fit of two epochs, with what it says of the rows in the end"
+    print_table(title, columns, time_rows(fits, show, ["bare loop"]))
+
+
+def seconds_an_epoch(train: Train, X: np.ndarray, more: int = 3) -> float:
+    """Return the difference between a fit of one epoch and one of some more, by epoch."""
+    start = time.perf_counter()
+    train(X, 1)
+    middle = time.perf_counter()
+    train(X, 1 + more)
+    return (time.perf_counter() - middle - (middle - start)) / more
+
+
+def train_skae(X: np.ndarray, n_epochs: int) -> None:
+    settings = {**fixed_settings(n_epochs), "n_score_samples": 1}
+    VariationalAutoencoder(20, hidden_layers=(400,), **settings).fit(X)
 
 
 def bare(X: np.ndarray, n_epochs: int) -> None:
     rows = torch.from_numpy(X)
-    encoder = nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 40))
-    decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784))
+    encoder, decoder = make_network((784, 400, 40)), make_network((20, 400, 784))
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
     for _ in range(n_epochs):
@@ -157,11 +251,67 @@ def bare(X: np.ndarray, n_epochs: int) -> None:
             optimizer.step()
 
 
+def train_pythae(X: np.ndarray, n_epochs: int) -> None:
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = make_network((784, 400, 40))
+
+        def forward(self, x: torch.Tensor) -> ModelOutput:
+            mean, log_variance = self.layers(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = make_network((20, 400, 784))
+
+        def forward(self, z: torch.Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.layers(z).sigmoid())
+
+    config = VAEConfig(input_dim=(784,), latent_dim=20, reconstruction_loss="bce")
+    with TemporaryDirectory() as folder:
+        BaseTrainer(
+            VAE(config, Encoder(), Decoder()),
+            BaseDataset(torch.from_numpy(X), torch.zeros(len(X))),
+            training_config=BaseTrainerConfig(
+                folder, per_device_train_batch_size=128, num_epochs=n_epochs, no_cuda=True
+            ),
+        ).train()
+
+
+def train_pyod(X: np.ndarray, n_epochs: int) -> None:
+    from pyod.models.vae import VAE
+
+    VAE(
+        epoch_num=n_epochs,
+        batch_size=128,
+        encoder_neuron_list=[400],
+        decoder_neuron_list=[400],
+        latent_dim=20,
+        device="cpu",
+        verbose=0,
+    ).fit(X)
+
+
+PEERS: dict[str, tuple[str, Train]] = {
+    "pythae": ("pythae.trainers", train_pythae),
+    "pyod": ("pyod.models.vae", train_pyod),
+}
+
+
 PARTS = {
     "fixed": (fixed, 500),
     "dynamic": (dynamic, 500),
     "conditional": (conditional, 500),
     "digits": (digits, 0),
+    "intrusion": (intrusion, 0),
     "speed": (speed, 2),
 }
 
