@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import importlib
 import platform
 import resource
 import sys
@@ -74,6 +75,22 @@ def threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+# -- peers ---------------------------------------------------------------------------
+
+
+def installed(peers: dict[str, tuple[str, Callable]]) -> dict[str, Callable]:
+    """Return the peers that can be imported, and name the others."""
+    found = {}
+    for name, (package, train) in peers.items():
+        try:
+            importlib.import_module(package)
+        except Exception as error:
+            print(f"{name} is missing: {type(error).__name__}: {str(error).splitlines()[0]}")
+        else:
+            found[name] = train
+    return found
 
 
 # -- memory --------------------------------------------------------------------------

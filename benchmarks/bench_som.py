@@ -19,7 +19,6 @@ Command: ``python benchmarks/bench_som.py [--speed 1] [--blobs 1] [--fcps 1] [--
 [--rounds 5] [--seeds 5]``; 0 leaves a part out.
 """
 
-import importlib
 import os
 import time
 import warnings
@@ -30,7 +29,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import arguments, interleave, print_limit, print_ratio_limit, print_table, time_rows
+from _common import (
+    arguments,
+    installed,
+    interleave,
+    print_limit,
+    print_ratio_limit,
+    print_table,
+    time_rows,
+)
 from sklearn.datasets import make_blobs
 
 from skae import SelfOrganizingMap
@@ -113,19 +120,6 @@ PEERS: dict[str, tuple[str, Train]] = {
     "MiniSom": ("minisom", train_minisom),
     "susi": ("susi", train_susi),
 }
-
-
-def installed(peers: dict[str, tuple[str, Train]]) -> dict[str, Train]:
-    """Return the peers that can be imported, and name the others."""
-    found = {}
-    for name, (package, train) in peers.items():
-        try:
-            importlib.import_module(package)
-        except Exception as error:
-            print(f"{name} is missing: {type(error).__name__}: {str(error).splitlines()[0]}")
-        else:
-            found[name] = train
-    return found
 
 
 def seconds_a_epoch(train: Train, X: np.ndarray, shape: tuple[int, int], long: int) -> float:

@@ -166,7 +166,7 @@ class VariationalModule(AutoencoderModule):
     def posterior(self, x: Tensor, noise: Any = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the code of each row."""
         encoded = run(self.encoder, self.output().encoder_input(x), noise)
-        mean, log_variance = encoded[:, : self.n_components], encoded[:, self.n_components :]
+        mean, log_variance = encoded.split(self.n_components, 1)
         return mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
 
     def log_prob(
