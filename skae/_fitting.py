@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -16,11 +16,11 @@ class Fitting:
 
     Parameters
     ----------
-    steps : iterator of Training
+    steps : generator of Training
         Gives a prepared training, and keeps what it brought when asked for more.
     """
 
-    def __init__(self, steps: Iterator[Training]):
+    def __init__(self, steps: Generator[Training, None, None]):
         self._steps = steps
         with gradients_enabled():
             self.training = next(steps)
@@ -52,14 +52,14 @@ class Fitting:
 _waiting: ContextVar[dict[int, Fitting | None] | None] = ContextVar("waiting", default=None)
 
 
-def run_or_defer(estimator: Any, steps: Iterator[Training], given: Any) -> None:
+def run_or_defer(estimator: Any, steps: Generator[Training, None, None], given: Any) -> None:
     """Fit an estimator; or only begin to, if it is one of several that are fitted together.
 
     Parameters
     ----------
     estimator : BaseTorchEstimator
         What is fitted.
-    steps : iterator of Training
+    steps : generator of Training
         See `Fitting`.
     given : nested tuples
         The rows, labels and weights of the call.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -151,7 +151,7 @@ class BaseTorchEstimator(Portable):
         *,
         held_out: float | None,
         warm: bool,
-    ) -> Iterator[Training]:
+    ) -> Generator[Training, None, None]:
         """Prepare a training, give it away, and keep what it brought when it is through."""
         with all_or_nothing(self):
             source, validation = self._sources(given, of_validation, reset=not warm)

@@ -14,7 +14,7 @@ from skae import Autoencoder, BernoulliRBM, DenoisingAutoencoder
 from skae._random import new_random_state
 from skae._training import Callback, TrainingState, train
 from skae._training._trainable import tensors_of
-from skae.autoencoders._conditional import _Told
+from skae.autoencoders._conditions import Given
 
 SCHEDULES = ("constant", "linear", "exponential", "cosine", "plateau")
 
@@ -35,8 +35,8 @@ class Training:
 
     def __init__(self, estimator, X, seed=0):
         estimator = clone(estimator)
-        told = _Told(groups(X)) if isinstance(estimator, TwoGroups) else None
-        self.source, _ = estimator._sources((X, told, None), (None, None), reset=True)
+        labels = Given(groups(X)) if isinstance(estimator, TwoGroups) else None
+        self.source, _ = estimator._sources((X, labels, None), (None, None), reset=True)
         self.validation = None
         random_state = new_random_state(seed)
         module = estimator._new_module(self.source.n_features, random_state)

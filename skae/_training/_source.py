@@ -285,7 +285,8 @@ class SparseSource(Source):
 
     def _arrays(self) -> list[Any]:
         _, *others = super()._arrays()
-        return [self._X.data, self._X.indices, self._X.indptr, *others]
+        table: Any = self._X
+        return [table.data, table.indices, table.indptr, *others]
 
     def _rows(self, index: Tensor) -> Tensor:
         start = self._indptr[index]

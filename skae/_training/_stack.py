@@ -27,6 +27,10 @@ class Stack(nn.Module):
         Whether its steps may be recorded.
     """
 
+    #: Whether all modules see the same batches, and the same noise.
+    shares_rows: bool
+    shares_noise: bool
+
     def __init__(self, modules: Sequence[Trainable], *, may_record: bool):
         super().__init__()
         self._modules_in_stack = list(modules)  # a list, for they are no submodules
@@ -38,8 +42,8 @@ class Stack(nn.Module):
         self._buffer_names = [name for name, _ in first.named_buffers()]
         with torch.no_grad():
             for number, name in enumerate(self._parameter_names):
-                stacked = nn.Parameter(torch.stack([_tensor(one, name) for one in modules]))
-                self.register_parameter(f"parameter_{number}", stacked)
+                stacked = torch.stack([_tensor(one, name) for one in modules])
+                self.register_parameter(f"parameter_{number}", nn.Parameter(stacked))
             for number, name in enumerate(self._buffer_names):
                 stacked = torch.stack([_tensor(one, name) for one in modules])
                 self.register_buffer(f"buffer_{number}", stacked)
@@ -96,8 +100,10 @@ class Stack(nn.Module):
             losses = torch.func.functional_call(module, (parameters, buffers), arguments)
             return weighted_mean(losses, own.weight)
 
-        parameters = dict(zip(self._parameter_names, self._parameters.values(), strict=True))
-        buffers = dict(zip(self._buffer_names, self._buffers.values(), strict=True))
+        parameters: dict[str, Tensor] = dict(
+            zip(self._parameter_names, self.parameters(), strict=True)
+        )
+        buffers = dict(zip(self._buffer_names, self.buffers(), strict=True))
         stacked: Tensor = torch.vmap(one, (0, 0 if buffers else None, axes))(
             parameters, buffers, tensors
         )
@@ -105,8 +111,7 @@ class Stack(nn.Module):
 
     def _stacked(self) -> list[tuple[str, Tensor]]:
         names = (*self._parameter_names, *self._buffer_names)
-        stacked = (*self._parameters.values(), *self._buffers.values())
-        return [(name, one) for name, one in zip(names, stacked, strict=True) if one is not None]
+        return list(zip(names, (*self.parameters(), *self.buffers()), strict=True))
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -227,8 +227,9 @@ class StackTraining:
 
     def _release(self, place: int) -> None:
         self._released.add(place)
-        for one in (self._stack, *self._optimizers):
-            one.release(place)
+        self._stack.release(place)
+        for optimizer in self._optimizers:
+            optimizer.release(place)
 
     def _undo_epoch(self) -> None:
         for place, member in enumerate(self._members):

@@ -13,6 +13,7 @@ from torch import Tensor
 from .._config import records_steps
 from ._batch import Batch
 from ._recording import Recording
+from ._stack import Stack
 from ._tape import Tape, run_on_tape
 from ._trainable import Step, Trainable, tensors_of
 
@@ -81,13 +82,13 @@ class RecordedSteps:
 
     Parameters
     ----------
-    module : Trainable
+    module : Trainable or Stack
         With the default `training_step`.
     optimizers : sequence of LearningRate
         Those of the module.
     """
 
-    def __init__(self, module: Trainable, optimizers: Sequence[Any]):
+    def __init__(self, module: Trainable | Stack, optimizers: Sequence[Any]):
         self._module, self._optimizers = module, optimizers
         self._seen: Any = None
 

@@ -78,7 +78,7 @@ class _BatchedSearch:
         """
         estimator = self.estimator
         if not n_learners(estimator) and not hasattr(estimator, "get_params"):
-            return super().fit(X, y, **params)  # type: ignore[misc,no-any-return]
+            return super().fit(X, y, **params)  # type: ignore[misc]
         watched = clone(estimator)
         self._memo, self._given, self.estimator = Memo(), (X, y, params), watched
         self._memo.watch(watched)

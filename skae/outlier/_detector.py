@@ -324,7 +324,10 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
 
     def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
         """Fit the learners to their rows and features; networks that are alike as one batch."""
-        fits = [partial(_fit_member, *one, X, fit_params) for one in draws]
+        fits = [
+            partial(_fit_member, member, rows, features, X, fit_params)
+            for member, rows, features in draws
+        ]
         members = [member for member, _, _ in draws]
         if self.n_jobs is not None or not isinstance(members[0], BaseTorchEstimator):
             return list(Parallel(n_jobs=self.n_jobs)(delayed(fit)() for fit in fits))
