@@ -225,7 +225,7 @@ def test_memory_bounds_the_stacks(digits, stack_sizes, monkeypatch):
     monkeypatch.setattr(_memory, "bytes_of", lambda one: each.append(bytes_of(one)) or each[-1])
     fit_many(estimators, X)
     [(weights, computed)] = each
-    free = 2 * 2 * torch.get_num_threads() * (7 * weights + 2 * computed)
+    free = 2 * 2 * torch.get_num_threads() * (9 * weights + 2 * computed)
     monkeypatch.setattr(_memory, "free_memory", lambda device: free)
     stack_sizes.clear()
     fit_many(estimators, X)

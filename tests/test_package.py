@@ -253,6 +253,13 @@ def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
     assert error < 0.8 * by_mean
 
 
+def test_a_search_in_one_run_has_the_same_scores(tmp_path):
+    printed = run_example("plot_grid_search.py", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    assert numbers_in_line("largest difference", printed)[0] < 1e-4
+    assert numbers_in_line("accuracy of the best", printed)[0] > 0.92
+
+
 @pytest.mark.parametrize(
     ("name", "n_pictures"),
     [

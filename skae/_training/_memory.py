@@ -20,8 +20,9 @@ _CACHE_BYTES = 2**24
 FEWEST = 3
 
 # A module in training has, beside its weights, a gradient, two moments, and copies of its last
-# weights, the last good ones and the best ones.
-_COPIES_OF_WEIGHTS = 7
+# weights, the last good ones and the best ones. When a stack is put together, there are its
+# weights and moments twice for a moment, of which memory is left for two more.
+_COPIES_OF_WEIGHTS = 9
 
 # A backward pass computes about as much as a forward pass.
 _PASSES = 2
@@ -30,7 +31,7 @@ _PASSES = 2
 def most_in_a_stack(member: Member, n_stacks: int) -> int:
     """Return how many modules like that of a member to train as one batch.
 
-    A module takes ``7 * weights + 2 * computed`` bytes, where `computed` is what a forward pass
+    A module takes ``9 * weights + 2 * computed`` bytes, where `computed` is what a forward pass
     computes for a batch. All stacks together may take half of the memory that is free. On a CPU,
     the modules of a stack compute no more than 16 MB in a pass, or everything would leave its
     cache between two operations; large modules are better trained one at a time, and this is 1.
