@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ._compute import gradients_enabled
 from ._training import Training, train, train_together
@@ -51,6 +51,24 @@ class Fitting:
 # The estimators whose fits are to wait, by their identity.
 _waiting: ContextVar[dict[int, Fitting | None] | None] = ContextVar("waiting", default=None)
 
+# Whether a fit is being prepared: what it fits on the way, it needs at once.
+_is_preparing: ContextVar[bool] = ContextVar("is_preparing", default=False)
+
+
+class Memory(Protocol):
+    """What a search has fitted already; an estimator has it as `_memo` while one runs."""
+
+    is_collecting: bool
+
+    def key_of(self, estimator: Any, given: Any) -> str | None:
+        """Return what a fit of an estimator to these rows depends on; None if that is unknown."""
+
+    def recall(self, estimator: Any, key: str | None) -> bool:
+        """Give an estimator what its fit brings, if that is known."""
+
+    def defer(self, estimator: Any, key: str, fitting: Fitting) -> None:
+        """Take over a fit; raise a `DeferredError`."""
+
 
 def run_or_defer(estimator: Any, steps: Generator[Training, None, None], given: Any) -> None:
     """Fit an estimator; or only begin to, if it is one of several that are fitted together.
@@ -61,25 +79,29 @@ def run_or_defer(estimator: Any, steps: Generator[Training, None, None], given: 
         What is fitted.
     steps : generator of Training
         See `Fitting`.
-    given : nested tuples
-        The rows, labels and weights of the call.
+    given : nested tuples or None
+        The rows, labels and weights of the call; None if the fit depends on more than these.
     """
-    memo = vars(estimator).get("_memo")  # of a search
-    if memo is not None and memo.recall(estimator, given):
+    memo: Memory | None = vars(estimator).get("_memo")
+    if given is None or _is_preparing.get():
+        memo = None
+    waiting = None if _is_preparing.get() else _waiting.get()
+    key = None if memo is None else memo.key_of(estimator, given)
+    if memo is not None and memo.recall(estimator, key):
         return
-    waiting = _waiting.get()
-    token = _waiting.set(None)  # what is fitted on the way is needed at once
+    token = _is_preparing.set(True)
     try:
         fitting = Fitting(steps)
     finally:
-        _waiting.reset(token)
-    if memo is not None and memo.is_collecting:
-        memo.defer(estimator, given, fitting)
+        _is_preparing.reset(token)
+    if memo is not None and memo.is_collecting and key is not None:
+        memo.defer(estimator, key, fitting)
     if waiting is not None and id(estimator) in waiting:
         waiting[id(estimator)] = fitting
     else:
         fitting.train()
         fitting.finish()
+    vars(estimator).pop("_memo", None)
 
 
 def fit_together(
@@ -110,7 +132,8 @@ def fit_together(
     KeyboardInterrupt
         After Ctrl-C; each estimator is then as after Ctrl-C in its own `fit`.
     """
-    waiting: dict[int, Fitting | None] = {id(one): None for one in estimators}
+    # A `fit` from elsewhere may go on after ours, and needs its result.
+    waiting: dict[int, Fitting | None] = {id(one): None for one in estimators if _is_ours(one)}
     errors: list[BaseException | None] = [None] * len(estimators)
 
     def trainings() -> Iterator[Training]:
@@ -120,21 +143,23 @@ def fit_together(
                 errors[place] = _error_of(fit)
             finally:
                 _waiting.reset(token)
-            fitting = waiting[id(estimator)]
+            fitting = waiting.get(id(estimator))
             if fitting is not None:
                 yield fitting.training
 
-    interrupted = False
+    interrupted, failure = False, None
     try:
         with gradients_enabled():
             train_together(trainings(), n_batched=n_batched, verbose=verbose)
     except KeyboardInterrupt:
         interrupted = True
+    except Exception as error:  # what ended before is kept
+        failure = error
     for place, estimator in enumerate(estimators):
-        fitting = waiting[id(estimator)]
+        fitting = waiting.get(id(estimator))
         if fitting is None:
             continue
-        if interrupted and fitting.training.state.ending is None:
+        if (interrupted or failure) and fitting.training.state.ending is None:
             fitting.drop()
             continue
         try:
@@ -143,7 +168,14 @@ def fit_together(
             interrupted = True
     if interrupted:
         raise KeyboardInterrupt
+    if failure is not None:
+        raise failure
     return errors
+
+
+def _is_ours(estimator: Any) -> bool:
+    fit = getattr(type(estimator), "fit", None)
+    return getattr(fit, "__module__", "").split(".")[0] == __name__.split(".")[0]
 
 
 def _complete(fitting: Fitting) -> None:
@@ -242,8 +274,13 @@ def fit_many(
     given = {name: value for name, value in arguments.items() if value is not None}
     fits = [partial(one.fit, X, **given) for one in estimators]
     errors = fit_together(estimators, fits, n_batched=n_batched, verbose=bool(verbose))
-    for estimator, error in zip(estimators, errors, strict=True):
-        if error is not None:
-            error.add_note(f"It was raised for {estimator!r}; the other estimators are fitted.")
-            raise error
+    failed = [place for place, error in enumerate(errors) if error is not None]
+    for place in failed:
+        error = errors[place]
+        assert error is not None
+        error.add_note(
+            f"It was raised for {estimators[place]!r}; {len(estimators) - len(failed)} of the "
+            f"{len(estimators)} estimators are fitted."
+        )
+        raise error
     return estimators

@@ -63,7 +63,7 @@ class BaseTorchEstimator(Portable):
     #: Whether a row of weight 2 in `partial_fit` is the row twice, rather than twice the mean.
     _weights_are_counts: ClassVar[bool] = False
 
-    # What a search has fitted already, while it runs.
+    # Set only while a search runs: what it has fitted already.
     _memo: Any
 
     # Parameters that every subclass has, named here for the type checker.
@@ -141,7 +141,9 @@ class BaseTorchEstimator(Portable):
         conditional models take `y` and `y_val`.
         """
         given = (X, y, sample_weight), (X_val, y_val)
-        run_or_defer(self, self._fitting(*given, held_out=held_out, warm=warm), given)
+        # What goes on from an earlier fit is not determined by what it is given.
+        fitting = self._fitting(*given, held_out=held_out, warm=warm)
+        run_or_defer(self, fitting, None if warm else given)
         return self
 
     def _fitting(

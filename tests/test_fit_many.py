@@ -209,6 +209,33 @@ def test_converged_ones_leave(digits, stack_sizes):
     assert sum(stack_sizes) == 7 + 4 if n_threads == 1 else len(stack_sizes) >= 2
 
 
+@pytest.mark.parametrize("record_steps", [True, False])
+def test_the_first_to_end_does_not_change_the_others(digits, record_steps):
+    """Not their dropout either, while it waits in their stack."""
+    X, _ = digits
+    layers = Dense((10,), dropout=0.3)
+    settings = {"hidden_layers": layers, "tol": 0, "random_state": 0, "learning_rate": 2e-3}
+    first = Autoencoder(4, max_iter=2, **settings).set_params(learning_rate=1e-3)
+    others = [Autoencoder(4, max_iter=6, **settings) for _ in range(11)]
+    with config_context(record_steps=record_steps):
+        fit_many([first, *others], X, n_batched=12)
+    assert_same_fit(Autoencoder(4, max_iter=6, **settings).fit(X), others[-1])
+
+
+def test_a_fit_that_goes_on_after_ours(digits):
+    X, _ = digits
+
+    class WithMean(Autoencoder):
+        def fit(self, X, y=None):
+            super().fit(X)
+            self.mean_code_ = self.transform(X).mean(axis=0)
+            return self
+
+    estimators = [WithMean(2, max_iter=1, tol=1, random_state=seed) for seed in range(3)]
+    for one in fit_many(estimators, X):
+        assert one.mean_code_.shape == (2,)
+
+
 def test_n_batched_bounds_the_stacks(digits, stack_sizes):
     X, _ = digits
     estimators = [Autoencoder(2, max_iter=1, random_state=seed) for seed in range(9)]

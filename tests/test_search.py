@@ -25,7 +25,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.svm import LinearSVC
 
 from skae import (
@@ -155,23 +155,27 @@ def test_in_a_column_transformer(digits, n_stacked):
 def test_inside_an_outlier_detector(digits, n_stacked):
     X, _ = digits
     detector = OutlierDetector(Autoencoder(4, **SHORT), random_state=0)
-    both(detector, {"estimator__learning_rate": [1e-3, 1e-2, 1e-1]}, X / 16, cv=3)
+    _, found = both(detector, {"estimator__learning_rate": [1e-3, 1e-2, 1e-1]}, X / 16, cv=3)
     assert sum(n_stacked) == 9
+    assert "_memo" not in vars(found.best_estimator_.estimators_[0])
     n_stacked.clear()
     detector.set_params(n_estimators=3, max_samples=0.5)
     both(detector, {"estimator__learning_rate": [1e-3, 1e-2]}, X / 16, cv=3, refit=False)
     assert sum(n_stacked) >= 2 * 3 * 3
 
 
-def test_whole_learners_in_a_grid(digits, n_stacked):
+def test_whole_learners_in_a_grid(digits):
     X, y = digits
     pipeline = Pipeline(
-        [("scale", MinMaxScaler()), ("code", "passthrough"), ("classify", KNeighborsClassifier())]
+        [
+            ("scale", MinMaxScaler()),
+            ("code", Autoencoder(6, **SHORT)),
+            ("classify", KNeighborsClassifier()),
+        ]
     )
     learners = [Autoencoder(6, **SHORT), DenoisingAutoencoder(6, **SHORT), PCA(6), "passthrough"]
-    grid = [{"code": learners}, {"code": learners[:1], "code__learning_rate": [1e-2, 1e-1]}]
+    grid = [{"code": learners}, {"code__learning_rate": [1e-2, 1e-1]}]
     _, batched = both(pipeline, grid, X, y, cv=4)
-    assert sum(n_stacked) > 0
     assert batched.cv_results_["params"][0]["code"] is learners[0]
     assert not any("_memo" in vars(one) for one in learners[:2])
 
@@ -216,6 +220,65 @@ class CountedScaler(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         return X / 16 * self.factor
+
+
+def test_rows_and_settings_of_one_candidate_are_not_those_of_another(digits):
+    """A transformer that writes to its rows, and transformers that differ in their output alone."""
+    X, y = digits
+    learner = Autoencoder(6, **SHORT)
+    in_place = StandardScaler(copy=False)
+    pipeline = make_pipeline(MinMaxScaler(), in_place, learner, GaussianNB())
+    both(pipeline, {"autoencoder__learning_rate": [1e-3, 1e-2]}, X, y, cv=3)
+    seen = []
+    pipeline = make_pipeline(MinMaxScaler(), FunctionTransformer(Spy(seen)), learner, GaussianNB())
+    scalers = [MinMaxScaler().set_output(transform="pandas"), MinMaxScaler()]
+    both(pipeline, {"minmaxscaler": scalers}, X, y, cv=2, refit=False)
+    assert set(seen[: len(seen) // 2]) == set(seen[len(seen) // 2 :]) == {"DataFrame", "ndarray"}
+
+
+class Spy:
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __call__(self, X):
+        self.seen.append(type(X).__name__)
+        return X
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def test_what_cannot_be_pickled(digits):
+    X, y = digits
+    halved = FunctionTransformer(lambda X: X / 2)
+    pipeline = make_pipeline(MinMaxScaler(), halved, Autoencoder(6, **SHORT), GaussianNB())
+    both(pipeline, {"autoencoder__learning_rate": [1e-3, 1e-2]}, X, y, cv=3)
+
+
+def test_without_seeds_a_learner_is_trained_once(digits, n_stacked):
+    """Two in a row, that draw from a RandomState or from fresh entropy."""
+    X, y = digits
+    for random_state in (np.random.RandomState(0), None):
+        n_stacked.clear()
+        learner = Autoencoder(6, hidden_layers=(), **{**SHORT, "random_state": random_state})
+        pipeline = Pipeline([("a", learner), ("b", clone(learner)), ("c", GaussianNB())])
+        grid = {"a__learning_rate": [1e-3, 1e-2], "b__learning_rate": [1e-3, 1e-2]}
+        BatchedGridSearchCV(pipeline, grid, cv=3, refit=False).fit(X / 16, y)
+        assert sum(n_stacked) == 2 * 3 + 4 * 3
+
+
+def test_a_search_in_a_search(digits):
+    X, _ = digits
+    learner, grid = Autoencoder(4, **SHORT), {"learning_rate": [1e-3, 1e-2]}
+    inner = BatchedGridSearchCV(learner, grid, cv=2)
+    both(inner, {"estimator__weight_decay": [0.0, 0.1]}, X / 16, cv=2, refit=False)
+
+
+def test_pretraining_inside_of_a_search(digits, n_stacked):
+    X, _ = digits
+    learner = Autoencoder(4, hidden_layers=(10,), pretrain=True, **SHORT)
+    both(learner, {"learning_rate": [1e-3, 1e-2]}, X / 16, cv=3)
+    assert sum(n_stacked) == 6
 
 
 def test_sample_weight_and_routing(digits, n_stacked):

@@ -71,6 +71,6 @@ def free_memory(device: torch.device) -> float:
     """Return the bytes of memory that are free, as the system says."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    if device.type == "cpu" and hasattr(os, "sysconf"):
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ()):
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return float(2**32)  # where the system does not say

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
@@ -33,7 +34,9 @@ class Stack(nn.Module):
 
     def __init__(self, modules: Sequence[Trainable], *, may_record: bool):
         super().__init__()
-        self._modules_in_stack = list(modules)  # a list, for they are no submodules
+        # In lists, for they are no submodules. The template says what is computed, and with what
+        # noise: the modules themselves may end before others.
+        self._modules_in_stack, self._templates = list(modules), [copy.deepcopy(modules[0])]
         self._may_record = may_record
         #: Whether all modules see the same batches and noise.
         self.share_batches = False
@@ -54,6 +57,11 @@ class Stack(nn.Module):
     def __len__(self) -> int:
         return len(self._modules_in_stack)
 
+    @property
+    def template(self) -> Trainable:
+        """A module with the structure of all, whose weights mean nothing."""
+        return self._templates[0]
+
     def release(self, place: int) -> None:
         """Give a module tensors of its own, with the same values."""
         module = self._modules_in_stack[place]
@@ -62,7 +70,7 @@ class Stack(nn.Module):
 
     def structure(self) -> Hashable:
         """Return what decides which operations a step consists of; None if it is not recorded."""
-        structure = self._modules_in_stack[0].structure() if self._may_record else None
+        structure = self.template.structure() if self._may_record else None
         shared = self.shares_rows, self.shares_noise
         return structure and ("stack", len(self), shared, structure)
 
@@ -76,7 +84,7 @@ class Stack(nn.Module):
         noise : nested tuples and lists of Tensor, or None
             The same, as `shares_noise` says.
         """
-        module, tensors, axes = self._modules_in_stack[0], list[Tensor](), list[int | None]()
+        module, tensors, axes = self.template, list[Tensor](), list[int | None]()
 
         def noted(value: Any, *, shared: bool) -> Any:
             if not isinstance(value, Tensor):

@@ -21,7 +21,7 @@ from ._stack import Stack
 from ._steps import RecordedSteps
 from ._trainable import Step
 
-# A stack is made anew without the members that are ready when they are this part of it: until
+# A stack is made anew without the members that have ended when they are this part of it: until
 # then their steps cost less than a new recording.
 _MOST_READY = 0.1
 
@@ -49,8 +49,8 @@ class Member:
         self.history = History()
         self.verbose = self.interrupted = False
         monitor = "train_loss" if self.validation is None else "valid_loss"
-        self._finite = FiniteWeights()
-        self._patience = None
+        self._finite: FiniteWeights | None = FiniteWeights()
+        self._patience: Patience | None = None
         if self.plan.patience is not None:
             load_best = self.validation is not None
             self._patience = Patience(self.plan, monitor, load_best=load_best)
@@ -106,19 +106,23 @@ class Member:
         """Give the module the weights that it ends with."""
         self.interrupted = ending == "interrupted"
         try:
-            self._finite.on_train_end(self)
+            if self._finite is not None:
+                self._finite.on_train_end(self)
         except DivergedError:
             ending = "diverged"
         if self._patience is not None and self.history:
             self._patience.on_train_end(self)
         self.module_.eval()
         self.state.generator = copy.deepcopy(self.state.generator)  # others may go on with it
+        self.state.good = self._finite = self._patience = None  # and their copies of the weights
+        self._callbacks = []
         self.state.ending = ending
 
     def restart(self) -> None:
         """Undo the steps of the first epoch."""
-        self._finite.undo_epoch()
         state = self.state
+        if self._finite is not None:
+            self._finite.undo_epoch()
         for optimizer in self.optimizers_:
             optimizer.forget_moments()
         state.generator = Generator(state.generator.initial_seed(), state.generator.device)
@@ -151,15 +155,16 @@ class StackTraining:
         self._stop, self._progress, self._may_record = stop, progress, may_record
 
     def run(self) -> None:
-        """Train until all members are ready."""
+        """Train until all members have ended."""
         longest, n_epochs = max(member.plan.max_iter for member in self._members), 0
         try:
             for member in self._members:
                 member.begin()
-            self._share_generators()
-            self._assemble()
             while self._members:
                 try:
+                    if n_epochs == 0:
+                        self._share_generators()
+                        self._assemble()
                     self._train_epoch()
                 except RuntimeError as error:
                     if n_epochs > 0:
@@ -216,11 +221,14 @@ class StackTraining:
         )
 
     def _let_go(self) -> None:
-        """Give the members that are ready tensors of their own; go on with the others."""
+        """Give the members that have ended tensors of their own; go on with the others."""
         for place, member in enumerate(self._members):
             if member.is_over and place not in self._released:
                 self._release(place)
         if len(self._released) > _MOST_READY * len(self._members):
+            for place in set(range(len(self._members))) - self._released:
+                self._release(place)
+            self._disassemble()  # before there is memory for another one
             self._members = [member for member in self._members if not member.is_over]
             if self._members:
                 self._assemble()
@@ -234,8 +242,13 @@ class StackTraining:
     def _undo_epoch(self) -> None:
         for place, member in enumerate(self._members):
             member.restart()
-            self._release(place)
-        del self._stack, self._optimizers, self._take_step
+            if hasattr(self, "_stack"):
+                self._release(place)
+        self._disassemble()
+
+    def _disassemble(self) -> None:
+        for name in ("_stack", "_optimizers", "_take_step"):
+            vars(self).pop(name, None)
 
     def _run_halves(self) -> None:
         """Train half as many modules at a time, for the memory is not enough."""
@@ -252,7 +265,7 @@ class StackTraining:
         self._share_what(self._feed)
         self._take_step.refresh(thoroughly=False)
         step, losses = Step(()), []
-        for batch, noise in self._feed.epoch(self._members[0].module_):
+        for batch, noise in self._feed.epoch(self._stack.template):
             if self._stop.is_set():
                 raise KeyboardInterrupt
             losses.append(self._take_step(batch, noise, step)["loss"])
@@ -275,7 +288,7 @@ class StackTraining:
             for one in sources
         }
         of_sources = [generators[None if one.sample_weight is None else id(one)] for one in sources]
-        plan, module = self._members[0].plan, self._members[0].module_.eval()
+        plan, module = self._members[0].plan, self._stack.template.eval()
         feed = Feed(sources, of_sources, plan.batch_size, shuffled=False)
         self._share_what(feed)
         losses = [self._stack.mean_loss(batch, noise) for batch, noise in feed.epoch(module)]

@@ -48,7 +48,7 @@ def train_together(
     KeyboardInterrupt
         After Ctrl-C, when each training has its `ending`.
     """
-    sources = _Shared()
+    sources = SharedSources()
     groups: dict[Hashable, list[Member]] = defaultdict(list)
     for training in trainings:
         sources.take(training)
@@ -107,7 +107,7 @@ class _Progress:
         self._bar.close()
 
 
-class _Shared:
+class SharedSources:
     """Sources that several trainings have in common."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 import tempfile
 import threading
 import warnings
@@ -12,13 +14,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import joblib
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
-from .._compute import gradients_enabled
 from .._fitting import DeferredError, Fitting
-from .._training import train_together
+from .._training import SharedSources, train_together
 from .._warn import warn
 from ..base import BaseTorchEstimator
+
+# What scikit-learn sets on an estimator beside its parameters, that changes what it gives.
+_SETTINGS = ("_sklearn_output_config", "_metadata_request")
 
 
 @dataclass
@@ -40,22 +45,25 @@ class Memo:
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}
+        self._own_rows: dict[int, Any] = {}  # what transformers gave, by identity
         self._pending: dict[str, tuple[Any, Fitting]] = {}
         self._refused: set[str] = set()
         self._digests: dict[int, tuple[Any, str]] = {}
+        self._sources = SharedSources()
         self._written: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | str | None = None
         self._lock = threading.Lock()
+        self._is_closed = self._is_hashing = False
         self.is_collecting = False
 
     # -- who asks --------------------------------------------------------------------------
 
     def watch(self, estimator: Any) -> None:
         """Let the learners and pipelines in an estimator, or itself, ask this memo."""
-        for part in _parts(estimator):
+        for part in watchable(estimator):
             if isinstance(part, BaseTorchEstimator):
                 part._memo = self
-            elif isinstance(part, Pipeline) and part.memory is None and n_learners(part):
+            elif isinstance(part, Pipeline) and n_learners(part):
                 part.memory = self
 
     def release(self, estimator: Any) -> None:
@@ -67,24 +75,26 @@ class Memo:
 
     # -- learners --------------------------------------------------------------------------
 
-    def recall(self, learner: Any, given: Any) -> bool:
-        """Give a learner what its fit to these rows brings, if that is known."""
-        key = self._key(type(learner), learner.get_params(), given)
-        if self.is_collecting and (key in self._pending or key in self._refused):
+    def recall(self, estimator: Any, key: str | None) -> bool:
+        """Give a learner what its fit brings, if that is known."""
+        is_left = key is None or key in self._pending or key in self._refused
+        if self.is_collecting and is_left:
             raise DeferredError
-        fitted = self._find(key)
+        fitted = None if key is None else self._find(key)
         if fitted is None:
             return False
+        vars(estimator).pop("_memo", None)
         for message, category in fitted.warnings:
             warn(message, category)
         if fitted.error is not None:
             raise fitted.error
-        vars(learner).update(fitted.attributes)
+        vars(estimator).update(copy.deepcopy(fitted.attributes))
         return True
 
-    def defer(self, learner: Any, given: Any, fitting: Fitting) -> None:
+    def defer(self, estimator: Any, key: str, fitting: Fitting) -> None:
         """Take over the fit of a learner."""
-        self._pending[self._key(type(learner), learner.get_params(), given)] = learner, fitting
+        self._sources.take(fitting.training)
+        self._pending[key] = estimator, fitting
         raise DeferredError
 
     @contextmanager
@@ -92,7 +102,7 @@ class Memo:
         """Take over the fits of learners that are not known."""
         self.is_collecting = True
         try:
-            with warnings.catch_warnings():
+            with joblib.parallel_config(backend="sequential"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the evaluation warns
                 yield
         finally:
@@ -104,9 +114,8 @@ class Memo:
         pending, self._pending = self._pending, {}
         n_trained = 0
         try:
-            with gradients_enabled():
-                trainings = [fitting.training for _, fitting in pending.values()]
-                train_together(trainings, n_batched=n_batched, verbose=verbose)
+            trainings = [fitting.training for _, fitting in pending.values()]
+            train_together(trainings, n_batched=n_batched, verbose=verbose)
             for key, (learner, fitting) in pending.items():
                 if fitting.training.state.ending is None:
                     self._refused.add(key)
@@ -114,6 +123,7 @@ class Memo:
                     self._known[key] = _finished(learner, fitting)
                     n_trained += 1
         finally:
+            self._sources = SharedSources()
             for _, fitting in pending.values():
                 fitting.drop()
         return n_trained
@@ -128,34 +138,47 @@ class Memo:
     def cache(self, function: Callable[..., Any], ignore: Sequence[str] = ()) -> Callable[..., Any]:
         """Return `function` of a transformer and its rows, with what is known of it."""
 
-        def remembered(transformer: Any, *given: Any, **others: Any) -> Any:
-            if n_learners(transformer):
-                return function(transformer, *given, **others)
+        def remembered(transformer: Any, X: Any, *given: Any, **others: Any) -> Any:
+            if self._is_closed or n_learners(transformer):
+                return function(transformer, X, *given, **others)
             counted = {name: value for name, value in others.items() if name not in ignore}
-            key = self._key(type(transformer), transformer.get_params(), (given, counted))
-            result = self._find(key)
+            key = self.key_of(transformer, (X, given, counted))
+            result = None if key is None else self._find(key)
             if result is None:
-                result = function(transformer, *given, **others)
-                if self.is_collecting:
+                if id(X) in self._own_rows:  # other candidates need them as they are
+                    X = copy.deepcopy(X)
+                result = function(transformer, X, *given, **others)
+                if self.is_collecting and key is not None:
                     self._known[key] = result
-            return result
+                    self._own_rows[id(result[0])] = result[0]
+            rows, fitted = result
+            return rows, copy.deepcopy(fitted)
 
         return remembered
 
     # -- keys and processes ----------------------------------------------------------------
 
-    def _key(self, kind: type, parameters: dict[str, Any], given: Any) -> str:
-        key: str = joblib.hash(
-            (kind.__module__, kind.__qualname__, parameters, self._digest(given))
-        )
+    def key_of(self, estimator: Any, given: Any) -> str | None:
+        """Return what a fit of an estimator depends on; None if that cannot be told."""
+        if self._is_closed:
+            return None
+        counted = {*_SETTINGS, *estimator.get_params(deep=False)}
+        state = {name: value for name, value in vars(estimator).items() if name in counted}
+        self._is_hashing = True  # memos inside are no part of it
+        try:
+            key: str = joblib.hash((_name(type(estimator)), state, self._digest(given)))
+        except Exception:  # whatever cannot be pickled, a lambda for one
+            return None
+        finally:
+            self._is_hashing = False
         return key
 
     def _digest(self, value: Any) -> Any:
-        """Return nested tuples with hashes of the rows in them, each taken once."""
+        """Return nested tuples with hashes of the rows in them; while collecting, each is kept."""
         if isinstance(value, tuple | list | dict):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             return [(name, self._digest(one)) for name, one in items]
-        if not hasattr(value, "shape"):
+        if not self.is_collecting or not hasattr(value, "shape"):
             return joblib.hash(value)
         if id(value) not in self._digests:
             self._digests[id(value)] = value, joblib.hash(value)
@@ -164,61 +187,101 @@ class Memo:
     def _find(self, key: str) -> Any:
         if key not in self._known and isinstance(self._folder, str):
             path = Path(self._folder, key)
-            if path.exists():
+            try:
                 self._known[key] = joblib.load(path)
+            except Exception:  # not there, or of a class that this process has not
+                return None
         return self._known.get(key)
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._is_hashing or self._is_closed:
+            return {"folder": None}
         with self._lock:  # joblib hands tasks on from threads of its own
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="skae_")
             folder = self._folder if isinstance(self._folder, str) else self._folder.name
             for key in self._known.keys() - self._written:
-                joblib.dump(self._known[key], Path(folder, key))
                 self._written.add(key)
+                self._write(Path(folder, key), self._known[key])
         return {"folder": folder}
+
+    def _write(self, path: Path, value: Any) -> None:
+        try:
+            joblib.dump(value, path)
+        except Exception:  # what cannot be pickled, other processes fit anew
+            path.unlink(missing_ok=True)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
-        self._folder = state["folder"]
+        self._folder, self._is_closed = state["folder"], state["folder"] is None
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self
 
     def close(self) -> None:
-        """Delete what other processes read."""
+        """Forget all, for whoever still carries this memo."""
+        self._is_closed = True
+        for part in (self._known, self._own_rows, self._refused, self._digests):
+            part.clear()
         if isinstance(self._folder, tempfile.TemporaryDirectory):
             self._folder.cleanup()
 
 
 def n_learners(estimator: Any) -> int:
-    """Return how many learners of this package there are in an estimator, or are it."""
-    return sum(isinstance(part, BaseTorchEstimator) for part in _parts(estimator))
+    """Return how many learners in an estimator, or itself, can ask a memo."""
+    return sum(isinstance(part, BaseTorchEstimator) for part in watchable(estimator))
 
 
-def _parts(estimator: Any) -> list[Any]:
-    """Return an estimator and all that it is made of."""
+def watchable(estimator: Any) -> list[Any]:
+    """Return the parts of an estimator that a fit gives the same rows each time.
+
+    They are not inside of a pipeline with a memory of its own, of another search, or of what
+    draws rows without a seed.
+    """
+    return list(_parts(estimator, only_watchable=True))
+
+
+def _parts(estimator: Any, *, only_watchable: bool = False) -> Iterator[Any]:
+    if isinstance(estimator, list | tuple):
+        for one in estimator:
+            yield from _parts(one, only_watchable=only_watchable)
+        return
     if not hasattr(estimator, "get_params") or isinstance(estimator, type):
-        return []
-    inside = [one for one in estimator.get_params(deep=True).values() if hasattr(one, "get_params")]
-    return list(
-        {id(one): one for one in [estimator, *inside] if not isinstance(one, type)}.values()
+        return
+    if only_watchable and _is_opaque(estimator):
+        return
+    yield estimator
+    for value in estimator.get_params(deep=False).values():
+        yield from _parts(value, only_watchable=only_watchable)
+
+
+def _is_opaque(estimator: Any) -> bool:
+    if isinstance(estimator, Pipeline):
+        return not (estimator.memory is None or isinstance(estimator.memory, Memo))
+    is_ours = isinstance(estimator, BaseTorchEstimator)
+    return isinstance(estimator, BaseSearchCV) or (
+        not is_ours and getattr(estimator, "random_state", 0) is None
     )
+
+
+def _name(kind: type) -> tuple[Any, ...]:
+    """Return the name of a class, or its identity where others may have the same name."""
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    is_known = found is kind and kind.__module__ != "__main__"
+    return (kind.__module__, kind.__qualname__) if is_known else (kind.__qualname__, id(kind))
 
 
 def _finished(learner: Any, fitting: Fitting) -> _Fitted:
     error = None
+    kept = {*_SETTINGS, *learner.get_params(deep=False), "_memo"}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             fitting.finish()
         except Exception as raised:
             error = raised
-    parameters = learner.get_params(deep=False)
-    attributes = {
-        name: value
-        for name, value in vars(learner).items()
-        if name not in parameters and name != "_memo"
-    }
+    attributes = {name: value for name, value in vars(learner).items() if name not in kept}
     said = [(str(one.message), one.category) for one in caught]
     return _Fitted(attributes, said, error)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -37,16 +36,6 @@ class _Splits:
         return len(self._splits)
 
 
-@dataclass
-class _Rows:
-    """What a search is fitted to."""
-
-    X: Any
-    y: Any
-    fit_params: dict[str, Any]
-    split_params: dict[str, Any]
-
-
 class _BatchedSearch:
     """A search that fits the learners of its candidates first, and then evaluates these."""
 
@@ -57,6 +46,11 @@ class _BatchedSearch:
     estimator: Any
     n_batched: int | None
     verbose: int
+
+    # Only during `fit`.
+    _memo: Memo
+    _rows: tuple[Any, Any]
+    _routed: Any
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Evaluate all candidates, and fit the best one to all rows.
@@ -77,26 +71,34 @@ class _BatchedSearch:
             The fitted search.
         """
         estimator = self.estimator
-        if not n_learners(estimator) and not hasattr(estimator, "get_params"):
+        if not n_learners(estimator):
             return super().fit(X, y, **params)  # type: ignore[misc]
-        watched = clone(estimator)
-        self._memo, self._given, self.estimator = Memo(), (X, y, params), watched
-        self._memo.watch(watched)
+        memo, watched = Memo(), clone(estimator)
+        memo.watch(watched)
         try:
+            self._memo, self._rows, self.estimator = memo, indexable(X, y), watched
             super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             self.estimator = estimator
-            memo = vars(self).pop("_memo")
-            del self._given
+            for name in ("_memo", "_rows", "_routed"):
+                vars(self).pop(name, None)
             for one in (watched, getattr(self, "best_estimator_", None)):
                 memo.release(one)
             memo.close()
         return self
 
+    def _get_routed_params_for_fit(self, params: dict[str, Any]) -> Any:
+        self._routed = super()._get_routed_params_for_fit(params)  # type: ignore[misc]
+        return self._routed
+
     def _run_search(
         self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
     ) -> None:
-        rows = self._routed(self._given)
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+        if not hasattr(self, "_memo"):
+            super()._run_search(evaluate_candidates, **context)  # type: ignore[misc]
+            return
+        shares: list[float] = []
 
         def evaluate(
             candidate_params: Iterable[dict[str, Any]],
@@ -106,78 +108,54 @@ class _BatchedSearch:
         ) -> Any:
             candidates = list(candidate_params)
             splitter = self._checked_cv_orig if cv is None else cv  # type: ignore[attr-defined]
-            splits = list(splitter.split(rows.X, rows.y, **rows.split_params))
+            splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
-            with self._watched(candidates):
-                self._train(candidates, splits, rows)
-                seconds = time.perf_counter() - start
-                results = evaluate_candidates(candidates, _Splits(splits), more_results, **context)
+            self._train(candidates, splits)
+            seconds = time.perf_counter() - start
             shares.extend([seconds / max(1, len(candidates) * len(splits))] * len(candidates))
+            results = evaluate_candidates(candidates, _Splits(splits), more_results, **context)
             results["mean_fit_time"] += np.array(shares)
             return results
 
-        shares: list[float] = []
-        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
         super()._run_search(evaluate, **context)  # type: ignore[misc]
 
-    def _routed(self, given: tuple[Any, Any, dict[str, Any]]) -> _Rows:
-        """Return rows and arguments as scikit-learn's search hands them on."""
-        X, y, params = given
-        X, y = indexable(X, y)
-        params = _check_method_params(X, params=params)
-        routed = self._get_routed_params_for_fit(params)  # type: ignore[attr-defined]
-        return _Rows(X, y, routed.estimator.fit, routed.splitter.split)
-
-    @contextmanager
-    def _watched(self, candidates: list[dict[str, Any]]) -> Iterator[None]:
-        """Let the estimators that are values in a grid ask the memo."""
-        values = [value for candidate in candidates for value in candidate.values()]
-        for value in values:
-            self._memo.watch(value)
-        try:
-            yield
-        finally:
-            for value in values:
-                self._memo.release(value)
-
-    def _train(self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows) -> None:
+    def _train(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
         """Fit the learners of all candidates to the training rows of all splits."""
-        verbose = self.verbose > 0
-        waiting = [one for one in candidates if n_learners(self._candidate(one)) > 0]
-        while waiting and self._collect(waiting, splits, rows):
+        verbose, n_refused = self.verbose > 0, self._memo.n_refused
+        waiting, n_rounds = candidates, 0
+        # Behind the learners that are known after a round, there may be more.
+        while waiting := [one for one in waiting if n_learners(self._candidate(one)) > n_rounds]:
+            self._collect(waiting, splits)
             if not self._memo.train(n_batched=self.n_batched, verbose=verbose):
                 break
-            # Behind the learners that are known now, there may be more.
-            waiting = [one for one in waiting if n_learners(self._candidate(one)) > 1]
-        if verbose and self._memo.n_refused:
+            n_rounds += 1
+        if verbose and self._memo.n_refused > n_refused:
             print(
-                f"{self._memo.n_refused} learners cannot be trained with others as one batch; they "
-                "are fitted one at a time."
+                f"{self._memo.n_refused - n_refused} learners cannot be trained with others as one "
+                "batch; they are fitted one at a time."
             )
 
     def _candidate(self, parameters: dict[str, Any]) -> Any:
         """Return the estimator with the parameters of a candidate."""
         try:
-            return clone(self.estimator).set_params(**clone(parameters, safe=False))
-        except Exception:  # which the evaluation will meet again
+            candidate = clone(self.estimator).set_params(**clone(parameters, safe=False))
+        except Exception:  # the evaluation raises it again
             return None
+        vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
+        return candidate
 
-    def _collect(self, candidates: list[dict[str, Any]], splits: list[Any], rows: _Rows) -> bool:
-        """Begin to fit candidates; return whether any have a learner that is not known."""
-        found = False
+    def _collect(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
+        """Begin to fit candidates, as far as their first learner that is not known."""
+        X_all, y_all = self._rows
         with self._memo.collecting():
             for train, _ in splits:
-                X, y = _safe_split(self.estimator, rows.X, rows.y, train)
-                fit_params = _check_method_params(rows.X, params=rows.fit_params, indices=train)
+                X, y = _safe_split(self.estimator, X_all, y_all, train)
+                fit_params = _check_method_params(X_all, self._routed.estimator.fit, train)
                 arguments = (X,) if y is None else (X, y)
                 for candidate in candidates:
-                    try:
+                    # The evaluation raises all other errors again.
+                    with suppress(DeferredError, Exception):
                         self._candidate(candidate).fit(*arguments, **fit_params)
-                    except DeferredError:
-                        found = True
-                    except Exception:  # as above
-                        continue
-        return found
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
@@ -252,6 +230,11 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     Notes
     -----
+    Fitted one at a time, as in scikit-learn, are learners that are values in the grid themselves,
+    that stand in a pipeline with a `memory` of its own, in another search, or in a meta-estimator
+    whose `random_state` is None. With ``random_state=None``, candidates that differ only in what
+    comes after the learner share one.
+
     With an integer `random_state`, a learner ends with the weights of its own `fit` up to
     rounding, and scores agree with those of scikit-learn's search to about 1e-6. Where a loss
     stops improving by just about `tol`, rounding may decide on one epoch more or less.
@@ -407,7 +390,7 @@ class BatchedHalvingGridSearchCV(_BatchedSearch, HalvingGridSearchCV):
     param_grid : dict or list of dicts
         Names of parameters and lists of their values.
     factor : int or float, default=3
-        What part of the candidates goes on to the next round: one in so many.
+        One in `factor` candidates goes on to the next round.
     resource : str, default="n_samples"
         What grows from round to round: rows, or a parameter with positive integers such as
         `max_iter` of the learner.
