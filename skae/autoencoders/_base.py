@@ -211,7 +211,9 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         row by itself, as long as its observed values are rebuilt better each time, by `loss`.
         Of a linear autoencoder, whose reconstruction is a projection as that of PCA, the error
         of the observed values falls until it is the least that any code gives. Of other
-        networks it rises after some reconstructions, and the missing values with it.
+        networks it rises after some reconstructions, and that of the missing values with it. A
+        network that rebuilds whatever it is given, as one with a code as wide as the rows and
+        no noise can, imputes nothing: missing values stay near their start.
 
         Parameters
         ----------
