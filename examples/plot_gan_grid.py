@@ -5,10 +5,12 @@ Twenty-five Gaussians, made by a GAN
 
 A grid of 25 narrow Gaussians is hard for a generative adversarial network: plain ones leave modes
 out (mode collapse), and a continuous generator joins the modes by bridges. Here an encoder ties
-each mode to a part of the code, and the discriminator chooses among candidates.
+each mode to a part of the code, and the discriminator chooses among candidates. After half a
+minute of training the generator still makes much that lies between the modes, of which the
+choice leaves little; ``benchmarks/bench_gan.py`` trains for longer.
 
 Run it with ``python examples/plot_gan_grid.py [folder]``; the picture goes to ``examples/output``
-unless a folder is given. More epochs leave fewer bridges.
+unless a folder is given.
 """
 
 import sys
@@ -39,7 +41,7 @@ def main(folder):
         "all that the generator makes": network.sample(2500, n_candidates=1),
         "chosen by the discriminator": network.sample(2500),
     }
-    figure, axes = plt.subplots(1, 4, figsize=(16, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 4, figsize=(16, 4.8), layout="constrained")
     for ax, (title, rows) in zip(axes, pictures.items(), strict=False):
         found = mode_coverage(rows, MODES, radius=3 * DEVIATION)
         said = f"{found.n_modes} modes, {100 * found.high_quality:.1f} % high quality"
