@@ -81,8 +81,7 @@ def plot_filled_blocks(X_train, images):
     mask = np.zeros((len(images), 8, 8), dtype=bool)
     mask[:, 3:6, 2:6] = True
     mask = mask.reshape(images.shape)
-    # Few rounds: more of them carry the pixels off to values that no image has.
-    filled = network.inpaint(images, mask, max_iter=3)
+    filled = network.inpaint(images, mask)
     rows = {"original": images, "removed": np.where(mask, np.nan, images), "filled in": filled}
     display = ReconstructionDisplay({name: row.reshape(-1, 8, 8) for name, row in rows.items()})
     figure = display.plot().figure_

@@ -331,14 +331,89 @@ def test_inpainting_solves_for_the_missing_entries():
     assert_allclose(alone, filled[:1], rtol=1e-10)
 
 
-def test_inpainting_is_repeated_reconstruction(table):
-    autoencoder = quick(Autoencoder, max_iter=20).fit(table)
+def test_inpainting_by_pca_is_least_squares():
+    X = StandardScaler().fit_transform(load_wine().data)
+    pca = PCA(3).fit(X)
+    settings = {**LINEAR, "init": "pca", "max_iter": 1, "learning_rate": 1e-9}
+    autoencoder = quick(Autoencoder, n_components=3, **settings).fit(X)
+    mask = np.random.default_rng(0).random(X.shape) < 0.2
+    filled = autoencoder.inpaint(X, mask, max_iter=10_000, tol=0)
+    for row, gaps, x in zip(X, mask, filled, strict=True):
+        basis = pca.components_[:, ~gaps].T
+        code = np.linalg.lstsq(basis, (row - pca.mean_)[~gaps], rcond=None)[0]
+        assert_allclose(x[gaps], (code @ pca.components_ + pca.mean_)[gaps], atol=1e-3)
+
+
+@pytest.mark.parametrize("tol", [0, 0.05])
+def test_inpainting_repeats_while_the_other_entries_are_rebuilt_better(table, tol):
+    autoencoder = quick(Autoencoder, max_iter=20, loss="absolute_error").fit(table)
+    X = table[:50]
+    mask = np.random.default_rng(0).random(X.shape) < 0.3
+    filled = autoencoder.inpaint(X, mask, fill_value=0.5, max_iter=7, tol=tol)
+    n_rounds = []
+    for row, gaps, found in zip(X, mask, filled, strict=True):
+        expected, least, n = np.where(gaps, 0.5, row), np.inf, 0
+        for n in range(8):
+            rebuilt = autoencoder.reconstruct(expected[None])[0]
+            error = np.abs(rebuilt - row)[~gaps].sum()
+            if n == 7 or not gaps.any() or not error < least - tol * error:
+                break
+            expected, least = np.where(gaps, rebuilt, row), error
+        assert_allclose(found, expected, rtol=1e-10)
+        n_rounds.append(n)
+    assert set(n_rounds) >= {1, 2, 3}  # the test sees rows that stop and some that go on
+
+
+@pytest.mark.parametrize(
+    ("estimator_class", "settings"),
+    [
+        (DenoisingAutoencoder, {"noise": "masking", "noise_level": 0.4, "n_components": 64}),
+        (Autoencoder, {"n_components": 8}),
+    ],
+    ids=["masking", "plain"],
+)
+def test_more_rounds_of_inpainting_do_no_harm(digits, estimator_class, settings):
+    train, X = digits[:1200], digits[1200:1350]
+    layers = {"hidden_layers": (128,), "batch_size": 50, "max_iter": 60, "tol": 0}
+    autoencoder = quick(estimator_class, **settings, **layers).fit(train)
+    mask = np.zeros((len(X), 8, 8), dtype=bool)
+    mask[:, 3:6, 2:6] = True
+    mask = mask.reshape(X.shape)
+
+    def error(filled):
+        return np.abs(filled - X)[mask].mean()
+
+    after, filled = [], np.where(mask, 0, X)
+    for _ in range(30):
+        filled = np.where(mask, autoencoder.reconstruct(filled), X)
+        after.append(error(filled))
+    assert after[-1] > 1.05 * min(after)  # where each row goes on, it ends worse
+    found = error(autoencoder.inpaint(X, mask))
+    assert found < 1.05 * min(after)
+    assert found < 0.8 * error(np.where(mask, train.mean(axis=0), X))
+    many = error(autoencoder.inpaint(X, mask, max_iter=1000, tol=0))
+    assert many < 1.05 * min(after)
+
+
+def test_inpainting_starts_from_a_value_for_each_feature(table):
+    autoencoder = quick(Autoencoder).fit(table)
+    means = table.mean(axis=0)
     mask = np.random.default_rng(0).random(table.shape) < 0.3
-    expected = np.where(mask, 0.5, table)
-    for _ in range(7):
-        expected = np.where(mask, autoencoder.reconstruct(expected), expected)
-    filled = autoencoder.inpaint(table, mask, fill_value=0.5, max_iter=7, tol=0)
+    mask[0] = True  # nothing to go by: the start is rebuilt
+    filled = autoencoder.inpaint(table, mask, fill_value=means, max_iter=1)
+    expected = np.where(mask, autoencoder.reconstruct(np.where(mask, means, table)), table)
     assert_allclose(filled, expected, rtol=1e-10)
+    frame = pd.DataFrame(table, columns=list("abcde"))
+    from_frame = clone(autoencoder).fit(frame).inpaint(frame, mask, fill_value=means)
+    assert_allclose(from_frame[0], autoencoder.reconstruct(means[None])[0], rtol=1e-5)
+    assert autoencoder.inpaint(table.astype(np.float32), mask).dtype == np.float32
+    assert_array_equal(
+        autoencoder.inpaint(table, mask, fill_value=means, max_iter=0)[mask],
+        np.broadcast_to(means, table.shape)[mask],
+    )
+    for wrong in (means[:4], np.nan):
+        with pytest.raises(ValueError, match=r"one for each feature in shape \(5,\), all finite"):
+            autoencoder.inpaint(table, mask, fill_value=wrong)
 
 
 def test_inpainting_takes_dataframes_and_refuses_another_mask(table):

@@ -260,6 +260,16 @@ def test_a_search_in_one_run_has_the_same_scores(tmp_path):
     assert numbers_in_line("accuracy of the best", printed)[0] > 0.92
 
 
+def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
+    printed = run_example("plot_gan_grid.py", tmp_path)
+    assert (tmp_path / "gan_grid.png").exists()
+    found = re.findall(r": (\d+) modes, (\d+\.\d) % high quality", printed)
+    (_, of_rows), (_, of_all), (n_modes, of_chosen) = found
+    assert float(of_rows) > 98  # 98.9 % of a normal distribution in the plane lie in the radius
+    assert int(n_modes) >= 24
+    assert float(of_chosen) > max(60, float(of_all) + 20)  # 72.5 and 87.8 with two seeds
+
+
 @pytest.mark.parametrize(
     ("name", "n_pictures"),
     [

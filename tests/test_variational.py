@@ -9,6 +9,7 @@ from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -263,6 +264,30 @@ def test_a_mixture_of_codes_leaves_the_gap_between_groups():
     ]
     assert gap[0] < 0.05
     assert gap[0] < gap[1]
+
+
+def test_samples_of_a_mixture_come_in_no_order():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4)) + np.repeat([[-8.0], [8.0]], 100, axis=0)
+    autoencoder = VariationalAutoencoder(
+        1,
+        hidden_layers=(16,),
+        likelihood=Gaussian(variance=1.0),
+        learning_rate=0.01,
+        max_iter=50,
+        tol=0,
+        n_iter_no_change=50,
+        random_state=0,
+    )
+    with pytest.warns(ConvergenceWarning):
+        autoencoder.fit(X)
+    codes = autoencoder.transform(autoencoder.sample(1000, 0, sampler="gmm", mean=True))
+    drawn = autoencoder.code_mixture_.predict(codes)
+    halves = np.array([np.bincount(half, minlength=10) for half in np.split(drawn, 2)])
+    kept = halves.sum(axis=0) > 0
+    assert kept.sum() > 1
+    assert stats.chi2_contingency(halves[:, kept]).pvalue > 1e-3
+    assert_array_equal(*(autoencoder.sample(20, 3, sampler="gmm") for _ in range(2)))
 
 
 def test_interpolation_goes_from_one_reconstruction_to_the_other(linear, rows):

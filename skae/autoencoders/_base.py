@@ -207,12 +207,17 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         return self._read(X, lambda module, x: mean_per_sample(error(module, x)))
 
     def inpaint(
-        self, X: Any, mask: Any, *, fill_value: float = 0.0, max_iter: int = 100, tol: float = 1e-4
+        self, X: Any, mask: Any, *, fill_value: Any = 0.0, max_iter: int = 100, tol: float = 1e-2
     ) -> np.ndarray:
         """Impute missing values from the others, by repeated reconstruction.
 
-        The missing values start at `fill_value` and are replaced by their reconstruction
-        until they change no more, each row by itself.
+        The missing values start at `fill_value` and are replaced by their reconstruction, each
+        row by itself, as long as its observed values are rebuilt better each time, by `loss`.
+        Of a linear autoencoder, whose reconstruction is a projection as that of PCA, the error
+        of the observed values falls until it is the least that any code gives. Of other
+        networks it rises after some reconstructions, and that of the missing values with it. A
+        network that rebuilds whatever it is given, as one with a code as wide as the rows and
+        no noise can, imputes nothing: missing values stay near their start.
 
         Parameters
         ----------
@@ -220,12 +225,16 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             Rows; what stands for missing values (NaN, say) is ignored.
         mask : array-like of bool of shape (n_samples, n_features)
             Where values are missing.
-        fill_value : float, default=0.0
-            Value to start from.
+        fill_value : float or array-like of shape (n_features,), default=0.0
+            Value to start from, of all features or of each. The means of the training rows are
+            a good start, but for networks that learned to rebuild rows with other values
+            in place of some (``DenoisingAutoencoder(noise="masking")`` learned it with 0).
         max_iter : int, default=100
             Upper bound of the reconstructions.
-        tol : float, default=1e-4
-            Largest change of an entry with which a row is done.
+        tol : float, default=1e-2
+            By what fraction the error of the observed values of a row must fall for another
+            reconstruction. With 0 they go on to the least error, which for values with noise
+            is seldom better.
 
         Returns
         -------
@@ -237,7 +246,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         TypeError
             If `X` is a sparse matrix.
         ValueError
-            If `mask` has not the shape of `X`.
+            If `mask` has not the shape of `X`, or `fill_value` not that of a row, or if it is
+            not finite.
         """
         check_is_fitted(self)
         if sparse.issparse(X) or sparse.issparse(mask):
@@ -249,12 +259,19 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {shape}.")
-        known = X.mask(mask, fill_value) if hasattr(X, "iloc") else np.where(mask, fill_value, X)
+        start = np.asarray(fill_value, dtype=float)
+        if start.shape not in ((), shape[1:]) or not np.isfinite(start).all():
+            raise ValueError(
+                f"fill_value must be a number, or one for each feature in shape {shape[1:]}, all "
+                f"finite; got {fill_value!r}."
+            )
+        start = np.broadcast_to(start, shape[1:]).ravel()
+        known = X.mask(mask, 0.0) if hasattr(X, "iloc") else np.where(mask, 0.0, X)
         rows = validate_rows(self, known, reset=False)
         rows = np.where(mask.reshape(rows.shape), rows.dtype.type(np.nan), rows)
 
         def fill(module: AutoencoderModule, x: Tensor) -> Tensor:
-            return module.fill_missing(x, fill_value, max_iter, tol)
+            return module.fill_missing(x, start, max_iter, tol)
 
         return read(self.module_, fill, rows).reshape(shape)
 

@@ -106,7 +106,9 @@ class GenerativeAutoencoder(BaseAutoencoder):
         if sampler == "prior":
             return self._prior_codes(n_samples, random_state), random_state
         mixture = copy.copy(self.code_mixture_).set_params(random_state=random_state)
-        return mixture.sample(n_samples)[0].astype(np.float32), random_state
+        codes = mixture.sample(n_samples)[0].astype(np.float32)
+        random_state.shuffle(codes)  # which scikit-learn gives one component after another
+        return codes, random_state
 
     def _prior_codes(self, n_samples: int, random_state: np.random.RandomState) -> np.ndarray:
         shape = n_samples, self._n_features_out

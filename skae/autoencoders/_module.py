@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -148,18 +149,25 @@ class AutoencoderModule(Trainable):
     def log_score(self, x: Tensor) -> Tensor:
         return -mean_per_sample(self.reconstruction_error(x))
 
-    def fill_missing(self, x: Tensor, start: float, max_iter: int, tol: float) -> Tensor:
-        """Replace NaN by its reconstruction, again and again until no entry changes by `tol`."""
+    def fill_missing(self, x: Tensor, start: np.ndarray, max_iter: int, tol: float) -> Tensor:
+        """Replace NaN by its reconstruction, again while the error of the other entries falls."""
         missing = x.isnan()
-        x = x.masked_fill(missing, start)
+        x = torch.where(missing, torch.tensor(start, dtype=x.dtype, device=x.device), x)
         active = missing.any(1).nonzero()[:, 0]
+        least = x.new_full((len(active),), torch.inf)
         for _ in range(max_iter):
             if not len(active):
                 break
-            before = x[active]
-            after = torch.where(missing[active], self.reconstruct(before), before)
-            x[active] = after
-            active = active[(after - before).abs().amax(1) > tol]
+            rows = x[active]
+            output = self.decoder_output(self.encode(rows))
+            errors = self.output().error(output, rows).masked_fill(missing[active], 0)
+            error = mean_per_sample(errors)
+            # Not for a row whose reconstruction is worse: repetition leads a network that is no
+            # projection to its fixed points, which need not be near any row.
+            falls = least - error > tol * error.abs()
+            active, least = active[falls], error[falls]
+            rebuilt = self.output().mean(output)[falls]
+            x[active] = torch.where(missing[active], rebuilt, x[active])
         return x
 
     def squared_error_by_width(self, x: Tensor, widths: Sequence[int]) -> Tensor:
