@@ -39,6 +39,7 @@ autodoc_typehints = "none"  # types stand in the docstrings, in words
 autosummary_generate = True
 autosummary_ignore_module_all = False
 numpydoc_show_class_members = False  # they are on the page of their class
+suppress_warnings = ["ref.term"]  # scikit-learn's glossary, in its docstring of n_features_in_
 
 
 def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
