@@ -26,6 +26,8 @@ extensions = [
 exclude_patterns = ["_build", "_examples", "api/backreferences", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 default_role = "py:obj"  # `Autoencoder` in a docstring is a link, where there is such a page
+highlight_language = "none"  # but for blocks that say python, and doctests
+maximum_signature_line_length = 88
 
 # -- pages -------------------------------------------------------------------------------
 
@@ -39,7 +41,10 @@ autodoc_typehints = "none"  # types stand in the docstrings, in words
 autosummary_generate = True
 autosummary_ignore_module_all = False
 numpydoc_show_class_members = False  # they are on the page of their class
-suppress_warnings = ["ref.term"]  # scikit-learn's glossary, in its docstring of n_features_in_
+suppress_warnings = [
+    "ref.term",  # scikit-learn's glossary, in its docstring of n_features_in_
+    "config.cache",  # a function among the settings of the gallery
+]
 
 
 def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
@@ -95,8 +100,14 @@ def arrange_examples():
             shutil.copy(EXAMPLES / f"plot_{name}.py", arranged / folder)
 
 
+def arguments_of_example(gallery_conf, script_vars):
+    """Return where an example saves its pictures, which the gallery takes from the figures."""
+    return [str(HERE / "_examples" / "output")]
+
+
 arrange_examples()
 sphinx_gallery_conf = {
+    "reset_argv": arguments_of_example,
     "examples_dirs": "_examples",
     "gallery_dirs": "gallery",
     "subsection_order": [f"_examples/{name}" for name in GROUPS],
