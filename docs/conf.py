@@ -28,6 +28,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"  # `Autoencoder` in a docstring is a link, where there is such a page
 highlight_language = "none"  # but for blocks that say python, and doctests
 maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 
 # -- pages -------------------------------------------------------------------------------
 
@@ -124,10 +125,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skae {version}"
 html_static_path = ["_static"]
 html_extra_path = ["llms.txt"]
+ALONE = ["start", "which", "coming_from", "own_model", "how_it_is_built", "benchmarks"]
+html_sidebars = {page: [] for page in [*ALONE, "decision_guide", "changelog"]}
 html_theme_options = {
     "navigation_with_keys": True,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
