@@ -32,7 +32,7 @@ toc_object_entries_show_parents = "hide"
 
 # -- pages -------------------------------------------------------------------------------
 
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
