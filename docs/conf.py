@@ -102,8 +102,8 @@ def arrange_examples():
 
 
 def arguments_of_example(gallery_conf, script_vars):
-    """Return where an example saves its pictures, which the gallery takes from the figures."""
-    return [str(HERE / "_examples" / "output")]
+    """Return the folder, beside an example, for its pictures; the gallery takes the figures."""
+    return ["output"]
 
 
 arrange_examples()
