@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv/.installed-bench
+DOCS_INSTALLED := .venv/.installed-docs
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/plot_digits_pipeline.py
@@ -20,8 +21,11 @@ lint: $(INSTALLED)
 bench: $(BENCH_INSTALLED)
 	$(BIN)/python benchmarks/run_all.py
 
+docs: $(DOCS_INSTALLED)  # to docs/_build; with ARGS="-D plot_gallery=0" the examples do not run
+	OMP_WAIT_POLICY=passive $(BIN)/python -m sphinx --fail-on-warning --keep-going $(ARGS) docs docs/_build
+
 clean:
-	rm -rf .venv
+	rm -rf .venv docs/_build docs/_examples docs/gallery docs/api/generated docs/api/backreferences
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -30,4 +34,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(BENCH_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@

@@ -1,7 +1,7 @@
 """
-===========================================
+=============================================
 Features for a linear SVM: handwritten digits
-===========================================
+=============================================
 
 Five ways to describe the 8 x 8 images of scikit-learn's digits, each in a Pipeline before
 a scaler and a linear SVM: the raw pixels, PCA, scikit-learn's Bernoulli RBM, an

@@ -1,7 +1,7 @@
 """
-=====================================================
+======================================================
 One fit for every width of the code, and missing parts
-=====================================================
+======================================================
 
 An autoencoder with ordered components (nested dropout) is fitted once. Its curve says how
 much of the variance the first 1, 2, ... components keep, beside PCA and beside

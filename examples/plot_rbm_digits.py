@@ -1,7 +1,7 @@
 """
-=============================================
+==============================================
 Boltzmann machine features for digits, samples
-=============================================
+==============================================
 
 The setting of scikit-learn's own example: digits, and copies of them moved by a pixel in each
 direction, through a Boltzmann machine of 100 hidden units to a linear classifier. Rectified

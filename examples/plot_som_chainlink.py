@@ -1,7 +1,7 @@
 """
-=================================
+==================================
 Two linked rings on a folded sheet
-=================================
+==================================
 
 Chainlink (from the Fundamental Clustering Problems Suite, Ultsch 2005) is two rings in space
 that pass through each other: no plane parts them. A self-organising map, a sheet folded

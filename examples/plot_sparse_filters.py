@@ -1,7 +1,7 @@
 """
-=======================================
+=========================================
 Sparse codes: filters, and digits by them
-=======================================
+=========================================
 
 A sparse autoencoder with lifetime sparsity learns 512 filters of the 8 x 8 digits: each is
 won over in training by the few images of a batch that excite it most. A linear SVM on its

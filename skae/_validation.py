@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
@@ -24,8 +25,21 @@ _NO_NUMBERS = (
 )
 
 
+# The pages that the HTML representation of an estimator links to.
+_DOCUMENTATION = "https://skae.readthedocs.io/en/latest/api/generated/{public_name}.html"
+
+
 class CheckedParameters(BaseEstimator):
     """An estimator that takes no bool for a number, as Python and scikit-learn do."""
+
+    _doc_link_module = "skae"
+    _doc_link_template = _DOCUMENTATION
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        """Return the name under which the class is documented: `skae.Autoencoder`, say."""
+        family, name = ".".join(type(self).__module__.split(".")[:2]), type(self).__name__
+        is_at_top = hasattr(sys.modules["skae"], name)
+        return {"public_name": f"{'skae' if is_at_top else family}.{name}"}
 
     def _validate_params(self) -> None:
         for name, constraints in self._parameter_constraints.items():

@@ -112,16 +112,6 @@ def test_every_public_name_stands_in_the_readme():
     assert [name for name in skae.__all__ if name not in readme] == []
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/coming_from.md"])
-def test_examples_of_the_docs_run(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / path).read_text(), re.M | re.S)
-    assert blocks
-    namespace = {}
-    for block in blocks:
-        exec(compile(block, path, "exec"), namespace)
-
-
 def run_example(name, folder):
     """Return what an example prints; it saves its pictures in `folder`."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
