@@ -1,7 +1,7 @@
 """
-=====================================================
+======================================================
 A grid of 120 networks before a linear SVM, in one run
-=====================================================
+======================================================
 
 Which noise and which learning rate make a denoising autoencoder good at features for a linear
 SVM? A grid of 12 levels of noise and 10 learning rates, with 3 folds each, is 360 networks. They

@@ -20,6 +20,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from .._fitting import DeferredError
+from .._validation import CheckedParameters
 from ._memo import Memo, n_learners
 
 
@@ -36,7 +37,7 @@ class _Splits:
         return len(self._splits)
 
 
-class _BatchedSearch:
+class _BatchedSearch(CheckedParameters):
     """A search that fits the learners of its candidates first, and then evaluates these."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -72,31 +73,33 @@ class _BatchedSearch:
         """
         estimator = self.estimator
         if not n_learners(estimator):
-            return super().fit(X, y, **params)  # type: ignore[misc]
+            return super().fit(X, y, **params)
         memo, watched = Memo(), clone(estimator)
         memo.watch(watched)
         try:
             self._memo, self._rows, self.estimator = memo, indexable(X, y), watched
-            super().fit(X, y, **params)  # type: ignore[misc]
+            super().fit(X, y, **params)
         finally:
             self.estimator = estimator
             for name in ("_memo", "_rows", "_routed"):
-                vars(self).pop(name, None)
+                self.__dict__.pop(name, None)
             for one in (watched, getattr(self, "best_estimator_", None)):
                 memo.release(one)
             memo.close()
         return self
 
     def _get_routed_params_for_fit(self, params: dict[str, Any]) -> Any:
-        self._routed = super()._get_routed_params_for_fit(params)  # type: ignore[misc]
-        return self._routed
+        routed = super()._get_routed_params_for_fit(params)
+        if hasattr(self, "_memo"):
+            self._routed = routed
+        return routed
 
     def _run_search(
         self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
     ) -> None:
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
         if not hasattr(self, "_memo"):
-            super()._run_search(evaluate_candidates, **context)  # type: ignore[misc]
+            super()._run_search(evaluate_candidates, **context)
             return
         shares: list[float] = []
 
@@ -107,7 +110,7 @@ class _BatchedSearch:
             **context: Any,
         ) -> Any:
             candidates = list(candidate_params)
-            splitter = self._checked_cv_orig if cv is None else cv  # type: ignore[attr-defined]
+            splitter = self._checked_cv_orig if cv is None else cv
             splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
             self._train(candidates, splits)
@@ -117,7 +120,7 @@ class _BatchedSearch:
             results["mean_fit_time"] += np.array(shares)
             return results
 
-        super()._run_search(evaluate, **context)  # type: ignore[misc]
+        super()._run_search(evaluate, **context)
 
     def _train(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
         """Fit the learners of all candidates to the training rows of all splits."""
