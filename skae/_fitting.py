@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
+from numbers import Integral
 from typing import Any, Protocol
+
+from sklearn.utils._param_validation import Interval, validate_params
 
 from ._compute import gradients_enabled
 from ._training import Training, train, train_together
@@ -199,6 +202,10 @@ class DeferredError(BaseException):
     """
 
 
+@validate_params(
+    {"n_batched": [Interval(Integral, 1, None, closed="left"), None], "verbose": ["verbose"]},
+    prefer_skip_nested_validation=False,
+)
 def fit_many(
     estimators: Sequence[Any],
     X: Any,
@@ -244,8 +251,10 @@ def fit_many(
 
     Raises
     ------
+    TypeError
+        If `estimators` holds something else.
     ValueError
-        If an estimator cannot be fitted, when all others are.
+        If a parameter is not valid, or if an estimator cannot be fitted, when all others are.
     KeyboardInterrupt
         After Ctrl-C; each estimator is then as after Ctrl-C in its own `fit`.
 
@@ -263,11 +272,15 @@ def fit_many(
     >>> X = np.random.default_rng(0).random((300, 8))
     >>> rates = [1e-3, 3e-3, 1e-2]
     >>> autoencoders = [Autoencoder(2, learning_rate=rate, random_state=0) for rate in rates]
-    >>> scores = [one.score(X) for one in fit_many(autoencoders, X)]
-    >>> scores.index(max(scores))
-    2
+    >>> [one.transform(X).shape for one in fit_many(autoencoders, X)]
+    [(300, 2), (300, 2), (300, 2)]
     """
+    if isinstance(estimators, type) or not isinstance(estimators, Iterable):
+        raise TypeError(f"estimators must be a sequence of estimators, got {estimators!r}.")
     estimators = list(estimators)
+    for one in estimators:
+        if isinstance(one, type) or not hasattr(one, "fit"):
+            raise TypeError(f"estimators must be instances with a method `fit`, got {one!r}.")
     if len({id(one) for one in estimators}) < len(estimators):
         raise ValueError("estimators holds an estimator twice; give each fit one, by clone.")
     arguments = {"y": y, "sample_weight": sample_weight}

@@ -327,6 +327,12 @@ def test_invalid_parameters_and_rows(digits):
     assert not hasattr(bad, "n_features_in_")
     with pytest.raises(ValueError, match="NaN"):
         fit_many([Autoencoder(2), Autoencoder(2)], np.full((5, 3), np.nan))
+    for n_batched in (0, "two", 1.5):
+        with pytest.raises((ValueError, TypeError), match="n_batched"):
+            fit_many([good], X, n_batched=n_batched)
+    for no_estimators in (good, Autoencoder, [Autoencoder], [None]):
+        with pytest.raises(TypeError, match="estimators must be"):
+            fit_many(no_estimators, X)
     with pytest.raises(ValueError, match="twice"):
         fit_many([good, good], X)
     assert fit_many([], X) == []
