@@ -124,8 +124,8 @@ def prior_discrepancy(
     return among - 2 * (share @ mean_kernel(code, prior)).mean()
 
 
-def squared_slopes(score: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Return the squared norm of the gradient of a score by each row of its inputs.
+def squared_slopes(score: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:
+    """Return the squared norm of the gradient of a score by each row of each of its inputs.
 
     Parameters
     ----------
@@ -136,11 +136,9 @@ def squared_slopes(score: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (n,)
+    list of Tensor of shape (n,)
+        One for each input.
     """
     scores, pull_back, *_ = torch.func.vjp(score, *inputs)
     gradients = pull_back(torch.ones_like(scores))
-    return sum(
-        (gradient.flatten(1).square().sum(1) for gradient in gradients),
-        start=inputs[0].new_zeros(()),
-    )
+    return [gradient.flatten(1).square().sum(1) for gradient in gradients]

@@ -81,8 +81,9 @@ def test_objectives_are_their_formulas():
 
 def test_squared_slopes_of_a_quadratic_score():
     x, z = torch.randn(5, 3), torch.randn(5, 2)
-    slopes = squared_slopes(lambda x, z: x.square().sum(1) + 3 * z.sum(1), x, z)
-    assert_allclose(slopes, 4 * x.square().sum(1) + 9 * 2, rtol=1e-6)
+    by_x, by_z = squared_slopes(lambda x, z: x.square().sum(1) + 3 * z.sum(1), x, z)
+    assert_allclose(by_x, 4 * x.square().sum(1), rtol=1e-6)
+    assert_allclose(by_z, [9 * 2] * 5, rtol=1e-6)
 
 
 def made(n_features=9, **parameters):
@@ -123,11 +124,14 @@ def test_numbers_are_buffers_or_structure(loss, spectral_norm):
         def forward(self, noise):
             return losses(self.module, noise)
 
-    for name, values in [
+    numbers = [
         ("gradient_penalty", (1.0, 2.0)),
         ("reconstruction_weight", (1, 5)),
         ("mmd_weight", (1, 5)),
-    ]:
+    ]
+    if loss != "wasserstein_gp":  # which has one penalty of rows and codes
+        numbers.append(("code_gradient_penalty", (10, 500)))
+    for name, values in numbers:
         modules = [made(loss=loss, spectral_norm=spectral_norm, **{name: v}) for v in values]
         assert modules[0].structure() == modules[1].structure() is not None
         noise = modules[0].sample_noise(Batch(x), Generator(0))
@@ -142,6 +146,39 @@ def test_numbers_are_buffers_or_structure(loss, spectral_norm):
     for name, values in [("n_discriminator_steps", (1, 2)), ("n_components", (3, 4))]:
         first, second = (made(**{name: value}).structure() for value in values)
         assert first != second
+
+
+def test_slopes_by_rows_and_by_codes_have_a_weight_each():
+    x, weights = torch.rand(7, 9), {"gradient_penalty": 3.0, "code_gradient_penalty": 5.0}
+    modules = [made(**dict.fromkeys(weights, 0.0)), made(**weights)]
+    noise = modules[0].sample_noise(Batch(x), Generator(0))
+    plain, penalised = (module.loss(Batch(x), noise).detach() for module in modules)
+    module = modules[0]
+    rows, codes = x.requires_grad_(), module.autoencoder["encoder"](x).detach().requires_grad_()
+    score = module.discriminator(rows, codes)[1].sum()
+    by_row, by_code = torch.autograd.grad(score, [rows, codes])
+    expected = (3 * by_row.square().sum(1) + 5 * by_code.square().sum(1)) / 2
+    assert_allclose(penalised - plain, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_score_of_a_pair_is_bounded_in_the_code():
+    module, x, away = made(), torch.rand(5, 9), torch.randn(5, 3)
+    far, further = (module.discriminator(x, scale * away)[1] for scale in (1e4, 1e6))
+    assert_allclose(far.detach(), further.detach(), rtol=1e-5)
+    z = (1e4 * away).requires_grad_()
+    (slope,) = torch.autograd.grad(module.discriminator(x, z)[1].sum(), z)
+    assert_array_equal(slope, 0)
+
+
+def test_no_leap_after_a_long_rest():
+    """Adam's first step after many slopes of 0 is (1 - beta1) / sqrt(1 - beta2) times its rate."""
+    for group in made().parameter_groups():
+        parameter = torch.zeros(1, requires_grad=True)
+        optimizer = torch.optim.Adam([parameter], lr=1.0, betas=group["betas"])
+        for slope in [0.0] * 2000 + [1.0]:
+            parameter.grad = torch.full_like(parameter, slope)
+            optimizer.step()
+        assert -2 < parameter.item() < -1
 
 
 def test_the_discriminator_learns_by_its_own_loss():
@@ -226,6 +263,30 @@ def test_it_learns_two_groups_of_rows():
     assert_allclose(network.transform(X).std(0), 1, atol=0.25)
     assert network.score(X) > -0.05
     assert (network.score_samples([[1.5, 1.5]]) < network.score_samples(X).min()).all()
+
+
+def test_codes_do_not_run_away():
+    """Not where a strong discriminator meets little that holds codes near normal draws."""
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.0, 1.0], size=(1000, 2)) + 0.05 * rng.normal(size=(1000, 2))
+    network = GenerativeAdversarialNetwork(
+        2,
+        hidden_layers=(32, 32),
+        gradient_penalty=0,
+        reconstruction_weight=10,
+        mmd_weight=5,
+        n_discriminator_steps=4,
+        learning_rate=5e-3,
+        learning_rate_schedule="constant",
+        batch_size=50,
+        n_iter=18,
+        random_state=0,
+        device="cpu",
+    ).fit(X)
+    codes = network.transform(X)
+    assert 0.5 < codes.std(0).min() <= codes.std(0).max() < 2
+    assert abs(codes).max() < 8
+    assert network.score(X) > -0.05
 
 
 def test_samples_are_reproducible(table):
@@ -394,6 +455,7 @@ def test_bad_parameters(table):
     for parameters, message in [
         ({"loss": "least_squares"}, r"'loss'.*'hinge'"),
         ({"gradient_penalty": -1}, "'gradient_penalty'"),
+        ({"code_gradient_penalty": -1}, "'code_gradient_penalty'"),
         ({"ema_decay": 1.0}, "'ema_decay'"),
         ({"n_discriminator_steps": 0}, "'n_discriminator_steps'"),
         ({"discriminator_layers": 3}, "'discriminator_layers'"),

@@ -12,6 +12,9 @@ from ..layers import make_linear, run
 
 _SLOPE = 0.2  # of the leaky rectifier below 0, as in DCGAN (Radford et al. 2016)
 
+# Where codes level off for the discriminator, in standard deviations of normal draws.
+_BOUND = 3.0
+
 # Power iterations before the first step.
 _FIRST_ITERATIONS = 10
 
@@ -51,7 +54,9 @@ class Discriminator(nn.Module):
         features = F.leaky_relu(run(self.body, x, noise), _SLOPE)
         scores = self.of_row(features)
         if z is not None:
-            pairs = F.leaky_relu(self.joint(torch.cat([features, z], 1)), _SLOPE)
+            # The score is bounded in the code: one that runs away gains nothing by going on.
+            bounded = _BOUND * (z / _BOUND).tanh()
+            pairs = F.leaky_relu(self.joint(torch.cat([features, bounded], 1)), _SLOPE)
             scores = torch.cat([scores, self.of_pair(pairs)], 1)
         return features, scores
 

@@ -91,6 +91,11 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         squared length at real ones (Mescheder et al. 2018). The latter keeps the scores of
         "non_saturating" and "hinge" from growing without bound; as it depends on the units of `X`,
         try powers of 10.
+    code_gradient_penalty : float, default=0.1
+        The same for the gradients by the codes of real rows, whose unit is known: that of
+        normal draws. Without it the scores of pairs become so steep that codes of rows may
+        run away from normal ones. Not used by "wasserstein_gp", whose `gradient_penalty` is one
+        of rows and codes together.
     spectral_norm : bool, default=False
         Whether to divide the weights of the discriminator by their largest singular value
         (Miyato et al. 2018), so that its scores change no faster than the rows.
@@ -108,7 +113,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         Steps of the discriminator for each step of generator and encoder, with the same rows
         and new codes.
     learning_rate : float, default=2e-3
-        Step size of Adam (Kingma and Ba 2015), of all networks. Its betas are 0.5 and 0.999.
+        Step size of Adam (Kingma and Ba 2015), of all networks. Its betas are 0.5 and 0.9.
     batch_size : int or "auto", default="auto"
         Upper bound of the rows in a batch; rows are spread evenly over the batches.
         "auto" is ``min(200, n_samples)``.
@@ -171,6 +176,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     discriminator and then generator and encoder, by one batch. No loss says when to stop, so that
     the number of epochs is fixed; look at `diversity_` and at samples.
 
+    The discriminator sees each number of a code as ``3 tanh(z / 3)``, since few normal draws are
+    beyond 3: the score of a pair is bounded in the code, and one far out gains nothing by going on.
+
     A continuous generator connects separate clusters of rows. `sample` lets the discriminator
     choose among several candidates, which leaves out most of what lies between clusters.
 
@@ -232,6 +240,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         "output_activation": [StrOptions(set(ACTIVATIONS))],
         "loss": [StrOptions(set(OBJECTIVES))],
         "gradient_penalty": [Interval(Real, 0, None, closed="left")],
+        "code_gradient_penalty": [Interval(Real, 0, None, closed="left")],
         "spectral_norm": ["boolean"],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "mmd_weight": [Interval(Real, 0, None, closed="left")],
@@ -254,6 +263,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         output_activation: str = "identity",
         loss: str = "non_saturating",
         gradient_penalty: float = 1e-4,
+        code_gradient_penalty: float = 0.1,
         spectral_norm: bool = False,
         reconstruction_weight: float = 100.0,
         mmd_weight: float = 100.0,
@@ -275,6 +285,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         self.output_activation = output_activation
         self.loss = loss
         self.gradient_penalty = gradient_penalty
+        self.code_gradient_penalty = code_gradient_penalty
         self.spectral_norm = spectral_norm
         self.reconstruction_weight = reconstruction_weight
         self.mmd_weight = mmd_weight
@@ -314,6 +325,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
             output_activation=self.output_activation,
             loss=self.loss,
             gradient_penalty=self.gradient_penalty,
+            code_gradient_penalty=self.code_gradient_penalty,
             reconstruction_weight=self.reconstruction_weight,
             mmd_weight=self.mmd_weight,
             n_discriminator_steps=int(self.n_discriminator_steps),

@@ -27,8 +27,10 @@ from ..losses import mean_per_sample, prior_discrepancy, squared_slopes
 from ._discriminator import Discriminator
 from ._objectives import OBJECTIVES
 
-# Adam's decay rates: less momentum than usual, since the loss moves (Radford et al. 2016).
-_BETAS = (0.5, 0.999)
+# Adam's decay rates: less momentum than usual, since the loss moves (Radford et al. 2016); and a
+# shorter memory of squared gradients (Gulrajani et al. 2017; Miyato et al. 2018), so that after
+# many small gradients a large one makes no leap.
+_BETAS = (0.5, 0.9)
 
 
 class Draws(NamedTuple):
@@ -54,11 +56,13 @@ class GANModule(Trainable):
         Width of the code.
     output_activation : str
         Name of the activation after the generator.
-    loss, gradient_penalty, reconstruction_weight, mmd_weight, ema_decay, n_discriminator_steps
+    loss, gradient_penalty, code_gradient_penalty, reconstruction_weight, mmd_weight, ema_decay,
+    n_discriminator_steps
         See `GenerativeAdversarialNetwork`.
     """
 
     gradient_penalty: Tensor
+    code_gradient_penalty: Tensor
     reconstruction_weight: Tensor
     mmd_weight: Tensor
     ema_decay: Tensor
@@ -75,6 +79,7 @@ class GANModule(Trainable):
         loss: str,
         n_discriminator_steps: int,
         gradient_penalty: float,
+        code_gradient_penalty: float,
         mmd_weight: float,
         **others: float,
     ):
@@ -89,9 +94,16 @@ class GANModule(Trainable):
         self.output_activation = ACTIVATIONS[output_activation]()
         self.objective = loss
         self.n_discriminator_steps = n_discriminator_steps
-        self._penalises = gradient_penalty > 0
+        penalties = [gradient_penalty]
+        if not OBJECTIVES[loss].between:  # where one penalty is of rows and codes together
+            penalties.append(code_gradient_penalty)
+        self._penalises = any(penalties)
         self._matches_prior = mmd_weight > 0
-        others |= {"gradient_penalty": gradient_penalty, "mmd_weight": mmd_weight}
+        others |= {
+            "gradient_penalty": gradient_penalty,
+            "code_gradient_penalty": code_gradient_penalty,
+            "mmd_weight": mmd_weight,
+        }
         for name, value in others.items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.float32))
@@ -163,13 +175,16 @@ class GANModule(Trainable):
         was_training = self.discriminator.training
         self.discriminator.eval()
         if draws.place is None:
-            penalty = squared_slopes(score, x, code) / 2
+            by_row, by_code = squared_slopes(score, x, code)
+            penalty = (self.gradient_penalty * by_row + self.code_gradient_penalty * by_code) / 2
         else:
             x = torch.lerp(x, generated, draws.place)
             code = torch.lerp(code, draws.code, draws.place)
-            penalty = ((squared_slopes(score, x, code) + 1e-12).sqrt() - 1).square()
+            by_row, by_code = squared_slopes(score, x, code)
+            length = (by_row + by_code + 1e-12).sqrt()
+            penalty = self.gradient_penalty * (length - 1).square()
         self.discriminator.train(was_training)
-        return loss + self.gradient_penalty * penalty
+        return loss + penalty
 
     def generator_loss(
         self, batch: Batch, code: Tensor, generated: Tensor, reconstructed: Tensor, draws: Draws

@@ -68,7 +68,8 @@ class AdversarialModule(MatchingModule):
         """Return what the discriminator minimises, for each code and draw of the prior."""
         losses = F.softplus(self.discriminator(code)) + F.softplus(-self.discriminator(draws))
         # The slope at the prior is held down, or the two circle around each other.
-        return losses[:, 0] + _SLOPE * squared_slopes(self.discriminator, draws)
+        (slopes,) = squared_slopes(self.discriminator, draws)
+        return losses[:, 0] + _SLOPE * slopes
 
     def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
         """One optimizer for the autoencoder, and one for the discriminator."""
