@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=0)
     pipeline = make_pipeline(
         MinMaxScaler(),
-        DenoisingAutoencoder(32, hidden_layers=(), max_iter=60, tol=0, random_state=0),
+        DenoisingAutoencoder(32, hidden_layers=(), max_iter=40, tol=0, random_state=0),
         LinearSVC(C=0.1),
     )
 

@@ -112,6 +112,12 @@ def test_every_public_name_stands_in_the_readme():
     assert [name for name in skae.__all__ if name not in readme] == []
 
 
+takes_long = pytest.mark.skipif(
+    "SKAE_LONG" not in os.environ,
+    reason="takes half a minute: set SKAE_LONG, or see the gallery that `make docs` runs",
+)
+
+
 def run_example(name, folder):
     """Return what an example prints; it saves its pictures in `folder`."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
@@ -139,12 +145,14 @@ def test_main_job(tmp_path):
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
+@takes_long
 def test_sparse_codes_tell_digits_apart(tmp_path):
     printed = run_example("plot_sparse_filters.py", tmp_path)
     assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.985
     assert (tmp_path / "sparse_filters.png").exists()
 
 
+@takes_long
 def test_features_of_a_boltzmann_machine_tell_digits_apart(tmp_path):
     printed = run_example("plot_rbm_digits.py", tmp_path)
     # 0.940 to 0.954 over four splits with fixed parameters.
@@ -181,6 +189,7 @@ def test_network_attacks_are_found(tmp_path):
     assert len(list(tmp_path.glob("*.png"))) == 1
 
 
+@takes_long
 @needs_data("jsb_chorales", "jsb16_satb.npz")
 def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
     printed = run_example("plot_chorales.py", tmp_path)
@@ -193,6 +202,7 @@ def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
     assert in_scale > 0.9
 
 
+@takes_long
 @needs_data("mario_levels", "mario-1-1.txt")
 def test_drawn_levels_have_the_patterns_of_levels(tmp_path):
     printed = run_example("plot_mario_levels.py", tmp_path)
@@ -203,6 +213,7 @@ def test_drawn_levels_have_the_patterns_of_levels(tmp_path):
     assert far < 0.3 * far_by_chance
 
 
+@takes_long
 def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
     printed = run_example("plot_augmentation.py", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) == 1
@@ -250,6 +261,7 @@ def test_a_search_in_one_run_has_the_same_scores(tmp_path):
     assert numbers_in_line("accuracy of the best", printed)[0] > 0.92
 
 
+@takes_long
 def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
     printed = run_example("plot_gan_grid.py", tmp_path)
     assert (tmp_path / "gan_grid.png").exists()

@@ -281,7 +281,7 @@ def test_samples_of_a_mixture_come_in_no_order():
     )
     with pytest.warns(ConvergenceWarning):
         autoencoder.fit(X)
-    codes = autoencoder.transform(autoencoder.sample(1000, 0, sampler="gmm", mean=True))
+    codes = autoencoder.transform(autoencoder.sample(1000, 0, sampler="gmm", return_mean=True))
     drawn = autoencoder.code_mixture_.predict(codes)
     halves = np.array([np.bincount(half, minlength=10) for half in np.split(drawn, 2)])
     kept = halves.sum(axis=0) > 0

@@ -170,7 +170,8 @@ def _cut(group: list[Member], at_most: int) -> list[list[Member]]:
     time. The slowest come first, so that no thread has to wait for one that it began late.
     """
     n_stacks = -(-len(group) // at_most)
-    in_order = sorted(group, key=lambda one: (one.plan.learning_rate, id(one.source)))
+    # In a fixed order: the last bits of a product depend on the place in a stack.
+    in_order = sorted(group, key=lambda one: one.plan.learning_rate)
     sizes = [len(part) for part in np.array_split(np.arange(len(group)), n_stacks)]
     starts = [0, *itertools.accumulate(sizes)]
     return [in_order[start:stop] for start, stop in itertools.pairwise(starts)]
