@@ -240,7 +240,7 @@ def fit_many(
         How many networks to train as one batch at most. None takes as many as half of the free
         memory of the device holds, at 9 times their weights and twice what a forward pass computes
         for a batch; on a CPU, at most so many that what a pass computes stays in its cache
-        (16 MB), and none of networks that are too large to gain from it.
+        (8 MB), and none of networks that are too large to gain from it.
     verbose : bool or int, default=False
         Whether to show a progress bar over the epochs of all batches.
 

@@ -14,7 +14,7 @@ from ._tape import run_on_tape
 from ._trainable import tensors_of
 
 # What a pass of the modules of a stack may compute on a CPU: what its cache holds.
-_CACHE_BYTES = 2**24
+_CACHE_BYTES = 2**23
 
 #: With fewer modules than these, a CPU gains nothing.
 FEWEST = 3
@@ -33,7 +33,7 @@ def most_in_a_stack(member: Member, n_stacks: int) -> int:
 
     A module takes ``9 * weights + 2 * computed`` bytes, where `computed` is what a forward pass
     computes for a batch. All stacks together may take half of the memory that is free. On a CPU,
-    the modules of a stack compute no more than 16 MB in a pass, or everything would leave its
+    the modules of a stack compute no more than 8 MB in a pass, or everything would leave its
     cache between two operations; large modules are better trained one at a time, and this is 1.
     """
     weights, computed = bytes_of(member)
