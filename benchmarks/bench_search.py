@@ -10,8 +10,8 @@
 - ``memory``: how the peak of memory grows with the models in flight, beside the formula of
   `fit_many`.
 
-On 2 cores of an AMD EPYC (November 2026): 64-32-64 takes 0.55 of the recorded search and 0.32 of the
-one without recorded steps, its training 0.51 and 0.28; a single candidate 1.03.
+On 2 cores of an AMD EPYC (November 2026): 64-32-64 takes 0.55 of the recorded search and 0.32 of
+the one without recorded steps, its training 0.51 and 0.28; a single candidate 1.03.
 
 Command: ``python benchmarks/bench_search.py [search] [population] [single] [memory] [--rounds 3]``
 """
