@@ -364,6 +364,25 @@ def test_interrupt_keeps_complete_epochs(digits, monkeypatch):
     assert threading.active_count() < 10
 
 
+@pytest.mark.parametrize("where", ["draw", "begin"])
+def test_interrupt_before_the_first_epoch(digits, monkeypatch, where):
+    X, _ = digits
+    calls = []
+
+    def press(member):
+        calls.append(member)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(member)
+
+    original = getattr(_stack_training.Member, where)
+    monkeypatch.setattr(_stack_training.Member, where, press)
+    estimators = [Autoencoder(2, max_iter=5, random_state=0) for _ in range(6)]
+    with pytest.raises(KeyboardInterrupt):
+        fit_many(estimators, X, n_batched=6)
+    assert not any(hasattr(one, "n_features_in_") for one in estimators)
+
+
 def test_modules_own_their_memory(digits):
     """A pickle of one is not one of all."""
     X, _ = digits

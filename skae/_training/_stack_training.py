@@ -23,7 +23,7 @@ from ._trainable import Step
 
 # A stack is made anew without the members that have ended when they are this part of it: until
 # then their steps cost less than a new recording.
-_MOST_READY = 0.1
+_MOST_ENDED = 0.1
 
 
 class Member:
@@ -47,7 +47,7 @@ class Member:
         self.optimizers_: list[Any] = self.state.optimizers
         self.optimizer_ = self.optimizers_[0]
         self.history = History()
-        self.verbose = self.interrupted = False
+        self.verbose = self.interrupted = self._has_begun = False
         monitor = "train_loss" if self.validation is None else "valid_loss"
         self._finite: FiniteWeights | None = FiniteWeights()
         self._patience: Patience | None = None
@@ -70,6 +70,7 @@ class Member:
         """Note where the training begins."""
         for callback in self._callbacks:
             callback.on_train_begin(self)
+        self._has_begun = True
 
     def draw(self) -> Any:
         """Return what the module would draw first, without drawing it."""
@@ -106,7 +107,7 @@ class Member:
         """Give the module the weights that it ends with."""
         self.interrupted = ending == "interrupted"
         try:
-            if self._finite is not None:
+            if self._finite is not None and self._has_begun:
                 self._finite.on_train_end(self)
         except DivergedError:
             ending = "diverged"
@@ -143,6 +144,12 @@ class StackTraining:
         Whether steps may be recorded.
     """
 
+    # None and empty while there is no stack.
+    _stack: Any
+    _optimizers: list[StackedAdam]
+    _take_step: Any
+    _released: set[int]
+
     def __init__(
         self,
         members: Sequence[Member],
@@ -153,6 +160,7 @@ class StackTraining:
     ):
         self._members = list(members)
         self._stop, self._progress, self._may_record = stop, progress, may_record
+        self._disassemble()
 
     def run(self) -> None:
         """Train until all members have ended."""
@@ -179,10 +187,11 @@ class StackTraining:
                 self._let_go()
         except KeyboardInterrupt:
             self._stop.set()
-            for member in self._members:
+            for place, member in enumerate(self._members):
                 if not member.is_over:
                     member.end("interrupted")
-            self._let_go()
+                if place not in self._released:
+                    self._release(place)
         self._progress.update(id(self), longest - n_epochs, 0)
 
     # -- who learns together ---------------------------------------------------------------
@@ -201,6 +210,7 @@ class StackTraining:
     def _assemble(self) -> None:
         """Put the modules of the members in a stack."""
         modules = [member.module_.train() for member in self._members]
+        self._released = set()
         self._stack = Stack(modules, may_record=self._may_record)
         stacked = dict(zip(modules[0].parameters(), self._stack.parameters(), strict=True))
         self._optimizers = [
@@ -210,7 +220,6 @@ class StackTraining:
             )
             for number, group in enumerate(modules[0].parameter_groups())
         ]
-        self._released: set[int] = set()
         self._take_step = RecordedSteps(self._stack, self._optimizers)
         plan = self._members[0].plan
         self._feed = Feed(
@@ -225,7 +234,7 @@ class StackTraining:
         for place, member in enumerate(self._members):
             if member.is_over and place not in self._released:
                 self._release(place)
-        if len(self._released) > _MOST_READY * len(self._members):
+        if len(self._released) > _MOST_ENDED * len(self._members):
             for place in set(range(len(self._members))) - self._released:
                 self._release(place)
             self._disassemble()  # before there is memory for another one
@@ -235,20 +244,20 @@ class StackTraining:
 
     def _release(self, place: int) -> None:
         self._released.add(place)
-        self._stack.release(place)
+        if self._stack is not None:
+            self._stack.release(place)
         for optimizer in self._optimizers:
             optimizer.release(place)
 
     def _undo_epoch(self) -> None:
         for place, member in enumerate(self._members):
             member.restart()
-            if hasattr(self, "_stack"):
-                self._release(place)
+            self._release(place)
         self._disassemble()
 
     def _disassemble(self) -> None:
-        for name in ("_stack", "_optimizers", "_take_step"):
-            vars(self).pop(name, None)
+        self._stack, self._optimizers, self._take_step = None, [], None
+        self._released = set()
 
     def _run_halves(self) -> None:
         """Train half as many modules at a time, for the memory is not enough."""
