@@ -287,13 +287,10 @@ def fit_many(
     given = {name: value for name, value in arguments.items() if value is not None}
     fits = [partial(one.fit, X, **given) for one in estimators]
     errors = fit_together(estimators, fits, n_batched=n_batched, verbose=bool(verbose))
-    failed = [place for place, error in enumerate(errors) if error is not None]
-    for place in failed:
-        error = errors[place]
-        assert error is not None
-        error.add_note(
-            f"It was raised for {estimators[place]!r}; {len(estimators) - len(failed)} of the "
-            f"{len(estimators)} estimators are fitted."
-        )
+    failed = [(one, error) for one, error in zip(estimators, errors, strict=True) if error]
+    if failed:
+        one, error = failed[0]
+        n_fitted = len(estimators) - len(failed)
+        error.add_note(f"It is of {one!r}; {n_fitted} of {len(estimators)} estimators are fitted.")
         raise error
     return estimators

@@ -213,6 +213,20 @@ def _factor(epoch: int, *, schedule: str, n_epochs: int) -> float:
     return FACTORS[schedule](epoch / max(1, n_epochs))
 
 
+def own_callbacks(
+    plan: Plan, *, validates: bool
+) -> tuple[FiniteWeights, Scheduler | None, Patience | None]:
+    """Return the callbacks that every training by a plan has, in their order.
+
+    `validates` says whether there are validation rows, whose loss then decides.
+    """
+    monitor = "valid_loss" if validates else "train_loss"
+    patience = None
+    if plan.patience is not None:
+        patience = Patience(plan, monitor, load_best=validates)
+    return FiniteWeights(), make_scheduler(plan, monitor), patience
+
+
 class ProgressBar(Callback):
     """A bar over all batches of a training, with what the plan shows of the last epoch."""
 

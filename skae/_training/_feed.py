@@ -50,6 +50,9 @@ class Feed:
         self._noise_of = [number[id(generator)] for generator in generators]
         #: The rows that there are, and the number of their generator.
         self._rows = [(s.with_own_buffer(), number[id(g)]) for s, g in by_key.values()]
+        of_generators = [generator for _, generator in self._rows]
+        #: The rows for which each generator draws the noise.
+        self._first_rows = [of_generators.index(i) for i in range(len(self._generators))]
 
     @property
     def shares_rows(self) -> bool:
@@ -88,10 +91,9 @@ class Feed:
         ]
         for places in zip(*orders, strict=True):
             batches = [source.at(places[number]) for source, number in self._rows]
-            first = {number: i for i, (_, number) in reversed(list(enumerate(self._rows)))}
             noise = [
-                module.sample_noise(batches[first[number]], generator)
-                for number, generator in enumerate(self._generators)
+                module.sample_noise(batches[first], generator)
+                for first, generator in zip(self._first_rows, self._generators, strict=True)
             ]
             yield (
                 batches[0] if self.shares_rows else _stacked([batches[i] for i in self._rows_of]),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._random import Generator
-from ._stack_training import Member
+from ._member import Member
 from ._tape import run_on_tape
 from ._trainable import tensors_of
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .._random import Generator
 from ._batch import Batch
 from ._batches import Batches
-from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar, make_scheduler
+from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar, own_callbacks
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
@@ -63,16 +63,14 @@ class Net(NeuralNet):
         self.plan = plan
         self.validation = validation
         self.on_epoch_complete = on_epoch_complete
-        monitor = "train_loss" if validation is None else "valid_loss"
-        self.scheduler = make_scheduler(plan, monitor)
-        self.patience = None
-        if plan.patience is not None:
-            self.patience = Patience(plan, monitor, load_best=validation is not None)
+        finite, self.scheduler, self.patience = own_callbacks(
+            plan, validates=validation is not None
+        )
         self.progress = ProgressBar() if plan.verbose else None
         #: Whether a callback has ended the training, or the user by Ctrl-C.
         self.stopped = self.interrupted = False
         in_order = (
-            FiniteWeights(),
+            finite,
             EpochTimer() if callbacks else None,
             self.scheduler,
             self.patience,
@@ -170,9 +168,7 @@ class Net(NeuralNet):
                 self.scheduler.lr_scheduler_.load_state_dict(state.schedule)
         if method_name != "on_epoch_end":
             return
-        # Of a batch nothing is kept.
-        epoch = {name: value for name, value in self.history[-1].items() if name != "batches"}
-        state.history.append(epoch)
+        state.record(self.history[-1])
         if self.patience is not None:
             state.stopping = {name: getattr(self.patience, name) for name in Patience.MEMORY}
         # All but one know what they need by the number of the epoch.

@@ -38,8 +38,7 @@ class Stack(nn.Module):
         # noise: the modules themselves may end before others.
         self._modules_in_stack, self._templates = list(modules), [copy.deepcopy(modules[0])]
         self._may_record = may_record
-        #: Whether all modules see the same batches and noise.
-        self.share_batches = False
+        self.shares_rows = self.shares_noise = False
         first = modules[0]
         self._parameter_names = [name for name, _ in first.named_parameters()]
         self._buffer_names = [name for name, _ in first.named_buffers()]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from skorch.history import History
 from torch import Tensor
 
 from .._random import Generator
-from ._callbacks import DivergedError, FiniteWeights, Patience, make_scheduler
-from ._engine import Training
 from ._feed import Feed
+from ._member import Member
 from ._optimizers import StackedAdam
-from ._source import Source
 from ._stack import Stack
 from ._steps import RecordedSteps
 from ._trainable import Step
@@ -24,109 +20,6 @@ from ._trainable import Step
 # A stack is made anew without the members that have ended when they are this part of it: until
 # then their steps cost less than a new recording.
 _MOST_ENDED = 0.1
-
-
-class Member:
-    """A training in a stack, as skorch's callbacks see it: what a net is to them.
-
-    Parameters
-    ----------
-    training : Training
-        What to train, and how.
-    source : Source
-        Its rows as the plan wants them.
-    """
-
-    def __init__(self, training: Training, source: Source):
-        self.training, self.source = training, source
-        self.plan, self.state = training.plan, training.state
-        # Without patience, validation rows would decide nothing.
-        self.validation = None if self.plan.patience is None else training.validation
-        self.state.set_learning_rate(self.plan.learning_rate)
-        self.module_ = self.state.module
-        self.optimizers_: list[Any] = self.state.optimizers
-        self.optimizer_ = self.optimizers_[0]
-        self.history = History()
-        self.verbose = self.interrupted = self._has_begun = False
-        monitor = "train_loss" if self.validation is None else "valid_loss"
-        self._finite: FiniteWeights | None = FiniteWeights()
-        self._patience: Patience | None = None
-        if self.plan.patience is not None:
-            load_best = self.validation is not None
-            self._patience = Patience(self.plan, monitor, load_best=load_best)
-        in_order = self._finite, make_scheduler(self.plan, monitor), self._patience
-        self._callbacks = [one.initialize() for one in in_order if one is not None]
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the training has ended."""
-        return self.state.ending is not None
-
-    def shapes(self) -> Hashable:
-        """Return what the batches of members have in common that learn together."""
-        return self.source.shape(), None if self.validation is None else self.validation.shape()
-
-    def begin(self) -> None:
-        """Note where the training begins."""
-        for callback in self._callbacks:
-            callback.on_train_begin(self)
-        self._has_begun = True
-
-    def draw(self) -> Any:
-        """Return what the module would draw first, without drawing it."""
-        batch = self.source.between(0, min(self.plan.batch_size, self.source.n_rows))
-        return self.module_.train().sample_noise(batch, copy.deepcopy(self.state.generator))
-
-    def end_steps(self) -> None:
-        """Let the module end an epoch, before it is validated."""
-        n_done, n_epochs = len(self.history), self.plan.max_iter
-        step = Step(self.optimizers_, epoch=n_done, n_epochs=n_epochs)
-        step.progress = step.next_progress = (n_done + 1) / n_epochs
-        self.module_.end_epoch(step)
-
-    def end_epoch(self, losses: dict[str, float]) -> None:
-        """Record an epoch, and end the training if it is over."""
-        number = len(self.history) + 1
-        self.history.new_epoch()
-        for name, value in {"epoch": number, **losses}.items():
-            self.history.record(name, value)
-        try:
-            for callback in self._callbacks:
-                callback.on_epoch_end(self)
-        except DivergedError:
-            self.end("diverged")
-            return
-        epoch = self.history[-1]
-        self.state.history.append({name: epoch[name] for name in epoch if name != "batches"})
-        if self._patience is not None and self._patience.is_over:
-            self.end("converged")
-        elif number == self.plan.max_iter:
-            self.end("max_iter")
-
-    def end(self, ending: str) -> None:
-        """Give the module the weights that it ends with."""
-        self.interrupted = ending == "interrupted"
-        try:
-            if self._finite is not None and self._has_begun:
-                self._finite.on_train_end(self)
-        except DivergedError:
-            ending = "diverged"
-        if self._patience is not None and self.history:
-            self._patience.on_train_end(self)
-        self.module_.eval()
-        self.state.generator = copy.deepcopy(self.state.generator)  # others may go on with it
-        self.state.good = self._finite = self._patience = None  # and their copies of the weights
-        self._callbacks = []
-        self.state.ending = ending
-
-    def restart(self) -> None:
-        """Undo the steps of the first epoch."""
-        state = self.state
-        if self._finite is not None:
-            self._finite.undo_epoch()
-        for optimizer in self.optimizers_:
-            optimizer.forget_moments()
-        state.generator = Generator(state.generator.initial_seed(), state.generator.device)
 
 
 class StackTraining:
@@ -251,8 +144,8 @@ class StackTraining:
 
     def _undo_epoch(self) -> None:
         for place, member in enumerate(self._members):
+            self._release(place)  # with what the failed epoch left, which is undone then
             member.restart()
-            self._release(place)
         self._disassemble()
 
     def _disassemble(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -71,6 +71,10 @@ class TrainingState:
         """Set the learning rate of the groups that state none themselves."""
         for optimizer, group in zip(self.optimizers, self.module.parameter_groups(), strict=True):
             optimizer.param_groups[0]["lr"] = group.get("lr", learning_rate)
+
+    def record(self, epoch: Mapping[str, Any]) -> None:
+        """Add an epoch to the history; of its batches nothing is kept."""
+        self.history.append({name: value for name, value in epoch.items() if name != "batches"})
 
     def curve(self, name: str) -> list[float]:
         """Return what the history holds by this name, epoch by epoch."""

@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 from .._compute import limit_threads, map_parts, worker_threads
 from .._config import records_steps
 from ._engine import Training
+from ._member import Member
 from ._memory import FEWEST, most_in_a_stack
 from ._optimizers import Adam
 from ._source import Source
-from ._stack_training import Member, StackTraining
+from ._stack_training import StackTraining
 from ._trainable import Trainable
 
 

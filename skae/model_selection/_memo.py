@@ -148,9 +148,10 @@ class Memo:
                 if id(X) in self._own_rows:  # other candidates need them as they are
                     X = copy.deepcopy(X)
                 result = function(transformer, X, *given, **others)
-                if self.is_collecting and key is not None:
-                    self._known[key] = result
-                    self._own_rows[id(result[0])] = result[0]
+                if not self.is_collecting or key is None:
+                    return result
+                self._known[key] = result
+                self._own_rows[id(result[0])] = result[0]
             rows, fitted = result
             return rows, copy.deepcopy(fitted)
 
