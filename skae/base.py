@@ -9,15 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._compute import gradients_enabled, limit_threads, resolve_device
+from ._compute import gradients_enabled, limit_threads
 from ._fitting import run_or_defer
+from ._intake import TakesRows
 from ._parameters import changed_parameters, take_parameters
-from ._pickling import Portable
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._training import (
     Plan,
@@ -25,23 +24,20 @@ from ._training import (
     Trainable,
     Training,
     TrainingState,
-    as_source,
     device_of,
-    drop_zero_weight,
     load_weights,
     read,
     restore_on_error,
     train,
 )
 from ._validation import (
-    Seen,
     all_or_nothing,
     validate_rows,
     validate_weight,
 )
 
 
-class BaseTorchEstimator(Portable):
+class BaseTorchEstimator(TakesRows):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
@@ -59,9 +55,6 @@ class BaseTorchEstimator(Portable):
 
     #: Parameters that nothing but the start of some weights shows.
     _fixed_in_weights: ClassVar[tuple[str, ...]] = ()
-
-    #: Whether a row of weight 2 in `partial_fit` is the row twice, rather than twice the mean.
-    _weights_are_counts: ClassVar[bool] = False
 
     # Set only while a search runs: what it has fitted already.
     _memo: Any
@@ -89,9 +82,6 @@ class BaseTorchEstimator(Portable):
         return replace(
             plan, max_iter=1, patience=None, schedule="constant", streaming=True, verbose=False
         )
-
-    def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
-        """Warn of, or refuse, validated training values that do not suit the objective."""
 
     def _initialise(
         self,
@@ -213,44 +203,6 @@ class BaseTorchEstimator(Portable):
     def _untrained_like(self, module: Any) -> Trainable:
         """Build a network by the parameters as they are, to compare it with a fitted one."""
         return self._new_module(self.n_features_in_, np.random.RandomState(0))
-
-    def _sources(
-        self, given: tuple[Any, Any, Any], of_validation: tuple[Any, Any], *, reset: bool
-    ) -> tuple[Source, Source | None]:
-        """Validate what `fit` was given, and put it on the device."""
-        X, weight, condition = self._validated(*given, reset=reset)
-        device = resolve_device(self.device)
-        validation = None
-        X_val, y_val = of_validation
-        if X_val is not None:
-            X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
-            self._check_values(X_val)
-            told = self._condition(y_val, X_val, reset=False, name="y_val")
-            validation = as_source(X_val, None, device, condition=told)
-        X, weight, condition = drop_zero_weight(X, weight, condition)
-        self._seen = Seen().after(X, weight)
-        return as_source(X, weight, device, condition=condition), validation
-
-    def _chunk(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Source:
-        """Validate what `partial_fit` was given, and put it on the device."""
-        X, weight, condition = self._validated(X, y, sample_weight, reset=reset)
-        device = resolve_device(self.device) if reset else self.device_
-        X, weight, condition = drop_zero_weight(X, weight, condition)
-        self._seen = getattr(self, "_seen", Seen()).after(X, weight)
-        if not self._weights_are_counts:
-            weight = self._seen.relative(X, weight)
-        return as_source(X, weight, device, condition=condition, scaled=False)
-
-    def _validated(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, np.ndarray | None]:
-        X = validate_rows(self, X, reset=reset, training=True)
-        self._check_values(X)
-        return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
-
-    def _condition(self, y: Any, X: Any, *, reset: bool, name: str) -> np.ndarray | None:
-        """Return the conditions of validated rows for a conditional model; None of others."""
-        return None
 
     def _new_module(self, n_features: int, random_state: np.random.RandomState) -> Trainable:
         with seeded_initialisation(random_state.randint(MAX_SEED)):

@@ -28,6 +28,7 @@ from ._tape import (
     shape_depends_on_values,
     slots_in,
 )
+from ._writing import written_out
 
 # Operations whose results depend on the shape of their input alone.
 _BY_SHAPE = (
@@ -43,22 +44,6 @@ _RESHAPES = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
 
 # Bytes of a tensor that a recording holds at most, rather than computing it again.
 _LARGEST_CONSTANT = 2**18
-
-# The same operations without the overhead of their call through `torch.ops`.
-_QUICK = {
-    aten.add.Tensor: torch.add,
-    aten.addmm.default: torch.addmm,
-    aten.div.Tensor: torch.div,
-    aten.mean.default: torch.mean,
-    aten.mm.default: torch.mm,
-    aten.mul.Tensor: torch.mul,
-    aten.relu.default: torch.relu,
-    aten.sigmoid.default: torch.sigmoid,
-    aten.sub.Tensor: torch.sub,
-    aten.sum.dim_IntList: torch.sum,
-    aten.t.default: torch.t,
-    aten.tanh.default: torch.tanh,
-}
 
 
 class Recording:
@@ -97,7 +82,13 @@ class Recording:
         self._operations = self._slotted(tape)
         self._outputs = [self._known(tensor) for tensor in results]
         self._simplify()
-        self._bind = self._compile()
+        self._bind = written_out(
+            self._operations,
+            lasting_inputs=self._lasting,
+            passing=self._passing,
+            outputs=self._outputs,
+            constants=self._constants,
+        )
         del self._values, self._slots, self._operations, self._constants
 
     def bind(self, lasting: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
@@ -252,78 +243,3 @@ class Recording:
                 used.update(operation.inputs)
                 kept.append(operation)
         return kept[::-1]
-
-    # -- from operations to a function ---------------------------------------------------------
-
-    def _compile(self) -> Callable[[Sequence[Tensor]], Callable[..., list[Tensor]]]:
-        lasting = set(self._lasting)
-        once: list[Operation] = []
-        each: list[Operation] = []
-        for operation in self._operations:
-            stays = operation.is_view and lasting.issuperset(operation.inputs)
-            (once if stays else each).append(operation)
-            if stays:
-                lasting.update(slots_in([operation.outputs]))
-        last_use: dict[Slot, int] = {}
-        for place, operation in enumerate(each):
-            for slot in operation.inputs:
-                last_use[slot] = place
-        names: dict[str, Any] = {}
-        lines = ["def bind(lasting):"]
-        lines += [f"    v{slot.number} = lasting[{i}]" for i, slot in enumerate(self._lasting)]
-        lines += [f"    {_line(operation, names)}" for operation in once]
-        first = {slot: place for place, slot in reversed(list(enumerate(self._passing)))}
-        arguments = ", ".join(
-            f"v{slot.number}" if first[slot] == place else f"_{place}"
-            for place, slot in enumerate(self._passing)
-        )
-        lines.append(f"    def run({arguments}):")
-        outputs = set(self._outputs)
-        for place, operation in enumerate(each):
-            lines.append(f"        {_line(operation, names)}")
-            over = {
-                slot
-                for slot in (*operation.inputs, *slots_in([operation.outputs]))
-                if last_use.get(slot, place) == place
-                and slot not in outputs
-                and slot not in lasting
-                and slot not in self._constants
-            }
-            if over:  # their memory is for the next operations
-                lines.append("        del " + ", ".join(sorted(f"v{s.number}" for s in over)))
-        lines.append("        return [" + ", ".join(f"v{s.number}" for s in self._outputs) + "]")
-        lines.append("    return run")
-        names |= {f"v{slot.number}": tensor for slot, tensor in self._constants.items()}
-        exec("\n".join(lines), names)
-        return names["bind"]
-
-
-def _line(operation: Operation, names: dict[str, Any]) -> str:
-    """Return an operation as a line of Python; `names` gets what the line refers to."""
-    function = f"f{len(names)}"
-    names[function] = _QUICK.get(operation.function, operation.function)
-    arguments = [_written(value, names) for value in operation.args]
-    arguments += [f"{key}={_written(value, names)}" for key, value in operation.kwargs.items()]
-    changes_input = operation.outputs in operation.inputs  # it has its name already
-    target = "_" if changes_input else _target(operation.outputs)
-    return f"{target} = {function}({', '.join(arguments)})"
-
-
-def _target(outputs: Any) -> str:
-    if isinstance(outputs, Slot):
-        return f"v{outputs.number}"
-    if isinstance(outputs, list | tuple) and outputs:
-        return "(" + ", ".join(map(_target, outputs)) + ",)"
-    return "_"
-
-
-def _written(value: Any, names: dict[str, Any]) -> str:
-    if isinstance(value, Slot):
-        return f"v{value.number}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_written(one, names) for one in value) + "]"
-    if value is None or type(value) in (bool, int, str):
-        return repr(value)
-    constant = f"c{len(names)}"  # a float too: repr has no infinity
-    names[constant] = value
-    return constant
