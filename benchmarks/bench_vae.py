@@ -19,9 +19,9 @@
   traffic alone; two kinds of score, of three seeds. Measured: ROC-AUC of 0.975 by the bound, and
   0.946 by a detector on the code.
 - ``speed``: an epoch of 784-400-20 in batches of 128, beside a bare torch loop and, where they are
-  installed, pythae and pyod; then a fit of two epochs. Measured in seconds of one core (processor
-  time): 1.15, bare 1.19, pythae 1.79, pyod 1.85; fits 2.41 and 2.39. Matrix products, which are
-  the same in all of them, are about two thirds of an epoch.
+  installed, pythae and pyod; then a fit of two epochs. Measured on two cores without other jobs:
+  0.54 s, bare 0.59, pythae 0.95, pyod 1.05; fits 2.12 and 2.07. Most of a step is matrix products,
+  which are the same in all of them.
 
 The settings of ``fixed`` were chosen on 10,000 of the training images (``--validation``), by
 networks that learned 12,500 others for 60 epochs: batch normalisation took 1.0 nats off, with it
