@@ -29,14 +29,17 @@ class Fitting:
             self.training = next(steps)
 
     def train(self) -> None:
-        """Train alone."""
+        """Train alone, unless a checkpoint holds the result."""
         training = self.training
+        if training.state.ending is not None:
+            return
         with gradients_enabled():
             try:
                 train(
                     *(training.state, training.source, training.plan),
                     validation=training.validation,
                     callbacks=training.callbacks,
+                    on_epoch_complete=training.on_epoch_complete,
                 )
             except BaseException as error:
                 self._steps.throw(error)  # undoes the first half, and raises it again

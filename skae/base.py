@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from numbers import Integral, Real
@@ -13,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._checkpoint import open_checkpoint
 from ._compute import gradients_enabled, limit_threads
 from ._fitting import run_or_defer
 from ._intake import TakesRows
@@ -48,6 +50,8 @@ class BaseTorchEstimator(TakesRows):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -112,6 +116,10 @@ class BaseTorchEstimator(TakesRows):
         self.device_ = device_of(module)
         self._parameters = self.get_params()
 
+    def _parameters_of_fit(self) -> dict[str, Any]:
+        """Return what a checkpoint compares: a fit with other parameters is another one."""
+        return self.get_params(deep=False)
+
     # -- fitting ---------------------------------------------------------------------
 
     def _fit(
@@ -147,7 +155,10 @@ class BaseTorchEstimator(TakesRows):
         """Prepare a training, give it away, and keep what it brought when it is through."""
         with all_or_nothing(self):
             source, validation = self._sources(given, of_validation, reset=not warm)
+            checkpoint = open_checkpoint(self, source, validation, warm=warm)
             random_state = new_random_state(self.random_state)
+            if checkpoint is not None:
+                checkpoint.share_draws(random_state)
             module = self._new_module(source.n_features, random_state)
             if warm:
                 load_weights(module, self.module_)
@@ -163,10 +174,15 @@ class BaseTorchEstimator(TakesRows):
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
             training = Training(state, source, plan, validation, callbacks)
+            if checkpoint is not None:
+                checkpoint.resume(state)
+                training.on_epoch_complete = checkpoint.save
             del source, validation  # others may have the same, and share theirs
             yield training
             if not state.history:
                 self._raise_failure(state)
+            if checkpoint is not None:
+                checkpoint.finish(state)
             self._keep(state, training.source)
             self._keep_labels(given[0])
         self._raise_failure(state)

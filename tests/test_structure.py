@@ -34,7 +34,7 @@ LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "_training"},
     {"metrics", "_validation", "_fitting"},
-    {"_parameters", "_pickling"},
+    {"_checkpoint", "_parameters", "_pickling"},
     {"_intake"},
     {"base"},
     {"_convergence", "_features"},
@@ -164,6 +164,7 @@ OUTSIDE = {
     "n_iter_no_change": "the plan",
     "validation_fraction": "the split of the rows",
     "verbose": "the plan",
+    "checkpoint_every": "the checkpoint",
     "n_score_samples": "inference",
 }
 
@@ -278,7 +279,12 @@ WRITTEN_OUT = {
     "sparsity_cost": (0.1, 0.2),
 }
 
-ELSEWHERE = {"learning_rate": "the plan", "n_iter": "the plan", "verbose": "the plan"}
+ELSEWHERE = {
+    "learning_rate": "the plan",
+    "n_iter": "the plan",
+    "verbose": "the plan",
+    "checkpoint_every": "the checkpoint",
+}
 
 WITHOUT_GRADIENT = [
     one

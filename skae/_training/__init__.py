@@ -15,7 +15,7 @@ from ._source import (
 )
 from ._state import TrainingState, joined, restore_on_error
 from ._together import SharedSources, train_together
-from ._trainable import Step, Trainable, device_of, load_weights, take_settings
+from ._trainable import Step, Trainable, device_of, load_weights, take_settings, tensors_of
 
 __all__ = [
     "SCHEDULES",
@@ -41,6 +41,7 @@ __all__ = [
     "read",
     "restore_on_error",
     "take_settings",
+    "tensors_of",
     "to_dense",
     "train",
     "train_together",

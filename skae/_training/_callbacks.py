@@ -129,7 +129,7 @@ class Patience(EarlyStopping):
     """
 
     #: Its state, which goes from epoch to epoch.
-    MEMORY = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
+    MEMORY = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_", "is_over")
 
     def __init__(self, plan: Plan, monitor: str, load_best: bool):
         super().__init__(

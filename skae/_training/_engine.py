@@ -25,6 +25,7 @@ class Training:
     plan: Plan
     validation: Source | None = None
     callbacks: Sequence[Any] = ()
+    on_epoch_complete: Callable[[TrainingState], None] | None = None
 
 
 def train(

@@ -82,7 +82,7 @@ class Net(NeuralNet):
             state.module,
             criterion=nn.Identity,
             train_split=None,
-            max_epochs=plan.max_iter - len(state.history),
+            max_epochs=0 if state.stopping.get("is_over") else plan.max_iter - len(state.history),
             batch_size=plan.batch_size,
             device=state.generator.device,
             callbacks=[callback for callback in in_order if callback is not None],

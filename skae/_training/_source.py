@@ -137,9 +137,9 @@ class Source:
             return True
         if type(self) is not type(other) or self.shape() != other.shape():
             return False
-        return all(map(np.array_equal, self._arrays(), other._arrays()))
+        return all(map(np.array_equal, self.arrays(), other.arrays()))
 
-    def _arrays(self) -> list[Any]:
+    def arrays(self) -> list[Any]:
         """Return all that the batches are made of, as arrays."""
         weight = None if self._weight is None else self._weight.cpu().numpy()
         return [self._X, weight, self.condition]
@@ -283,8 +283,8 @@ class SparseSource(Source):
         self._indices = as_tensor(X.indices).to(self.device)
         self._data = as_tensor(X.data).to(self.device)
 
-    def _arrays(self) -> list[Any]:
-        _, *others = super()._arrays()
+    def arrays(self) -> list[Any]:
+        _, *others = super().arrays()
         table: Any = self._X
         return [table.data, table.indices, table.indptr, *others]
 
@@ -329,8 +329,8 @@ class Subset(Source):
     def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
         return self._all.X[self._numbers[rows]]
 
-    def _arrays(self) -> list[Any]:
-        return [*self._all._arrays(), self._numbers]
+    def arrays(self) -> list[Any]:
+        return [*self._all.arrays(), self._numbers]
 
     def with_own_buffer(self) -> Self:
         other = super().with_own_buffer()

@@ -145,7 +145,8 @@ def _group_of(training: Training) -> Hashable | None:
     has_plain_steps = (
         kind.training_step is Trainable.training_step and kind.mean_loss is Trainable.mean_loss
     )
-    if not has_plain_steps or training.callbacks or state.history:
+    watched = training.callbacks or training.on_epoch_complete is not None
+    if not has_plain_steps or watched or state.history:
         return None
     if plan.streaming or plan.shares_parts or plan.plateau_of is not None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -132,6 +133,12 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         one sets on itself needs a name that ends in an underscore, as in skorch, or it
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
+    checkpoint : str or path-like, default=None
+        Folder in which `fit` saves the state of the training. If the process ends before the fit
+        does, the same call goes on from there, and ends with the same bits as a fit that was not
+        interrupted. A folder belongs to one fit: for others it raises a ValueError.
+    checkpoint_every : int, default=1
+        Number of epochs between two such states.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -275,6 +282,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         warm_start: bool = False,
         learning_rate_schedule: str = "linear",
         callbacks: Sequence[Any] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
@@ -297,6 +306,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         self.warm_start = warm_start
         self.learning_rate_schedule = learning_rate_schedule
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, ClassVar
@@ -71,6 +72,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         warm_start: bool = False,
         learning_rate_schedule: str = "constant",
         callbacks: Sequence[Any] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
@@ -91,6 +94,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         self.warm_start = warm_start
         self.learning_rate_schedule = learning_rate_schedule
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

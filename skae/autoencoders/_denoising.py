@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -160,6 +161,12 @@ default="constant"
         one sets on itself needs a name that ends in an underscore, as in skorch, or it
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
         Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
+    checkpoint : str or path-like, default=None
+        Folder in which `fit` saves the state of the training. If the process ends before the fit
+        does, the same call goes on from there, and ends with the same bits as a fit that was not
+        interrupted. A folder belongs to one fit: for others it raises a ValueError.
+    checkpoint_every : int, default=1
+        Number of epochs between two such states.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -271,6 +278,8 @@ default="constant"
         warm_start: bool = False,
         learning_rate_schedule: str = "constant",
         callbacks: Sequence[Any] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = 0,
@@ -292,6 +301,8 @@ default="constant"
             warm_start=warm_start,
             learning_rate_schedule=learning_rate_schedule,
             callbacks=callbacks,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             device=device,
             random_state=random_state,
             verbose=verbose,

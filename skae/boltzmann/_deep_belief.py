@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -76,6 +77,12 @@ class DeepBeliefNetwork(FeatureLearner):
         Fraction of the last step that is added to the next.
     weight_decay : float, default=0.0
         Weight of the penalty: half the sum of the squared weights, without the biases.
+    checkpoint : str or path-like, default=None
+        Folder in which `fit` saves the state of the training. If the process ends before the fit
+        does, the same call goes on from there, and ends with the same bits as a fit that was not
+        interrupted. A folder belongs to one fit: for others it raises a ValueError.
+    checkpoint_every : int, default=1
+        Number of epochs between two such states.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -135,6 +142,8 @@ class DeepBeliefNetwork(FeatureLearner):
                 "centered",
                 "momentum",
                 "weight_decay",
+                "checkpoint",
+                "checkpoint_every",
                 "device",
             )
         },
@@ -155,6 +164,8 @@ class DeepBeliefNetwork(FeatureLearner):
         centered: bool = True,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -169,6 +180,8 @@ class DeepBeliefNetwork(FeatureLearner):
         self.centered = centered
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -257,23 +270,25 @@ class DeepBeliefNetwork(FeatureLearner):
         for i, size in enumerate(sizes):
             gaussian = i == 0 and self.visible == "gaussian"
             machine = (GaussianRBM if gaussian else BernoulliRBM)(size)
-            machine._is_in_stack = True
             machine.random_state = random_state.randint(MAX_SEED)
             machines.append(machine)
         return machines
 
-    def _hand_down_parameters(self, machine: BaseRBM) -> None:
-        for name, value in self.get_params(deep=False).items():
+    def _hand_down_parameters(self, machine: BaseRBM, number: int) -> None:
+        machine._network = self.get_params(deep=False)
+        for name, value in machine._network.items():
             if name not in ("hidden_layer_sizes", "visible", "random_state"):
                 setattr(machine, name, value)
+        if self.checkpoint is not None:
+            machine.checkpoint = os.path.join(self.checkpoint, f"layer_{number}")
         if isinstance(machine, GaussianRBM):
             machine.learning_rate = _GAUSSIAN_PART * self.learning_rate
 
     def _train(self, machines: list[BaseRBM], X: Any, method: str) -> bool:
         """Train machine by machine; return whether Ctrl-C ended that when all have learned."""
         rows, interrupted = X, False
-        for machine in machines:
-            self._hand_down_parameters(machine)
+        for number, machine in enumerate(machines, start=1):
+            self._hand_down_parameters(machine, number)
             try:
                 getattr(machine, method)(rows)
             except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -74,6 +75,12 @@ default="constant"
         `n_iter` epochs to 0 ("linear", "cosine") or to a hundredth ("exponential"); or it
         is halved each time that the reconstruction error in `history_` has not improved for
         a quarter of `n_iter` epochs.
+    checkpoint : str or path-like, default=None
+        Folder in which `fit` saves the state of the training. If the process ends before the fit
+        does, the same call goes on from there, and ends with the same bits as a fit that was not
+        interrupted. A folder belongs to one fit: for others it raises a ValueError.
+    checkpoint_every : int, default=1
+        Number of epochs between two such states.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -167,6 +174,8 @@ default="constant"
         sparsity_target: float = 0.1,
         sparsity_cost: float = 0.0,
         learning_rate_schedule: str = "constant",
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
     ):
         super().__init__(
@@ -186,6 +195,8 @@ default="constant"
             sparsity_target=sparsity_target,
             sparsity_cost=sparsity_cost,
             learning_rate_schedule=learning_rate_schedule,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             device=device,
         )
         self.variance = variance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -71,6 +72,8 @@ class BaseRBM(Distribution, FeatureLearner):
         sparsity_target: float = 0.1,
         sparsity_cost: float = 0.0,
         learning_rate_schedule: str = "constant",
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
     ):
         self.n_components = n_components
@@ -89,10 +92,12 @@ class BaseRBM(Distribution, FeatureLearner):
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost
         self.learning_rate_schedule = learning_rate_schedule
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
 
-    #: Whether it is a layer of a network, which has checked the values itself.
-    _is_in_stack = False
+    #: The parameters of the network of which it is a layer, and which has checked the values.
+    _network: dict[str, Any] | None = None
 
     # What a subclass with other visible units changes.
     _module_class: ClassVar[type[RBMModule]] = RBMModule
@@ -113,6 +118,9 @@ class BaseRBM(Distribution, FeatureLearner):
             "sparsity_target": self.sparsity_target,
             "sparsity_cost": self.sparsity_cost,
         }
+
+    def _parameters_of_fit(self) -> dict[str, Any]:
+        return self._network or super()._parameters_of_fit()
 
     # -- fitting -------------------------------------------------------------------------
 

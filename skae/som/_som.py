@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -102,6 +103,12 @@ default="pca"
     batch_size : int or "auto", default="auto"
         Number of rows that are dense at a time. It makes no difference to what is learned,
         but for rounding. "auto" takes some 4 million numbers.
+    checkpoint : str or path-like, default=None
+        Folder in which `fit` saves the state of the training. If the process ends before the fit
+        does, the same call goes on from there, and ends with the same bits as a fit that was not
+        interrupted. A folder belongs to one fit: for others it raises a ValueError.
+    checkpoint_every : int, default=1
+        Number of epochs between two such states.
     device : str or torch.device, default="auto"
         Where to train and apply the network: "auto" (an accelerator if there is one), "cpu",
         "cuda", "mps" or another name that torch knows.
@@ -256,6 +263,8 @@ default="pca"
         metric: str = "euclidean",
         output: str = "distances",
         batch_size: int | str = "auto",
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
@@ -274,6 +283,8 @@ default="pca"
         self.metric = metric
         self.output = output
         self.batch_size = batch_size
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

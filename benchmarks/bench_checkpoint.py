@@ -1,0 +1,126 @@
+"""Fits that are killed at random moments and go on, and what checkpoints cost.
+
+- ``kill``: for each family, processes that fit an estimator are killed (SIGKILL) after a time that
+  is drawn between the first checkpoint and the usual end; the same call then goes on, and its
+  weights are compared bit by bit with those of a fit that was not interrupted.
+- ``cost``: the time of a fit of 60,000 x 784 with a checkpoint after each epoch, beside that of
+  the same fit without.
+
+Command: ``python benchmarks/bench_checkpoint.py [kill] [cost] [--kills 20]``
+"""
+
+import argparse
+import multiprocessing
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from _common import interleave, print_ratio_limit, print_table, time_rows
+from sklearn.base import clone
+
+from skae import (
+    Autoencoder,
+    BernoulliRBM,
+    DeepBeliefNetwork,
+    DenoisingAutoencoder,
+    GaussianRBM,
+    SelfOrganizingMap,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+
+_UNTIL_THE_END = {"max_iter": 300, "tol": 0, "n_iter_no_change": 300}
+FAMILIES: list[Any] = [
+    Autoencoder(8, learning_rate_schedule="cosine", **_UNTIL_THE_END),
+    DenoisingAutoencoder(8, early_stopping=True, **_UNTIL_THE_END),
+    SparseAutoencoder(16, **_UNTIL_THE_END),
+    VariationalAutoencoder(4, **_UNTIL_THE_END),
+    BernoulliRBM(16, n_iter=300),
+    GaussianRBM(16, n_iter=300, learning_rate=1e-3),
+    DeepBeliefNetwork((16, 8), n_iter=150),
+    SelfOrganizingMap((8, 8), n_iter=600),
+]
+
+
+def rows() -> np.ndarray:
+    return np.random.default_rng(0).random((1000, 20))
+
+
+def fit(estimator: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return estimator.fit(rows())
+
+
+def kill(n_kills: int) -> None:
+    # Each process begins anew: a fork of one that has used torch's threads may not work.
+    processes = multiprocessing.get_context("spawn")
+    rng = np.random.default_rng()
+    shown = []
+    for estimator in FAMILIES:
+        straight = fit(clone(estimator).set_params(random_state=0))
+        start = time.perf_counter()
+        fit(clone(estimator).set_params(random_state=0))
+        usual = time.perf_counter() - start
+        n_same, n_done = 0, []
+        for _ in range(n_kills):
+            with TemporaryDirectory() as folder:
+                again = clone(estimator).set_params(random_state=0, checkpoint=folder)
+                process = processes.Process(target=fit, args=(again,))
+                process.start()
+                while process.is_alive() and not any(Path(folder).rglob("*.safetensors")):
+                    time.sleep(0.001)
+                time.sleep(rng.uniform(0, usual))
+                n_done.append(not process.is_alive())
+                process.kill()
+                process.join()
+                fit(again)
+            pairs = zip(
+                straight.module_.state_dict().values(),
+                again.module_.state_dict().values(),
+                strict=True,
+            )
+            n_same += all(bool((one == other).all()) for one, other in pairs)
+        name = type(estimator).__name__
+        shown.append([name, f"{n_same} of {n_kills}", f"{n_kills - sum(n_done)}"])
+        print(f"{name}: {n_same} of {n_kills} have the same bits", flush=True)
+    print_table("Killed and resumed", ["", "same bits", "killed before their end"], shown)
+
+
+def cost() -> None:
+    X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
+    settings: dict[str, Any] = {"max_iter": 5, "tol": 0, "random_state": 0, "batch_size": 256}
+
+    def with_checkpoint() -> None:
+        with TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Autoencoder(32, checkpoint=folder, **settings).fit(X)
+
+    def without() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Autoencoder(32, **settings).fit(X)
+
+    times = interleave({"with checkpoints": with_checkpoint, "without": without}, 5)
+    columns = ["", "s", "spread", "/ without"]
+    title = "A fit of 5 epochs of 60,000 x 784, net 784-128-32, with a checkpoint after each"
+    print_table(title, columns, time_rows(times, "{:.2f}".format, ["without"]))
+    print_ratio_limit(times, "with checkpoints", "without", 1.05)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["kill", "cost"])
+    parser.add_argument("--kills", type=int, default=20)
+    given = parser.parse_args()
+    if "kill" in given.parts:
+        kill(given.kills)
+    if "cost" in given.parts:
+        cost()
+
+
+if __name__ == "__main__":
+    main()
