@@ -244,7 +244,7 @@ def test_weighted_score_is_the_weighted_mean(network_class, table):
 # -- any number of rows ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 19, 20, 21, 41])
+@pytest.mark.parametrize("n_rows", [1, 2, 19, 21, 40])
 def test_any_number_of_rows(estimator, table, n_rows):
     estimator.set_params(batch_size=20)
     X = table[:n_rows]
@@ -252,7 +252,7 @@ def test_any_number_of_rows(estimator, table, n_rows):
     assert np.isfinite(clone(estimator).partial_fit(X).score_samples(X)).all()
 
 
-@pytest.mark.parametrize("chunk", [50, 500, 1000])
+@pytest.mark.parametrize("chunk", [50, 1000])
 def test_partial_fit_reaches_the_loss_of_fit(converging_class, digits, chunk):
     X, n_epochs = digits[:1000], 20
     estimator = quick(
@@ -267,7 +267,7 @@ def test_partial_fit_reaches_the_loss_of_fit(converging_class, digits, chunk):
     assert chunked.n_iter_ == n_epochs * -(-1000 // chunk)
 
 
-@pytest.mark.parametrize("chunk", [7, 500, 1000])
+@pytest.mark.parametrize("chunk", [7, 1000])
 def test_partial_fit_gains_nearly_what_fit_does(non_converging_class, digits, chunk):
     X, n_epochs = digits[:1000], 5
     estimator = quick(non_converging_class, n_iter=n_epochs)
@@ -307,7 +307,7 @@ OF_EACH_KIND = [Autoencoder, BernoulliRBM, SelfOrganizingMap, VariationalAutoenc
 
 @pytest.mark.parametrize("estimator_class", OF_EACH_KIND, ids=lambda one: one.__name__)
 def test_large_csr_trains_without_a_dense_copy(estimator_class):
-    # Dense, these rows would take 1.9 GiB in float32; the CSR matrix takes 4 MB.
+    # Dense, these rows would take 950 MiB in float32; the CSR matrix takes 2 MB.
     settings = width(estimator_class, 2) | epochs(estimator_class, 1)
     if has(estimator_class, "hidden_layers"):
         settings["hidden_layers"] = ()
@@ -320,7 +320,7 @@ def test_large_csr_trains_without_a_dense_copy(estimator_class):
         from skae import {estimator_class.__name__} as Estimator
 
         warnings.simplefilter("ignore")
-        n_rows, n_columns, per_row = 50_000, 10_000, 10
+        n_rows, n_columns, per_row = 25_000, 10_000, 10
         rng = np.random.default_rng(0)
         X = sparse.csr_matrix(
             (
