@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ._compute import gradients_enabled
+from ._sklearn_callbacks import FitTasks
 from ._training import Training, train, train_together
 
 
@@ -37,6 +38,7 @@ class Fitting:
                     *(training.state, training.source, training.plan),
                     validation=training.validation,
                     callbacks=training.callbacks,
+                    tasks=training.tasks,
                 )
             except BaseException as error:
                 self._steps.throw(error)  # undoes the first half, and raises it again
@@ -91,6 +93,8 @@ def run_or_defer(estimator: Any, steps: Generator[Training, None, None], given: 
     waiting = None if _is_preparing.get() else _waiting.get()
     key = None if memo is None else memo.key_of(estimator, given)
     if memo is not None and memo.recall(estimator, key):
+        with FitTasks(estimator, given[0]) as tasks:
+            tasks.begin()
         return
     token = _is_preparing.set(True)
     try:

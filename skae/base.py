@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from ._fitting import run_or_defer
 from ._intake import TakesRows
 from ._parameters import changed_parameters, take_parameters
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
+from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
 from ._training import (
     Plan,
     Source,
@@ -37,7 +39,7 @@ from ._validation import (
 )
 
 
-class BaseTorchEstimator(TakesRows):
+class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
@@ -104,6 +106,14 @@ class BaseTorchEstimator(TakesRows):
         """Keep what was learned from the rows of a source as fitted attributes."""
         self._keep_module(state.module)
 
+    def _attributes_of(self, state: TrainingState, source: Source) -> dict[str, Any]:
+        """Return the fitted attributes, for a copy of this estimator that draws apart from it."""
+        fitted = copy.copy(self)
+        fitted.random_state = copy.deepcopy(self.random_state)
+        fitted._keep(state, source)
+        before = vars(self)
+        return {name: v for name, v in vars(fitted).items() if before.get(name, before) is not v}
+
     def _keep_labels(self, X: Any) -> None:
         """Keep what the fitted network says of each row of `X`, as it was given."""
 
@@ -145,7 +155,7 @@ class BaseTorchEstimator(TakesRows):
         warm: bool,
     ) -> Generator[Training, None, None]:
         """Prepare a training, give it away, and keep what it brought when it is through."""
-        with all_or_nothing(self):
+        with FitTasks(self, given) as tasks, all_or_nothing(self):
             source, validation = self._sources(given, of_validation, reset=not warm)
             random_state = new_random_state(self.random_state)
             module = self._new_module(source.n_features, random_state)
@@ -162,8 +172,11 @@ class BaseTorchEstimator(TakesRows):
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
-            training = Training(state, source, plan, validation, callbacks)
+            training = Training(state, source, plan, validation, callbacks, tasks)
             del source, validation  # others may have the same, and share theirs
+            tasks.attributes = lambda epoch: self._attributes_of(
+                state.after(epoch), training.source
+            )
             yield training
             if not state.history:
                 self._raise_failure(state)

@@ -43,9 +43,11 @@ def check_callbacks(callbacks: Sequence[Any] | None, *, validates: bool) -> list
         callback = one[1] if isinstance(one, tuple) and len(one) == 2 else one
         kind = callback if isinstance(callback, type) else type(callback)
         if not issubclass(kind, Callback):
+            is_of_sklearn = hasattr(kind, "on_fit_task_end")
             raise TypeError(
                 "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
                 f"and one, got {one!r}."
+                + (" Those of scikit-learn are for set_callbacks." if is_of_sklearn else "")
             )
         monitor = getattr(kind() if callback is kind else callback, "monitor", None)
         if not validates and str(monitor).startswith("valid_"):
@@ -154,15 +156,15 @@ class Patience(EarlyStopping):
             self.is_over = True
 
 
-class EndOfPatience(Callback):
-    """Ends the training once the patience is over; the last of all callbacks."""
+class EndOfTraining(Callback):
+    """Ends the training once another callback says so; the last of all."""
 
-    def __init__(self, patience: Patience):
-        self.patience = patience
+    def __init__(self, *others: Any):
+        self.others = [one for one in others if one is not None]
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Stop as skorch's callbacks do."""
-        if self.patience.is_over:
+        if any(one.is_over for one in self.others):
             raise KeyboardInterrupt
 
 

@@ -20,7 +20,9 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from .._fitting import DeferredError
+from .._sklearn_callbacks import NoContext
 from .._validation import CheckedParameters
+from ..base import BaseTorchEstimator
 from ._memo import Memo, n_learners
 
 
@@ -113,7 +115,7 @@ class _BatchedSearch(CheckedParameters):
             splitter = self._checked_cv_orig if cv is None else cv
             splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
-            self._train(candidates, splits)
+            self._train(candidates, splits, NoContext() if callback_ctx is None else callback_ctx)
             seconds = time.perf_counter() - start
             shares.extend([seconds / max(1, len(candidates) * len(splits))] * len(candidates))
             results = evaluate_candidates(candidates, _Splits(splits), more_results, **context)
@@ -122,17 +124,23 @@ class _BatchedSearch(CheckedParameters):
 
         super()._run_search(evaluate, **context)
 
-    def _train(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
+    def _init_callback_context(self, *, max_subtasks: int | None = 0, **task: Any) -> Any:
+        """Begin to tell callbacks of the fit, with the rounds of training that there will be."""
+        if hasattr(self, "_memo"):
+            max_subtasks = None  # each round shows whether there is another one
+        return super()._init_callback_context(max_subtasks=max_subtasks, **task)
+
+    def _train(self, candidates: list[dict[str, Any]], splits: list[Any], context: Any) -> None:
         """Fit the learners of all candidates to the training rows of all splits."""
-        verbose, n_refused = self.verbose > 0, self._memo.n_refused
+        n_refused = self._memo.n_refused
         waiting, n_rounds = candidates, 0
         # Behind the learners that are known after a round, there may be more.
         while waiting := [one for one in waiting if n_learners(self._candidate(one)) > n_rounds]:
             self._collect(waiting, splits)
-            if not self._memo.train(n_batched=self.n_batched, verbose=verbose):
+            if not self._memo.train(self, context):
                 break
             n_rounds += 1
-        if verbose and self._memo.n_refused > n_refused:
+        if self.verbose > 0 and self._memo.n_refused > n_refused:
             print(
                 f"{self._memo.n_refused - n_refused} learners cannot be trained with others as one "
                 "batch; they are fitted one at a time."
@@ -144,7 +152,8 @@ class _BatchedSearch(CheckedParameters):
             candidate = clone(self.estimator).set_params(**clone(parameters, safe=False))
         except Exception:  # the evaluation raises it again
             return None
-        vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
+        if not isinstance(candidate, BaseTorchEstimator):
+            vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
         return candidate
 
     def _collect(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:

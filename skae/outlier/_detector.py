@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -31,6 +32,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
+from .._sklearn_callbacks import CallbackSupportMixin, task_of_learner
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
@@ -47,7 +49,7 @@ _N_PROBES = 50
 _AUTO_SAMPLES = 256
 
 
-class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
+class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and explanations for any estimator that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -247,7 +249,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         """
         # The learners see numpy arrays. With dispatch on, some refuse what they do without.
         with all_or_nothing(self), config_context(array_api_dispatch=False):
-            X = validated(self, X, reset=True)
+            given, X = X, validated(self, X, reset=True)
             if X.shape[0] < 2:
                 raise ValueError("OutlierDetector needs 2 rows or more, got n_samples=1.")
             if _routing_enabled():
@@ -262,8 +264,11 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
             self.estimators_features_ = [features for _, _, features in draws]
             self.max_samples_ = len(draws[0][1])
+            context = self._init_callback_context(max_subtasks=len(draws))
+            context.call_on_fit_task_begin(estimator=self, X=given)
+            tasks = [context.subcontext(task_name="learner") for _ in draws]
             with clear_errors(draws[0][0], X, "X"):
-                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params)
+                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params, tasks)
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
@@ -282,6 +287,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
                 errors_add_up(member, select(X, train[:_N_PROBES], features))
                 for member, features in self._members()
             )
+        context.call_on_fit_task_end(estimator=self, X=given, reconstruction_attributes={})
         return self
 
     @property
@@ -322,7 +328,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
         return member, rows, features
 
-    def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
+    def _fit_members(
+        self, draws: list[Any], X: Any, fit_params: dict[str, Any], tasks: list[Any]
+    ) -> list[Any]:
         """Fit the learners to their rows and features; networks that are alike as one batch."""
         fits = [
             partial(_fit_member, member, rows, features, X, fit_params)
@@ -330,10 +338,17 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         ]
         members = [member for member, _, _ in draws]
         if self.n_jobs is not None or not isinstance(members[0], BaseTorchEstimator):
-            return list(Parallel(n_jobs=self.n_jobs)(delayed(fit)() for fit in fits))
-        for error in fit_together(members, fits):
-            if error is not None:
-                raise error
+            told = (
+                delayed(_fit_and_tell)(fit, task, member, self)
+                for fit, task, member in zip(fits, tasks, members, strict=True)
+            )
+            return list(Parallel(n_jobs=self.n_jobs)(told))
+        with ExitStack() as stack:
+            for task, member in zip(tasks, members, strict=True):
+                stack.enter_context(task_of_learner(task, member, self))
+            for error in fit_together(members, fits):
+                if error is not None:
+                    raise error
         return members
 
     def _threshold(self, scores: np.ndarray) -> float:
@@ -510,6 +525,11 @@ def _fit_member(
     """Fit a learner to its rows and features."""
     mine = select(X, None if len(rows) == X.shape[0] else rows, features)
     return member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
+
+
+def _fit_and_tell(fit: Callable[[], Any], task: Any, member: Any, detector: Any) -> Any:
+    with task_of_learner(task, member, detector):
+        return fit()
 
 
 def _complete(X: Any) -> np.ndarray:
