@@ -39,14 +39,11 @@ from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
 from ._contributions import errors_add_up
 from ._explanations import Explanations
-from ._rows import by_chunks, select, validated, values_of
+from ._rows import by_chunks, complete, draw, select, validated, values_of
 from ._thresholds import checked_threshold, median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
-
-# "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
-_AUTO_SAMPLES = 256
 
 
 class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedParameters):
@@ -280,7 +277,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
             self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
-            best = int(train[np.argmax(np.where(_complete(X), scores, -np.inf)[train])])
+            best = int(train[np.argmax(np.where(complete(X), scores, -np.inf)[train])])
             row = select(X, [best])
             self._reference = values_of(row) if sparse.issparse(row) else row
             self._errors_add_up = all(
@@ -318,8 +315,8 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         self, X: Any, train: np.ndarray, index: int, random_state: np.random.RandomState
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """Return learner number `index`, not fitted, and its rows and features."""
-        rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
-        features = _draw(self.max_features, X.shape[1], "max_features", random_state)
+        rows = train[draw(self.max_samples, len(train), "max_samples", random_state)]
+        features = draw(self.max_features, X.shape[1], "max_features", random_state)
         learner = self.estimator
         member = CodebookEnsemble() if learner is None else clone(learner)
         for name, value in sorted(member.get_params(deep=True).items()):
@@ -530,24 +527,3 @@ def _fit_member(
 def _fit_and_tell(fit: Callable[[], Any], task: Any, member: Any, detector: Any) -> Any:
     with task_of_learner(task, member, detector):
         return fit()
-
-
-def _complete(X: Any) -> np.ndarray:
-    """Return which rows have no missing values; all if that is not known, or none has all."""
-    complete = np.ones(X.shape[0], dtype=bool)
-    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
-    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
-        complete = with_all
-    return complete
-
-
-def _draw(size: str | float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
-    """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
-    if size == "auto":
-        size = min(_AUTO_SAMPLES, n)
-    n_drawn = size if isinstance(size, Integral) else max(1, round(float(size) * n))
-    if n_drawn > n:
-        raise ValueError(f"{name}={size} is more than there are: {n}.")
-    if n_drawn == n:
-        return np.arange(n)
-    return np.sort(random_state.permutation(n)[:n_drawn])
