@@ -9,8 +9,8 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 # The public way to this class changes what `sklearn.model_selection` holds.
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
@@ -47,6 +47,7 @@ class _BatchedSearch(CheckedParameters):
     }
 
     estimator: Any
+    cv: Any
     n_batched: int | None
     verbose: int
 
@@ -73,16 +74,17 @@ class _BatchedSearch(CheckedParameters):
         self : object
             The fitted search.
         """
-        estimator = self.estimator
+        estimator, cv = self.estimator, self.cv
         if not n_learners(estimator):
             return super().fit(X, y, **params)
         memo, watched = Memo(), clone(estimator)
         memo.watch(watched)
         try:
             self._memo, self._rows, self.estimator = memo, indexable(X, y), watched
+            self.cv = list(cv) if isinstance(cv, Iterator) else cv  # to be read twice
             super().fit(X, y, **params)
         finally:
-            self.estimator = estimator
+            self.estimator, self.cv = estimator, cv
             for name in ("_memo", "_rows", "_routed"):
                 self.__dict__.pop(name, None)
             for one in (watched, getattr(self, "best_estimator_", None)):
@@ -112,7 +114,7 @@ class _BatchedSearch(CheckedParameters):
             **context: Any,
         ) -> Any:
             candidates = list(candidate_params)
-            splitter = self._checked_cv_orig if cv is None else cv
+            splitter = self._splitter() if cv is None else cv
             splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
             self._train(candidates, splits, NoContext() if callback_ctx is None else callback_ctx)
@@ -123,6 +125,13 @@ class _BatchedSearch(CheckedParameters):
             return results
 
         super()._run_search(evaluate, **context)
+
+    def _splitter(self) -> Any:
+        """Return what splits the rows, as scikit-learn has checked it."""
+        if hasattr(self, "_checked_cv_orig"):
+            return self._checked_cv_orig
+        # Before 1.9, scikit-learn keeps it to itself.
+        return check_cv(self.cv, self._rows[1], classifier=is_classifier(self.estimator))
 
     def _init_callback_context(self, *, max_subtasks: int | None = 0, **task: Any) -> Any:
         """Begin to tell callbacks of the fit, with the rounds of training that there will be."""
