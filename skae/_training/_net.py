@@ -19,9 +19,10 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from .._random import Generator
+from ._bars import ProgressBar
 from ._batch import Batch
 from ._batches import Batches
-from ._callbacks import EndOfTraining, FiniteWeights, Patience, ProgressBar, own_callbacks
+from ._callbacks import EndOfTraining, FiniteWeights, Patience, own_callbacks
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
