@@ -232,7 +232,7 @@ def fit_many(
     ----------
     estimators : sequence of estimators
         What to fit, in place. Those that cannot be trained with others (Boltzmann machines,
-        maps, adversarial networks, networks with callbacks or layers from elsewhere, estimators
+        maps, adversarial networks, networks with skorch's callbacks or layers from elsewhere, estimators
         of other packages) are fitted one after the other.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows, for all of them.
