@@ -232,8 +232,8 @@ def fit_many(
     ----------
     estimators : sequence of estimators
         What to fit, in place. Those that cannot be trained with others (Boltzmann machines,
-        maps, adversarial networks, networks with skorch's callbacks or layers from elsewhere, estimators
-        of other packages) are fitted one after the other.
+        maps, adversarial networks, networks with skorch's callbacks or layers from elsewhere,
+        estimators of other packages) are fitted one after the other.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows, for all of them.
     sample_weight : array-like of shape (n_samples,), default=None

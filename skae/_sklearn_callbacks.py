@@ -97,6 +97,7 @@ class FitTasks(Callback):
     def __init__(self, estimator: Any, rows: tuple[Any, Any, Any]):
         X, y, weight = rows
         metadata = None if weight is None else {"sample_weight": weight}
+        y = estimator._labels(y)
         self._given = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._estimator = estimator
         self._fit: Any = None

@@ -55,6 +55,9 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         "verbose": ["verbose"],
     }
 
+    #: Whether `fit` is one training, which can wait for others to be trained as one batch.
+    _can_wait: ClassVar[bool] = True
+
     #: Parameters that nothing but the start of some weights shows.
     _fixed_in_weights: ClassVar[tuple[str, ...]] = ()
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import (
     Autoencoder,
+    ConditionalVariationalAutoencoder,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
     OutlierDetector,
@@ -304,6 +305,15 @@ def test_a_learner_in_a_search_tells_of_its_epochs_once(table):
     assert names == {"epoch": (2 * 2 + 1) * 3, "fit": 2 * 2 * 2 + 1}
 
 
+@pytest.mark.parametrize("search_class", [GridSearchCV, BatchedGridSearchCV])
+def test_what_cannot_be_batched_is_fitted_once_for_each_candidate_and_fold(search_class, table):
+    monitor = ScoreMonitor()
+    network = DeepBeliefNetwork((4, 2), n_iter=1, random_state=0).set_callbacks(monitor)
+    search_class(network, {"n_iter": [1, 2]}, cv=2, refit=False).fit(table)
+    (log,) = monitor.get_logs(select="all")
+    assert Counter(row["task_name"] for row in log.data) == {"layer": 2 * 2 * 2, "fit": 2 * 2}
+
+
 def test_a_halving_search_tells_of_each_round(table):
     follower = Follower()
     BatchedHalvingGridSearchCV(
@@ -341,7 +351,21 @@ def test_the_monitor_scores_given_rows(table):
     assert [row["score"] for row in first.data] == [row["score"] for row in second.data]
 
 
-def test_the_monitor_takes_weights_and_labels(weighted_class, table):
+def test_the_monitor_takes_labels(table):
+    class Labels(Listener):
+        def on_fit_task_end(self, estimator, context, *, y=None):
+            seen.append(y)
+
+    seen, y = [], table[:, 0]
+    kind = ConditionalVariationalAutoencoder
+    for monitor in (ScoreMonitor(), ScoreMonitor(table[100:], y[100:])):
+        estimator = quick(kind, max_iter=1).set_callbacks(monitor, Labels()).fit(table, y)
+        rows = slice(0 if monitor.X is None else 100, None)
+        assert monitor.get_logs().data[0]["score"] == estimator.score(table[rows], y[rows])
+    assert all(one is y for one in seen)
+
+
+def test_the_monitor_takes_weights(weighted_class, table):
     weight = np.arange(len(table)) % 3
     monitor = ScoreMonitor()
     estimator = quick(weighted_class).set_callbacks(monitor)

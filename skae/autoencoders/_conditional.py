@@ -322,6 +322,9 @@ default="constant"
 
     mean_condition_: np.ndarray
 
+    def _labels(self, y: Given) -> Any:
+        return y.y
+
     def _condition(self, y: Given, X: Any, *, reset: bool, name: str) -> np.ndarray:
         values, classes = checked_values(self, y.y, X.shape[0], name), y.classes
         if reset:

@@ -120,6 +120,8 @@ class DeepBeliefNetwork(FeatureLearner):
     True
     """
 
+    _can_wait = False
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": [tuple, list],
         "visible": [StrOptions({"bernoulli", "gaussian"})],

@@ -62,7 +62,7 @@ class Memo:
     def watch(self, estimator: Any) -> None:
         """Let the learners and pipelines in an estimator, or itself, ask this memo."""
         for part in watchable(estimator):
-            if isinstance(part, BaseTorchEstimator):
+            if _is_learner(part):
                 part._memo = self
             elif isinstance(part, Pipeline) and n_learners(part):
                 part.memory = self
@@ -247,7 +247,11 @@ class Memo:
 
 def n_learners(estimator: Any) -> int:
     """Return how many learners in an estimator, or itself, can ask a memo."""
-    return sum(isinstance(part, BaseTorchEstimator) for part in watchable(estimator))
+    return sum(_is_learner(part) for part in watchable(estimator))
+
+
+def _is_learner(part: Any) -> bool:
+    return isinstance(part, BaseTorchEstimator) and part._can_wait
 
 
 def watchable(estimator: Any) -> list[Any]:
