@@ -89,6 +89,11 @@ def _use_threads(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
 
 
+def _become_worker() -> None:
+    _use_threads(1)
+    _this_thread.is_limited = True  # so that no limit inside gives it back more
+
+
 @contextmanager
 def worker_threads(n_threads: int) -> Iterator[None]:
     """Let `map_parts` use `n_threads` threads, in each of which torch uses one.
@@ -100,7 +105,7 @@ def worker_threads(n_threads: int) -> Iterator[None]:
     if n_threads <= 1:
         yield
         return
-    with ThreadPoolExecutor(n_threads, initializer=_use_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=_become_worker) as pool:
         _this_thread.pool = pool
         try:
             yield

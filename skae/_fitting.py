@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ._compute import gradients_enabled
+from ._sklearn_callbacks import FitTasks
 from ._training import Training, train, train_together
 
 
@@ -40,6 +41,7 @@ class Fitting:
                     validation=training.validation,
                     callbacks=training.callbacks,
                     on_epoch_complete=training.on_epoch_complete,
+                    tasks=training.tasks,
                 )
             except BaseException as error:
                 self._steps.throw(error)  # undoes the first half, and raises it again
@@ -94,6 +96,8 @@ def run_or_defer(estimator: Any, steps: Generator[Training, None, None], given: 
     waiting = None if _is_preparing.get() else _waiting.get()
     key = None if memo is None else memo.key_of(estimator, given)
     if memo is not None and memo.recall(estimator, key):
+        with FitTasks(estimator, given[0]) as tasks:
+            tasks.begin()
         return
     token = _is_preparing.set(True)
     try:
@@ -231,8 +235,8 @@ def fit_many(
     ----------
     estimators : sequence of estimators
         What to fit, in place. Those that cannot be trained with others (Boltzmann machines,
-        maps, adversarial networks, networks with callbacks or layers from elsewhere, estimators
-        of other packages) are fitted one after the other.
+        maps, adversarial networks, networks with skorch's callbacks or layers from elsewhere,
+        estimators of other packages) are fitted one after the other.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows, for all of them.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -61,6 +61,10 @@ class TakesRows(Portable):
         self._check_values(X)
         return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
 
+    def _labels(self, y: Any) -> Any:
+        """Return the labels that a user gave, for callbacks."""
+        return y
+
     def _condition(self, y: Any, X: Any, *, reset: bool, name: str) -> np.ndarray | None:
         """Return the conditions of validated rows for a conditional model; None of others."""
         return None

@@ -18,6 +18,8 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
+from ._sklearn_callbacks import CALLBACK_ATTRIBUTES
+
 # What numpy says of strings, dates and other objects, and of records.
 _NO_NUMBERS = (
     *("could not convert string to float", "float() argument must be"),
@@ -182,8 +184,12 @@ def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        now = vars(estimator)
+        for name in (before.keys() | now.keys()) - set(CALLBACK_ATTRIBUTES):
+            if name in before:
+                now[name] = before[name]
+            else:
+                del now[name]
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from ._fitting import run_or_defer
 from ._intake import TakesRows
 from ._parameters import changed_parameters, take_parameters
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
+from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
 from ._training import (
     Plan,
     Source,
@@ -39,7 +41,7 @@ from ._validation import (
 )
 
 
-class BaseTorchEstimator(TakesRows):
+class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
     """Everything that an estimator of this package does, but its maths.
 
     A subclass states its parameters in ``__init__`` and ``_parameter_constraints`` and
@@ -56,6 +58,9 @@ class BaseTorchEstimator(TakesRows):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    #: Whether `fit` is one training, which can wait for others to be trained as one batch.
+    _can_wait: ClassVar[bool] = True
 
     #: Parameters that nothing but the start of some weights shows.
     _fixed_in_weights: ClassVar[tuple[str, ...]] = ()
@@ -108,6 +113,14 @@ class BaseTorchEstimator(TakesRows):
         """Keep what was learned from the rows of a source as fitted attributes."""
         self._keep_module(state.module)
 
+    def _attributes_of(self, state: TrainingState, source: Source) -> dict[str, Any]:
+        """Return the fitted attributes, for a copy of this estimator that draws apart from it."""
+        fitted = copy.copy(self)
+        fitted.random_state = copy.deepcopy(self.random_state)
+        fitted._keep(state, source)
+        before = vars(self)
+        return {name: v for name, v in vars(fitted).items() if before.get(name, before) is not v}
+
     def _keep_labels(self, X: Any) -> None:
         """Keep what the fitted network says of each row of `X`, as it was given."""
 
@@ -153,7 +166,7 @@ class BaseTorchEstimator(TakesRows):
         warm: bool,
     ) -> Generator[Training, None, None]:
         """Prepare a training, give it away, and keep what it brought when it is through."""
-        with all_or_nothing(self):
+        with FitTasks(self, given) as tasks, all_or_nothing(self):
             source, validation = self._sources(given, of_validation, reset=not warm)
             checkpoint = open_checkpoint(self, source, validation, warm=warm)
             random_state = new_random_state(self.random_state)
@@ -173,11 +186,14 @@ class BaseTorchEstimator(TakesRows):
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
             callbacks = self._callbacks(source, validation)
-            training = Training(state, source, plan, validation, callbacks)
+            training = Training(state, source, plan, validation, callbacks, tasks)
             if checkpoint is not None:
                 checkpoint.resume(state)
                 training.on_epoch_complete = checkpoint.save
             del source, validation  # others may have the same, and share theirs
+            tasks.attributes = lambda epoch: self._attributes_of(
+                state.after(epoch), training.source
+            )
             yield training
             if not state.history:
                 self._raise_failure(state)

@@ -857,4 +857,15 @@ def test_silent_by_default_and_a_progress_bar_when_asked(estimator_class, table,
     else:
         assert out == ""
         assert "loss" in err
-    assert "10/10" in err  # five epochs of two batches
+    assert "1.50k/1.50k" in err  # five epochs of 300 rows
+    assert "rows/s" in err
+    assert "epoch 5 of 5" in err
+    assert "\r" not in err  # whole lines, since this is no terminal
+
+
+def test_a_terminal_has_a_bar_that_moves_in_place(table, capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    quick(Autoencoder, verbose=1).fit(table)
+    err = capfd.readouterr().err
+    assert err.count("\r") > 1
+    assert "1.50k/1.50k" in err

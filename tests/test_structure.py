@@ -33,6 +33,7 @@ FAMILIES = {"adversarial", "autoencoders", "boltzmann", "som", "outlier"}
 LEVELS = [
     {"_config", "_compute", "_random", "_warn"},
     {"layers", "losses", "outputs", "_training"},
+    {"_sklearn_callbacks"},
     {"metrics", "_validation", "_fitting"},
     {"_checkpoint", "_parameters", "_pickling"},
     {"_intake"},
@@ -40,7 +41,7 @@ LEVELS = [
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
     {"adversarial", "boltzmann", "som", "outlier"},
-    {"plotting", "model_selection"},
+    {"plotting", "model_selection", "callback"},
     {"__init__"},
 ]
 

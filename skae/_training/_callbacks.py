@@ -12,7 +12,6 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.utils import noop
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from tqdm.auto import tqdm
 
 from ._plan import FACTORS, Plan
 from ._trainable import tensors_of
@@ -43,9 +42,11 @@ def check_callbacks(callbacks: Sequence[Any] | None, *, validates: bool) -> list
         callback = one[1] if isinstance(one, tuple) and len(one) == 2 else one
         kind = callback if isinstance(callback, type) else type(callback)
         if not issubclass(kind, Callback):
+            is_of_sklearn = hasattr(kind, "on_fit_task_end")
             raise TypeError(
                 "callbacks must be subclasses of skorch.callbacks.Callback, or pairs of a name "
                 f"and one, got {one!r}."
+                + (" Those of scikit-learn are for set_callbacks." if is_of_sklearn else "")
             )
         monitor = getattr(kind() if callback is kind else callback, "monitor", None)
         if not validates and str(monitor).startswith("valid_"):
@@ -154,15 +155,15 @@ class Patience(EarlyStopping):
             self.is_over = True
 
 
-class EndOfPatience(Callback):
-    """Ends the training once the patience is over; the last of all callbacks."""
+class EndOfTraining(Callback):
+    """Ends the training once another callback says so; the last of all."""
 
-    def __init__(self, patience: Patience):
-        self.patience = patience
+    def __init__(self, *others: Any):
+        self.others = [one for one in others if one is not None]
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Stop as skorch's callbacks do."""
-        if self.patience.is_over:
+        if any(one.is_over for one in self.others):
             raise KeyboardInterrupt
 
 
@@ -225,32 +226,6 @@ def own_callbacks(
     if plan.patience is not None:
         patience = Patience(plan, monitor, load_best=validates)
     return FiniteWeights(), make_scheduler(plan, monitor), patience
-
-
-class ProgressBar(Callback):
-    """A bar over all batches of a training, with what the plan shows of the last epoch."""
-
-    _bar: Any = None
-
-    def on_train_begin(self, net: Any, X: Any = None, **_: Any) -> None:
-        """Start the bar."""
-        n_batches = len(net.get_iterator(X, training=True))
-        self._bar = tqdm(total=net.max_epochs * n_batches, unit="batch")
-
-    def on_batch_end(self, net: Any, training: bool = False, **_: Any) -> None:
-        """Move the bar by a batch of training rows."""
-        self._bar.update(training)
-
-    def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Show how the epoch went."""
-        shown = {name: net.history[-1].get(name) for name in net.plan.shown}
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v is not None})
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 @torch.no_grad()

@@ -18,13 +18,14 @@ from ._state import TrainingState
 
 @dataclass
 class Training:
-    """What `train` takes: where it begins, from which rows, and how long and how fast."""
+    """What `train` takes: where it begins, from which rows, how long and how fast."""
 
     state: TrainingState
     source: Source
     plan: Plan
     validation: Source | None = None
     callbacks: Sequence[Any] = ()
+    tasks: Any = None
     on_epoch_complete: Callable[[TrainingState], None] | None = None
 
 
@@ -35,6 +36,7 @@ def train(
     *,
     validation: Source | None = None,
     callbacks: Sequence[Any] = (),
+    tasks: Any = None,
     on_epoch_complete: Callable[[TrainingState], None] | None = None,
 ) -> TrainingState:
     """Train the module of a state in place, or go on with it.
@@ -53,6 +55,9 @@ def train(
         best epoch come back.
     callbacks : sequence
         skorch's callbacks. One that raises a KeyboardInterrupt ends the training.
+    tasks : skae._sklearn_callbacks.FitTasks, optional
+        Tells scikit-learn's callbacks of the epochs. It ends the training after one in which its
+        `is_over` becomes true.
     on_epoch_complete : callable, optional
         Called with the state after each epoch, when it holds all that is needed to go on from
         there. (At the end the weights of the best epoch may have taken their place.)
@@ -73,7 +78,12 @@ def train(
         state.set_learning_rate(plan.learning_rate)
     if not (plan.streaming or module.mixes_rows):
         source = source.as_set(plan.batch_size)
-    net = Net(state, plan, validation, callbacks=callbacks, on_epoch_complete=on_epoch_complete)
+    net = Net(
+        *(state, plan, validation),
+        callbacks=callbacks,
+        tasks=tasks,
+        on_epoch_complete=on_epoch_complete,
+    )
     largest = min(plan.batch_size, source.n_rows)
     n_weights = sum(parameter.numel() for parameter in module.parameters())
     diverged = False

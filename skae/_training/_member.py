@@ -42,7 +42,8 @@ class Member:
         self._finite, scheduler, self._patience = own_callbacks(
             self.plan, validates=self.validation is not None
         )
-        in_order = self._finite, scheduler, self._patience
+        self._tasks = training.tasks
+        in_order = self._finite, scheduler, self._patience, self._tasks
         self._callbacks = [one.initialize() for one in in_order if one is not None]
 
     @property
@@ -59,6 +60,11 @@ class Member:
         for callback in self._callbacks:
             callback.on_train_begin(self)
         self._has_begun = True
+
+    def begin_epoch(self) -> None:
+        """Tell of an epoch before its steps."""
+        if self._tasks is not None:
+            self._tasks.on_epoch_begin(self)
 
     def draw(self) -> Any:
         """Return what the module would draw first, without drawing it."""
@@ -87,6 +93,8 @@ class Member:
         self.state.record(self.history[-1])
         if self._patience is not None and self._patience.is_over:
             self.end("converged")
+        elif self._tasks is not None and self._tasks.is_over:
+            self.end("stopped")
         elif number == self.plan.max_iter:
             self.end("max_iter")
 
@@ -100,6 +108,8 @@ class Member:
             ending = "diverged"
         if self._patience is not None and self.history:
             self._patience.on_train_end(self)
+        if self._tasks is not None:
+            self._tasks.on_train_end(self)
         self.module_.eval()
         self.state.generator = copy.deepcopy(self.state.generator)  # others may go on with it
         self.state.good = self._finite = self._patience = None  # and their copies of the weights

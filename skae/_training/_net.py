@@ -19,9 +19,10 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from .._random import Generator
+from ._bars import ProgressBar
 from ._batch import Batch
 from ._batches import Batches
-from ._callbacks import EndOfPatience, FiniteWeights, Patience, ProgressBar, own_callbacks
+from ._callbacks import EndOfTraining, FiniteWeights, Patience, own_callbacks
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
@@ -46,6 +47,8 @@ class Net(NeuralNet):
         Rows whose loss decides when to stop.
     callbacks : sequence
         Those of the family and of the user.
+    tasks : FitTasks or None
+        Tells scikit-learn's callbacks.
     on_epoch_complete : callable or None
         Called with the state when it holds what it needs to go on after an epoch.
     """
@@ -57,6 +60,7 @@ class Net(NeuralNet):
         validation: Source | None,
         *,
         callbacks: Sequence[Any],
+        tasks: Any,
         on_epoch_complete: Callable[[TrainingState], None] | None,
     ):
         self.state = state
@@ -76,7 +80,8 @@ class Net(NeuralNet):
             self.patience,
             *callbacks,
             self.progress,
-            self.patience and EndOfPatience(self.patience),
+            tasks if tasks is not None and tasks.is_needed else None,
+            EndOfTraining(self.patience, tasks),
         )
         super().__init__(
             state.module,

@@ -166,6 +166,9 @@ class StackTraining:
             optimizer.refresh()
         self._share_what(self._feed)
         self._take_step.refresh(thoroughly=False)
+        for member in self._members:
+            if not member.is_over:
+                member.begin_epoch()
         step, losses = Step(()), []
         for batch, noise in self._feed.epoch(self._stack.template):
             if self._stop.is_set():

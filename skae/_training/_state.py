@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,13 @@ class TrainingState:
     def record(self, epoch: Mapping[str, Any]) -> None:
         """Add an epoch to the history; of its batches nothing is kept."""
         self.history.append({name: value for name, value in epoch.items() if name != "batches"})
+
+    def after(self, epoch: Mapping[str, Any]) -> TrainingState:
+        """Return the state, to be read, if the training ended with this epoch; a module apart."""
+        state = copy.copy(self)
+        state.module, state.history = copy.deepcopy(self.module).eval(), list(self.history)
+        state.record(epoch)
+        return state
 
     def curve(self, name: str) -> list[float]:
         """Return what the history holds by this name, epoch by epoch."""

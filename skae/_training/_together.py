@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from .._compute import limit_threads, map_parts, worker_threads
 from .._config import records_steps
+from ._bars import progress_bar
 from ._engine import Training
 from ._member import Member
 from ._memory import FEWEST, most_in_a_stack
@@ -90,7 +90,7 @@ class _Progress:
 
     def __init__(self, stacks: list[list[Member]], *, shown: bool):
         total = sum(max(one.plan.max_iter for one in some) for some in stacks)
-        self._bar = tqdm(total=total, unit="epoch", disable=not shown)
+        self._bar = progress_bar(total=total, unit="epoch", disable=not shown)
         self._lock = threading.Lock()
         self._n_models: dict[int, int] = {}
 

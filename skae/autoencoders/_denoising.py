@@ -160,7 +160,8 @@ default="constant"
         not copied, so that you can look at them after `fit`, and a pickle contains them. What
         one sets on itself needs a name that ends in an underscore, as in skorch, or it
         cannot be cloned. Of the optimizer, learning rates, betas and eps may be changed.
-        Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply.
+        Those that score by a data set (`EpochScoring`, `BatchScoring`) do not apply, and those
+        of scikit-learn are for `set_callbacks`.
     checkpoint : str or path-like, default=None
         Folder in which `fit` saves the state of the training. If the process ends before the fit
         does, the same call goes on from there, and ends with the same bits as a fit that was not
@@ -175,7 +176,7 @@ default="constant"
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
         not touch numpy's global generator.
     verbose : bool or int, default=0
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar with the loss and rows per second.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from .._compute import gradients_enabled
 from .._features import FeatureLearner
 from .._parameters import changed_parameters
 from .._random import MAX_SEED, new_random_state
+from .._sklearn_callbacks import NoContext
 from .._training import Trainable, read
 from .._validation import all_or_nothing, validate_codes
 from ..autoencoders import Autoencoder, unroll
@@ -126,6 +127,8 @@ class DeepBeliefNetwork(FeatureLearner):
     True
     """
 
+    _can_wait = False
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": [tuple, list],
         "visible": [StrOptions({"bernoulli", "gaussian"})],
@@ -209,9 +212,13 @@ class DeepBeliefNetwork(FeatureLearner):
             learned for one; else nothing changes.
         """
         with all_or_nothing(self):
-            X, *_ = self._validated(X, None, None, reset=True)
+            rows, *_ = self._validated(X, None, None, reset=True)
             self._forget(keep_curves=False)
-            interrupted = self._train(self._new_machines(), X, "fit")
+            machines = self._new_machines()
+            context = self._init_callback_context(max_subtasks=len(machines))
+            context.call_on_fit_task_begin(estimator=self, X=X)
+            interrupted = self._train(machines, rows, "fit", context, X)
+        context.call_on_fit_task_end(estimator=self, X=X, reconstruction_attributes={})
         if interrupted:
             raise KeyboardInterrupt
         return self
@@ -251,7 +258,7 @@ class DeepBeliefNetwork(FeatureLearner):
             X, *_ = self._validated(X, None, None, reset=first)
             # Copies, since the lower ones have learned when a higher one fails.
             machines = self._new_machines() if first else copy.deepcopy(self.rbms_)
-            self._train(machines, X, "partial_fit")
+            self._train(machines, X, "partial_fit", NoContext())
         return self
 
     def _check_values(self, X: Any) -> None:
@@ -284,22 +291,35 @@ class DeepBeliefNetwork(FeatureLearner):
         if isinstance(machine, GaussianRBM):
             machine.learning_rate = _GAUSSIAN_PART * self.learning_rate
 
-    def _train(self, machines: list[BaseRBM], X: Any, method: str) -> bool:
-        """Train machine by machine; return whether Ctrl-C ended that when all have learned."""
-        rows, interrupted = X, False
+    def _train(
+        self, machines: list[BaseRBM], rows: Any, method: str, context: Any, X: Any = None
+    ) -> bool:
+        """Train machine by machine; return whether Ctrl-C ended that when all have learned.
+
+        `rows` are those of `X`, which callbacks in `context` are shown, once they are validated.
+        """
+        interrupted = False
         for number, machine in enumerate(machines, start=1):
             self._hand_down_parameters(machine, number)
-            try:
-                getattr(machine, method)(rows)
-            except KeyboardInterrupt:
-                interrupted = method == "fit" and hasattr(machines[-1], "module_")
-                if not interrupted:
-                    raise
-            if machine is not machines[-1]:
+            layer = context.subcontext(task_name="layer")
+            with layer.propagate_callback_context(machine):
+                layer.call_on_fit_task_begin(estimator=self, X=X)
+                try:
+                    getattr(machine, method)(rows)
+                except KeyboardInterrupt:
+                    interrupted = method == "fit" and hasattr(machines[-1], "module_")
+                    if not interrupted:
+                        raise
+            self._keep_machines(machines[:number])
+            if layer.call_on_fit_task_end(estimator=self, X=X, reconstruction_attributes={}):
+                break
+            if number < len(machines):
                 rows = machine.transform(rows)
+        return interrupted
+
+    def _keep_machines(self, machines: list[BaseRBM]) -> None:
         self.rbms_ = machines
         self._keep_module(StackModule([machine.module_ for machine in machines]))
-        return interrupted
 
     def _keep_module(self, module: Trainable) -> None:
         BaseTorchEstimator._keep_module(self, module)

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
 from .._fitting import DeferredError, Fitting
+from .._sklearn_callbacks import CALLBACK_ATTRIBUTES, task_of_learner
 from .._training import SharedSources, train_together
 from .._warn import warn
 from ..base import BaseTorchEstimator
@@ -61,7 +62,7 @@ class Memo:
     def watch(self, estimator: Any) -> None:
         """Let the learners and pipelines in an estimator, or itself, ask this memo."""
         for part in watchable(estimator):
-            if isinstance(part, BaseTorchEstimator):
+            if _is_learner(part):
                 part._memo = self
             elif isinstance(part, Pipeline) and n_learners(part):
                 part.memory = self
@@ -109,23 +110,39 @@ class Memo:
             self.is_collecting = False
             self._digests.clear()
 
-    def train(self, *, n_batched: int | None, verbose: bool) -> int:
-        """Fit what was taken over, as one batch where that is possible; return how many."""
+    def train(self, search: Any, context: Any) -> int:
+        """Fit what was taken over, as one batch where that is possible; return how many.
+
+        Parameters
+        ----------
+        search : BatchedGridSearchCV or another
+            Whose learners they are.
+        context : CallbackContext or NoContext
+            The fit of the search.
+        """
         pending, self._pending = self._pending, {}
         n_trained = 0
+        task = context.subcontext(task_name="training", max_subtasks=len(pending))
+        task.call_on_fit_task_begin(estimator=search)
         try:
-            trainings = [fitting.training for _, fitting in pending.values()]
-            train_together(trainings, n_batched=n_batched, verbose=verbose)
-            for key, (learner, fitting) in pending.items():
-                if fitting.training.state.ending is None:
-                    self._refused.add(key)
-                else:
-                    self._known[key] = _finished(learner, fitting)
-                    n_trained += 1
+            with ExitStack() as stack:
+                for learner, _ in pending.values():
+                    one = task.subcontext(task_name="learner")
+                    with suppress(TypeError):  # the evaluation raises it again
+                        stack.enter_context(task_of_learner(one, learner, search))
+                trainings = [fitting.training for _, fitting in pending.values()]
+                train_together(trainings, n_batched=search.n_batched, verbose=search.verbose > 0)
+                for key, (learner, fitting) in pending.items():
+                    if fitting.training.state.ending is None:
+                        self._refused.add(key)
+                    else:
+                        self._known[key] = _finished(learner, fitting)
+                        n_trained += 1
         finally:
             self._sources = SharedSources()
             for _, fitting in pending.values():
                 fitting.drop()
+        task.call_on_fit_task_end(estimator=search)
         return n_trained
 
     @property
@@ -230,7 +247,11 @@ class Memo:
 
 def n_learners(estimator: Any) -> int:
     """Return how many learners in an estimator, or itself, can ask a memo."""
-    return sum(isinstance(part, BaseTorchEstimator) for part in watchable(estimator))
+    return sum(_is_learner(part) for part in watchable(estimator))
+
+
+def _is_learner(part: Any) -> bool:
+    return isinstance(part, BaseTorchEstimator) and part._can_wait
 
 
 def watchable(estimator: Any) -> list[Any]:
@@ -276,7 +297,7 @@ def _name(kind: type) -> tuple[Any, ...]:
 
 def _finished(learner: Any, fitting: Fitting) -> _Fitted:
     error = None
-    kept = {*_SETTINGS, *learner.get_params(deep=False), "_memo"}
+    kept = {*_SETTINGS, *CALLBACK_ATTRIBUTES, *learner.get_params(deep=False), "_memo"}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

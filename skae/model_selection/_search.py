@@ -9,8 +9,8 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 # The public way to this class changes what `sklearn.model_selection` holds.
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
@@ -20,7 +20,9 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from .._fitting import DeferredError
+from .._sklearn_callbacks import NoContext
 from .._validation import CheckedParameters
+from ..base import BaseTorchEstimator
 from ._memo import Memo, n_learners
 
 
@@ -45,6 +47,7 @@ class _BatchedSearch(CheckedParameters):
     }
 
     estimator: Any
+    cv: Any
     n_batched: int | None
     verbose: int
 
@@ -71,16 +74,17 @@ class _BatchedSearch(CheckedParameters):
         self : object
             The fitted search.
         """
-        estimator = self.estimator
+        estimator, cv = self.estimator, self.cv
         if not n_learners(estimator):
             return super().fit(X, y, **params)
         memo, watched = Memo(), clone(estimator)
         memo.watch(watched)
         try:
             self._memo, self._rows, self.estimator = memo, indexable(X, y), watched
+            self.cv = list(cv) if isinstance(cv, Iterator) else cv  # to be read twice
             super().fit(X, y, **params)
         finally:
-            self.estimator = estimator
+            self.estimator, self.cv = estimator, cv
             for name in ("_memo", "_rows", "_routed"):
                 self.__dict__.pop(name, None)
             for one in (watched, getattr(self, "best_estimator_", None)):
@@ -110,10 +114,10 @@ class _BatchedSearch(CheckedParameters):
             **context: Any,
         ) -> Any:
             candidates = list(candidate_params)
-            splitter = self._checked_cv_orig if cv is None else cv
+            splitter = self._splitter() if cv is None else cv
             splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
-            self._train(candidates, splits)
+            self._train(candidates, splits, NoContext() if callback_ctx is None else callback_ctx)
             seconds = time.perf_counter() - start
             shares.extend([seconds / max(1, len(candidates) * len(splits))] * len(candidates))
             results = evaluate_candidates(candidates, _Splits(splits), more_results, **context)
@@ -122,17 +126,30 @@ class _BatchedSearch(CheckedParameters):
 
         super()._run_search(evaluate, **context)
 
-    def _train(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
+    def _splitter(self) -> Any:
+        """Return what splits the rows, as scikit-learn has checked it."""
+        if hasattr(self, "_checked_cv_orig"):
+            return self._checked_cv_orig
+        # Before 1.9, scikit-learn keeps it to itself.
+        return check_cv(self.cv, self._rows[1], classifier=is_classifier(self.estimator))
+
+    def _init_callback_context(self, *, max_subtasks: int | None = 0, **task: Any) -> Any:
+        """Begin to tell callbacks of the fit, with the rounds of training that there will be."""
+        if hasattr(self, "_memo"):
+            max_subtasks = None  # each round shows whether there is another one
+        return super()._init_callback_context(max_subtasks=max_subtasks, **task)
+
+    def _train(self, candidates: list[dict[str, Any]], splits: list[Any], context: Any) -> None:
         """Fit the learners of all candidates to the training rows of all splits."""
-        verbose, n_refused = self.verbose > 0, self._memo.n_refused
+        n_refused = self._memo.n_refused
         waiting, n_rounds = candidates, 0
         # Behind the learners that are known after a round, there may be more.
         while waiting := [one for one in waiting if n_learners(self._candidate(one)) > n_rounds]:
             self._collect(waiting, splits)
-            if not self._memo.train(n_batched=self.n_batched, verbose=verbose):
+            if not self._memo.train(self, context):
                 break
             n_rounds += 1
-        if verbose and self._memo.n_refused > n_refused:
+        if self.verbose > 0 and self._memo.n_refused > n_refused:
             print(
                 f"{self._memo.n_refused - n_refused} learners cannot be trained with others as one "
                 "batch; they are fitted one at a time."
@@ -144,7 +161,8 @@ class _BatchedSearch(CheckedParameters):
             candidate = clone(self.estimator).set_params(**clone(parameters, safe=False))
         except Exception:  # the evaluation raises it again
             return None
-        vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
+        if not isinstance(candidate, BaseTorchEstimator):
+            vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
         return candidate
 
     def _collect(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -31,23 +32,21 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
+from .._sklearn_callbacks import CallbackSupportMixin, task_of_learner
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
 from ._contributions import errors_add_up
 from ._explanations import Explanations
-from ._rows import by_chunks, select, validated, values_of
+from ._rows import by_chunks, complete, draw, select, validated, values_of
 from ._thresholds import checked_threshold, median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
 
-# "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
-_AUTO_SAMPLES = 256
 
-
-class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
+class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and explanations for any estimator that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -247,7 +246,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         """
         # The learners see numpy arrays. With dispatch on, some refuse what they do without.
         with all_or_nothing(self), config_context(array_api_dispatch=False):
-            X = validated(self, X, reset=True)
+            given, X = X, validated(self, X, reset=True)
             if X.shape[0] < 2:
                 raise ValueError("OutlierDetector needs 2 rows or more, got n_samples=1.")
             if _routing_enabled():
@@ -262,8 +261,11 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
             self.estimators_features_ = [features for _, _, features in draws]
             self.max_samples_ = len(draws[0][1])
+            context = self._init_callback_context(max_subtasks=len(draws))
+            context.call_on_fit_task_begin(estimator=self, X=given)
+            tasks = [context.subcontext(task_name="learner") for _ in draws]
             with clear_errors(draws[0][0], X, "X"):
-                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params)
+                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params, tasks)
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
@@ -275,13 +277,14 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
             self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
-            best = int(train[np.argmax(np.where(_complete(X), scores, -np.inf)[train])])
+            best = int(train[np.argmax(np.where(complete(X), scores, -np.inf)[train])])
             row = select(X, [best])
             self._reference = values_of(row) if sparse.issparse(row) else row
             self._errors_add_up = all(
                 errors_add_up(member, select(X, train[:_N_PROBES], features))
                 for member, features in self._members()
             )
+        context.call_on_fit_task_end(estimator=self, X=given, reconstruction_attributes={})
         return self
 
     @property
@@ -312,8 +315,8 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         self, X: Any, train: np.ndarray, index: int, random_state: np.random.RandomState
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """Return learner number `index`, not fitted, and its rows and features."""
-        rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
-        features = _draw(self.max_features, X.shape[1], "max_features", random_state)
+        rows = train[draw(self.max_samples, len(train), "max_samples", random_state)]
+        features = draw(self.max_features, X.shape[1], "max_features", random_state)
         learner = self.estimator
         member = CodebookEnsemble() if learner is None else clone(learner)
         for name, value in sorted(member.get_params(deep=True).items()):
@@ -322,7 +325,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
         return member, rows, features
 
-    def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
+    def _fit_members(
+        self, draws: list[Any], X: Any, fit_params: dict[str, Any], tasks: list[Any]
+    ) -> list[Any]:
         """Fit the learners to their rows and features; networks that are alike as one batch."""
         fits = [
             partial(_fit_member, member, rows, features, X, fit_params)
@@ -330,10 +335,17 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         ]
         members = [member for member, _, _ in draws]
         if self.n_jobs is not None or not isinstance(members[0], BaseTorchEstimator):
-            return list(Parallel(n_jobs=self.n_jobs)(delayed(fit)() for fit in fits))
-        for error in fit_together(members, fits):
-            if error is not None:
-                raise error
+            told = (
+                delayed(_fit_and_tell)(fit, task, member, self)
+                for fit, task, member in zip(fits, tasks, members, strict=True)
+            )
+            return list(Parallel(n_jobs=self.n_jobs)(told))
+        with ExitStack() as stack:
+            for task, member in zip(tasks, members, strict=True):
+                stack.enter_context(task_of_learner(task, member, self))
+            for error in fit_together(members, fits):
+                if error is not None:
+                    raise error
         return members
 
     def _threshold(self, scores: np.ndarray) -> float:
@@ -512,22 +524,6 @@ def _fit_member(
     return member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
 
 
-def _complete(X: Any) -> np.ndarray:
-    """Return which rows have no missing values; all if that is not known, or none has all."""
-    complete = np.ones(X.shape[0], dtype=bool)
-    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
-    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
-        complete = with_all
-    return complete
-
-
-def _draw(size: str | float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
-    """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
-    if size == "auto":
-        size = min(_AUTO_SAMPLES, n)
-    n_drawn = size if isinstance(size, Integral) else max(1, round(float(size) * n))
-    if n_drawn > n:
-        raise ValueError(f"{name}={size} is more than there are: {n}.")
-    if n_drawn == n:
-        return np.arange(n)
-    return np.sort(random_state.permutation(n)[:n_drawn])
+def _fit_and_tell(fit: Callable[[], Any], task: Any, member: Any, detector: Any) -> Any:
+    with task_of_learner(task, member, detector):
+        return fit()

@@ -117,7 +117,7 @@ default="pca"
         gives the same bits. None takes fresh entropy and, unlike in scikit-learn, does
         not touch numpy's global generator.
     verbose : bool or int, default=False
-        Whether to show a progress bar with the loss.
+        Whether to show a progress bar with the loss and rows per second.
 
     Attributes
     ----------
