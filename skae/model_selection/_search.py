@@ -9,8 +9,8 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 # The public way to this class changes what `sklearn.model_selection` holds.
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
@@ -71,16 +71,18 @@ class _BatchedSearch(CheckedParameters):
         self : object
             The fitted search.
         """
-        estimator = self.estimator
+        estimator, cv = self.estimator, self.cv
         if not n_learners(estimator):
             return super().fit(X, y, **params)
         memo, watched = Memo(), clone(estimator)
         memo.watch(watched)
         try:
             self._memo, self._rows, self.estimator = memo, indexable(X, y), watched
+            if isinstance(cv, Iterator):  # scikit-learn reads the splits, and so does `evaluate`
+                self.cv = list(cv)
             super().fit(X, y, **params)
         finally:
-            self.estimator = estimator
+            self.estimator, self.cv = estimator, cv
             for name in ("_memo", "_rows", "_routed"):
                 self.__dict__.pop(name, None)
             for one in (watched, getattr(self, "best_estimator_", None)):
@@ -110,8 +112,9 @@ class _BatchedSearch(CheckedParameters):
             **context: Any,
         ) -> Any:
             candidates = list(candidate_params)
-            splitter = self._checked_cv_orig if cv is None else cv
-            splits = list(splitter.split(*self._rows, **self._routed.splitter.split))
+            if cv is None:
+                cv = check_cv(self.cv, self._rows[1], classifier=is_classifier(self.estimator))
+            splits = list(cv.split(*self._rows, **self._routed.splitter.split))
             start = time.perf_counter()
             self._train(candidates, splits)
             seconds = time.perf_counter() - start
