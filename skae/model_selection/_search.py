@@ -45,6 +45,7 @@ class _BatchedSearch(CheckedParameters):
     }
 
     estimator: Any
+    cv: Any
     n_batched: int | None
     verbose: int
 
