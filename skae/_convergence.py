@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._training import SCHEDULES, Plan, Source, TrainingState, check_callbacks, joined
+from ._typed import _fit_context
 from ._warn import warn
 from .base import BaseTorchEstimator
 

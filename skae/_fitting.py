@@ -6,13 +6,24 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
 from numbers import Integral
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from ._compute import gradients_enabled
 from ._sklearn_callbacks import FitTasks
 from ._training import Training, train, train_together
+from ._typed import validate_params
+
+
+class Fittable(Protocol):
+    """What has a method `fit`, whatever else that takes."""
+
+    @property
+    def fit(self) -> Callable[..., Any]: ...
+
+
+Estimator = TypeVar("Estimator", bound=Fittable)
 
 
 class Fitting:
@@ -214,14 +225,14 @@ class DeferredError(BaseException):
     prefer_skip_nested_validation=False,
 )
 def fit_many(
-    estimators: Sequence[Any],
+    estimators: Sequence[Estimator],
     X: Any,
     sample_weight: Any = None,
     *,
     y: Any = None,
     n_batched: int | None = None,
     verbose: bool | int = False,
-) -> list[Any]:
+) -> list[Estimator]:
     """Fit many estimators to the same rows, those whose networks are alike as one batch.
 
     Small networks leave most of a machine idle: what a step costs beside its products is shared

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import public_classes
 from sklearn.utils import estimator_html_repr
@@ -41,15 +43,42 @@ def blocks(path):
 RUNNABLE = [p for p in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES] if blocks(p)]
 
 
+def write_table(path):
+    """Write a CSV file as a user has one: names, words, gaps, and a strange row, the last."""
+    rng = np.random.default_rng(0)
+    width = rng.normal(100, 5, 300)
+    table = pd.DataFrame(
+        {"width": width, "height": 0.02 * width, "weight": rng.normal(1, 0.1, 300)}
+    )
+    table["colour"] = rng.choice(["red", "blue"], 300)
+    table.loc[:4, "weight"] = np.nan
+    table.loc[299, ["width", "height"]] = [112, 1.8]  # neither is rare by itself
+    table.to_csv(path, index=False)
+
+
 @pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.stem)
 def test_code_of_the_docs_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_table("table.csv")
     namespace = {}
     for block in blocks(path):
         if "skae.callback " in block:
             pytest.importorskip("sklearn.callback", reason="scikit-learn has them since 1.9")
         exec(compile(block, path.name, "exec"), namespace)
     plt.close("all")
+
+
+def test_the_readme_finds_the_strange_row_of_a_csv_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_table("table.csv")
+    (block,) = [block for block in blocks(ROOT / "README.md") if "read_csv" in block]
+    assert len([line for line in block.splitlines() if line]) <= 8
+    exec(compile(block, "README.md", "exec"), {})
+    scores = pd.read_csv("scores.csv", index_col=0)
+    assert len(scores) == 295  # without the rows with gaps
+    assert scores.index[0] == 299
+    assert scores["outlier"].iloc[0]
+    assert scores["score"].is_monotonic_increasing
 
 
 # -- reference ---------------------------------------------------------------------------
@@ -111,6 +140,27 @@ def test_links_of_llms_txt_lead_to_pages():
     sources = [re.sub(r"^_sources/|\.txt$|\.html$|\.md(?=\.txt$)", "", page) for page in pages]
     names = {str(p.relative_to(DOCS).with_suffix("")) for p in PAGES}
     assert set(sources) - names == {"api/index", "gallery/index"}
+
+
+def heading_anchors(path):
+    headings = re.findall(r"^#+ (.*)", path.read_text(), re.M)
+    return [re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_links_of_the_readme_lead_to_files_and_headings():
+    links = re.findall(r"\]\((?!http)(.*?)\)", (ROOT / "README.md").read_text())
+    assert links
+    for link in links:
+        file, _, anchor = link.partition("#")
+        assert (ROOT / file).is_file(), link
+        assert not anchor or anchor in heading_anchors(ROOT / file), link
+
+
+def test_the_readme_fits_two_screens():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 130
+    cells = [cell.strip() for line in lines if line[:1] == "|" for cell in line.split("|")]
+    assert [cell for cell in cells if len(cell) > 60] == []
 
 
 def test_a_citation_names_this_version():

@@ -107,6 +107,12 @@ def test_every_public_method_is_documented(documented_class):
         assert "Returns\n" in method.__doc__, name
 
 
+def test_every_public_name_is_used_with_its_types():
+    """In the file that the type checker reads as a user's."""
+    code = (ROOT / "tests" / "typed_use.py").read_text()
+    assert [name for name in skae.__all__ if f"{name}(" not in code] == []
+
+
 def test_every_public_name_stands_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     assert [name for name in skae.__all__ if name not in readme] == []

@@ -304,6 +304,15 @@ def test_splits_that_are_drawn_anew_each_time(digits, n_stacked):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+def test_splits_that_can_be_read_once(digits, n_stacked):
+    X, _ = digits
+    learner, grid = Autoencoder(4, **SHORT), {"learning_rate": [1e-3, 1e-2]}
+    of_list = GridSearchCV(learner, grid, cv=list(KFold(2).split(X))).fit(X / 16)
+    of_generator = BatchedGridSearchCV(learner, grid, cv=KFold(2).split(X)).fit(X / 16)
+    assert_same_results(of_list, of_generator)
+    assert sum(n_stacked) == 4
+
+
 def test_multimetric_and_callable_refit(digits):
     X, y = digits
     settings = {"scoring": ["accuracy", "f1_macro"], "cv": 3}
@@ -404,6 +413,7 @@ def test_errors_are_those_of_grid_search(digits, grid, settings):
     assert said[0] == said[1]
 
 
+@pytest.mark.filterwarnings("ignore:passing a class:FutureWarning")  # scikit-learn 1.6
 @pytest.mark.parametrize("estimator", ["text", None, Autoencoder])
 def test_no_estimator(digits, estimator):
     X, _ = digits

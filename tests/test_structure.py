@@ -31,7 +31,7 @@ FAMILIES = {"adversarial", "autoencoders", "boltzmann", "som", "outlier"}
 
 #: Where a room may import from: from itself, and from those in the lines above its own.
 LEVELS = [
-    {"_config", "_compute", "_random", "_warn"},
+    {"_config", "_compute", "_random", "_typed", "_warn"},
     {"layers", "losses", "outputs", "_training"},
     {"_sklearn_callbacks"},
     {"metrics", "_validation", "_fitting"},

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -28,6 +27,7 @@ from .._training import (
     read,
     to_dense,
 )
+from .._typed import _fit_context
 from .._warn import warn
 from ..layers import (
     ACTIVATIONS,

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
 from .._training import drop_zero_weight, to_dense
+from .._typed import _fit_context
 from .._validation import (
     CheckedParameters,
     all_or_nothing,

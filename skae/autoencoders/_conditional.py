@@ -9,12 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from scipy import sparse, special
-from sklearn.base import _fit_context
 from sklearn.utils import ClassifierTags, Tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._training import Source, TrainingState, read
+from .._typed import _fit_context, available_if
 from .._validation import shape_of, validate_codes, validate_rows
 from ._conditions import Given, checked_values, indicators, labels_of
 from ._variational import VariationalAutoencoder

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +18,7 @@ from .._parameters import changed_parameters
 from .._random import MAX_SEED, new_random_state
 from .._sklearn_callbacks import NoContext
 from .._training import Trainable, read
+from .._typed import _fit_context
 from .._validation import all_or_nothing, validate_codes
 from ..autoencoders import Autoencoder, unroll
 from ..base import BaseTorchEstimator

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
@@ -18,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._features import FeatureLearner
 from .._training import SCHEDULES, Plan, Source, TrainingState, joined
+from .._typed import _fit_context
 from .._warn import warn
 from ._distribution import Distribution
 from ._halves import n_threads

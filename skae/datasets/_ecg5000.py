@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
 
+from .._typed import validate_params
 from ._source import COMMON_PARAMETERS, Source, load_subset, make_bunch, read_npz
 
 _ECG5000 = Source(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from .._typed import validate_params
 from ._source import COMMON_PARAMETERS, Source, load, make_bunch
 
 _N_ROWS = 14

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
-from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, get_tags
@@ -33,6 +33,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
 from .._sklearn_callbacks import CallbackSupportMixin, task_of_learner
+from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array
 
 from .._compute import DENSE_NUMBERS
 from .._training import Plan, Source, TrainingState
+from .._typed import _fit_context
 from .._warn import warn
 from ..base import BaseTorchEstimator
 from ._checks import checked_radii, checked_shape
