@@ -1,8 +1,10 @@
 """Many estimators fitted as one batch: each is as by its own fit."""
 
+import gc
 import pickle
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from skae import (
     OutlierDetector,
     SparseAutoencoder,
     VariationalAutoencoder,
+    base,
     config_context,
     fit_many,
 )
@@ -429,3 +432,39 @@ def test_every_estimator_can_be_one_of_many(estimator_class, digits):
         if hasattr(one, "score_samples"):
             scores = (each.score_samples(X[:, :9]) for each in (other, one))
             assert_allclose(*scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def most_alive(monkeypatch):
+    """The number of states of trainings, with their optimizers, that exist at a time."""
+    alive, most = weakref.WeakSet(), [0]
+
+    class Counted(base.TrainingState):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            alive.add(self)
+            gc.collect()
+            most[0] = max(most[0], len(alive))
+
+    monkeypatch.setattr(base, "TrainingState", Counted)
+    return most
+
+
+def test_memory_is_that_of_the_models_in_flight(digits, most_alive, monkeypatch):
+    """Not that of all, also if they are of several kinds."""
+    monkeypatch.setattr(_memory, "_PART_WAITING", 0)
+    X, _ = digits
+    settings = {"max_iter": 1, "tol": 0.1}
+    estimators = [Autoencoder(2 + i % 2, random_state=i, **settings) for i in range(40)]
+    bound = 3 * torch.get_num_threads()
+    fit_many(estimators, X[:20], n_batched=3)
+    assert bound <= most_alive[0] <= bound + 2  # each kind begins with one
+
+
+def test_blocks_have_the_same_results(digits, monkeypatch):
+    X, _ = digits
+    alone, together = varied(DenoisingAutoencoder), varied(DenoisingAutoencoder)
+    monkeypatch.setattr(_memory, "_PART_WAITING", 0)
+    fit_many(together, X, n_batched=2)
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X), other)

@@ -196,6 +196,10 @@ class StackedAdam:
         first, second = ([one.clone() for one in own] for own in self._own(place))
         self._optimizers[place].keep_moments_in(first, second, self._n_steps.clone())
 
+    def drop(self, place: int) -> None:
+        """Leave the optimizer of a module that learns no more without moments."""
+        self._optimizers[place].keep_moments_in([], [], self._n_steps)
+
 
 def _update(*arguments: Any) -> None:
     is_fused = arguments[0][0].device.type in ("cpu", "cuda")

@@ -140,7 +140,7 @@ class StackTraining:
         if self._stack is not None:
             self._stack.release(place)
         for optimizer in self._optimizers:
-            optimizer.release(place)
+            (optimizer.drop if self._members[place].is_over else optimizer.release)(place)
 
     def _undo_epoch(self) -> None:
         for place, member in enumerate(self._members):

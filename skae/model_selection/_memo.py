@@ -18,12 +18,15 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
 from .._fitting import DeferredError, Fitting
-from .._training import SharedSources, train_together
+from .._training import Training, train_together
 from .._warn import warn
 from ..base import BaseTorchEstimator
 
 # What scikit-learn sets on an estimator beside its parameters, that changes what it gives.
 _SETTINGS = ("_sklearn_output_config", "_metadata_request")
+
+# Bytes of weights of fitted learners that are held in memory; further ones wait in files.
+_MOST_BYTES = 2**26
 
 
 @dataclass
@@ -46,14 +49,15 @@ class Memo:
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}
         self._own_rows: dict[int, Any] = {}  # what transformers gave, by identity
-        self._pending: dict[str, tuple[Any, Fitting]] = {}
+        self._pending: dict[str, tuple[Any, Fitting] | None] = {}  # None: trained already
+        self._new: list[tuple[str, Training]] = []
         self._refused: set[str] = set()
         self._digests: dict[int, tuple[Any, str]] = {}
-        self._sources = SharedSources()
         self._written: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | str | None = None
         self._lock = threading.Lock()
         self._is_closed = self._is_hashing = False
+        self._n_bytes = 0
         self.is_collecting = False
 
     # -- who asks --------------------------------------------------------------------------
@@ -88,13 +92,14 @@ class Memo:
             warn(message, category)
         if fitted.error is not None:
             raise fitted.error
-        vars(estimator).update(copy.deepcopy(fitted.attributes))
+        is_shared = key in self._known
+        vars(estimator).update(copy.deepcopy(fitted.attributes) if is_shared else fitted.attributes)
         return True
 
     def defer(self, estimator: Any, key: str, fitting: Fitting) -> None:
         """Take over the fit of a learner."""
-        self._sources.take(fitting.training)
         self._pending[key] = estimator, fitting
+        self._new.append((key, fitting.training))
         raise DeferredError
 
     @contextmanager
@@ -107,26 +112,58 @@ class Memo:
                 yield
         finally:
             self.is_collecting = False
-            self._digests.clear()
 
-    def train(self, *, n_batched: int | None, verbose: bool) -> int:
-        """Fit what was taken over, as one batch where that is possible; return how many."""
-        pending, self._pending = self._pending, {}
+    def train(self, collected: Iterator[Any], *, n_batched: int | None, verbose: bool) -> int:
+        """Fit what is taken over meanwhile, as one batch where that is possible; return how many.
+
+        Parameters
+        ----------
+        collected : iterator
+            Goes on collecting, some fits at a time.
+        n_batched, verbose
+            See `train_together`.
+        """
+        keys: dict[int, str] = {}  # by the identity of the training
         n_trained = 0
-        try:
-            trainings = [fitting.training for _, fitting in pending.values()]
-            train_together(trainings, n_batched=n_batched, verbose=verbose)
-            for key, (learner, fitting) in pending.items():
-                if fitting.training.state.ending is None:
-                    self._refused.add(key)
-                else:
-                    self._known[key] = _finished(learner, fitting)
-                    n_trained += 1
-        finally:
-            self._sources = SharedSources()
-            for _, fitting in pending.values():
+
+        def trainings() -> Iterator[Training]:
+            for _ in collected:
+                while self._new:
+                    key, training = self._new.pop(0)
+                    keys[id(training)] = key
+                    yield training
+                    del training  # it is over, perhaps
+
+        def done(training: Training) -> None:
+            nonlocal n_trained
+            key = keys.pop(id(training))
+            pending, self._pending[key] = self._pending[key], None
+            assert pending is not None
+            learner, fitting = pending
+            if training.state.ending is None:
+                self._refused.add(key)
                 fitting.drop()
+                return
+            weights = training.state.module.parameters()
+            self._keep(key, _finished(learner, fitting), sum(one.nbytes for one in weights))
+            n_trained += 1
+
+        try:
+            train_together(trainings(), done, n_batched=n_batched, verbose=verbose)
+        finally:
+            for pending in filter(None, self._pending.values()):
+                pending[1].drop()
+            self._pending, self._new = {}, []
+            self._digests.clear()
         return n_trained
+
+    def _keep(self, key: str, fitted: _Fitted, n_bytes: int) -> None:
+        """Keep what a learner came to; in a file, once there is enough in memory."""
+        self._known[key] = fitted
+        if self._n_bytes + n_bytes <= _MOST_BYTES:
+            self._n_bytes += n_bytes
+        elif self._write(self._folder_name(), key):
+            del self._known[key]
 
     @property
     def n_refused(self) -> int:
@@ -186,31 +223,38 @@ class Memo:
         return self._digests[id(value)][1]
 
     def _find(self, key: str) -> Any:
-        if key not in self._known and isinstance(self._folder, str):
-            path = Path(self._folder, key)
-            try:
-                self._known[key] = joblib.load(path)
-            except Exception:  # not there, or of a class that this process has not
-                return None
-        return self._known.get(key)
+        if key in self._known or self._folder is None:
+            return self._known.get(key)
+        try:
+            found = joblib.load(Path(self._folder_name(), key))
+        except Exception:  # not there, or of a class that this process has not
+            return None
+        if isinstance(self._folder, str):
+            self._known[key] = found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         if self._is_hashing or self._is_closed:
             return {"folder": None}
         with self._lock:  # joblib hands tasks on from threads of its own
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="skae_")
-            folder = self._folder if isinstance(self._folder, str) else self._folder.name
+            folder = self._folder_name()
             for key in self._known.keys() - self._written:
-                self._written.add(key)
-                self._write(Path(folder, key), self._known[key])
+                self._write(folder, key)
         return {"folder": folder}
 
-    def _write(self, path: Path, value: Any) -> None:
+    def _folder_name(self) -> str:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="skae_")
+        return self._folder if isinstance(self._folder, str) else self._folder.name
+
+    def _write(self, folder: str, key: str) -> bool:
+        self._written.add(key)
+        path = Path(folder, key)
         try:
-            joblib.dump(value, path)
+            joblib.dump(self._known[key], path)
         except Exception:  # what cannot be pickled, other processes fit anew
             path.unlink(missing_ok=True)
+        return path.exists()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
