@@ -171,7 +171,7 @@ def growth(n_models: int) -> tuple[int, int]:
         some = [Autoencoder(64, random_state=seed, **settings) for seed in range(n_models)]
         measured = peak_growth(lambda: fit_many(some, X, n_batched=n_models))
     weights, computed = sizes[0]
-    return measured, n_models * (9 * weights + 2 * computed)
+    return measured, n_models * (11 * weights + 2 * computed)
 
 
 def memory(rounds: int) -> None:

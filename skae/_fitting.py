@@ -243,7 +243,7 @@ def fit_many(
         Labels, for those that take some.
     n_batched : int, default=None
         How many networks to train as one batch at most. None takes as many as half of the free
-        memory of the device holds, at 9 times their weights and twice what a forward pass computes
+        memory of the device holds, at 11 times their weights and twice what a forward pass computes
         for a batch; on a CPU, at most so many that what a pass computes stays in its cache
         (8 MB), and none of networks that are too large to gain from it.
     verbose : bool or int, default=False

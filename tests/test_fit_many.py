@@ -5,6 +5,7 @@ import pickle
 import threading
 import warnings
 import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -255,7 +256,7 @@ def test_memory_bounds_the_stacks(digits, stack_sizes, monkeypatch):
     monkeypatch.setattr(_memory, "bytes_of", lambda one: each.append(bytes_of(one)) or each[-1])
     fit_many(estimators, X)
     [(weights, computed)] = each
-    free = 2 * 2 * torch.get_num_threads() * (9 * weights + 2 * computed)
+    free = 2 * 2 * torch.get_num_threads() * (11 * weights + 2 * computed)
     monkeypatch.setattr(_memory, "free_memory", lambda device: free)
     stack_sizes.clear()
     fit_many(estimators, X)
@@ -274,6 +275,34 @@ def test_out_of_memory_halves_the_stack(digits, stack_sizes, monkeypatch):
         return mean_loss(stack, batch, noise)
 
     monkeypatch.setattr(_stack_training.Stack, "mean_loss", mean_loss_of_few)
+    fit_many(together, X, n_batched=8)
+    assert max(stack_sizes) > 2
+    assert stack_sizes[-1] <= 2
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X), other)
+
+
+def test_out_of_memory_in_a_later_epoch(digits, stack_sizes, monkeypatch):
+    """Members go on from the end of the last one that is complete."""
+    X, _ = digits
+    settings = {
+        "hidden_layers": Dense((10,), dropout=0.2),
+        "early_stopping": True,
+        "learning_rate_schedule": "plateau",
+        "n_iter_no_change": 4,
+    }
+    alone, together = (varied(DenoisingAutoencoder, **settings) for _ in range(2))
+    take_step, n_steps = _stack_training.RecordedSteps.__call__, Counter()
+
+    def fail_when_too_many(steps, *arguments):
+        result = take_step(steps, *arguments)
+        n_steps[steps] += 1
+        is_large = isinstance(steps._module, _stack_training.Stack) and len(steps._module) > 2
+        if is_large and n_steps[steps] == 2 * 2 + 1:  # of 2 steps an epoch
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return result
+
+    monkeypatch.setattr(_stack_training.RecordedSteps, "__call__", fail_when_too_many)
     fit_many(together, X, n_batched=8)
     assert max(stack_sizes) > 2
     assert stack_sizes[-1] <= 2

@@ -20,10 +20,10 @@ _CACHE_BYTES = 2**23
 #: With fewer modules than these, a CPU gains nothing.
 FEWEST = 3
 
-# A module in training has, beside its weights, a gradient, two moments, and copies of its last
-# weights, the last good ones and the best ones. When a stack is put together, there are its
-# weights and moments twice for a moment, of which memory is left for two more.
-_COPIES_OF_WEIGHTS = 9
+# A module in training has, beside its weights, a gradient, two moments, those from before the
+# epoch, and copies of its last weights, the last good ones and the best ones. When a stack is put
+# together, there are its weights and moments twice for a moment, of which memory is left for two.
+_COPIES_OF_WEIGHTS = 11
 
 # A backward pass computes about as much as a forward pass.
 _PASSES = 2
@@ -43,7 +43,7 @@ class Room(NamedTuple):
 def room_for(member: Member, n_stacks: int, n_batched: int | None = None) -> Room:
     """Return how many modules like that of a member to train as one batch, and to have at a time.
 
-    A module in training takes ``9 * weights + 2 * computed`` bytes, where `computed` is what a
+    A module in training takes ``11 * weights + 2 * computed`` bytes, where `computed` is what a
     forward pass computes for a batch. All stacks together may take half of the memory that is
     free. On a CPU, the modules of a stack compute no more than 8 MB in a pass, or everything would
     leave its cache between two operations; large modules are better trained one at a time, and

@@ -167,11 +167,21 @@ class StackedAdam:
             for of_modules in ([o._first for o in optimizers], [o._second for o in optimizers])
         )
         self._n_steps = optimizers[0]._n_steps[0]
+        self._moments = [*self._first, *self._second, self._n_steps]
+        self._before = [moment.clone() for moment in self._moments]
         for place, optimizer in enumerate(optimizers):
             optimizer.keep_moments_in(*self._own(place), self._n_steps)
 
     def _own(self, place: int) -> tuple[list[Tensor], list[Tensor]]:
         return [one[place] for one in self._first], [one[place] for one in self._second]
+
+    def remember(self) -> None:
+        """Note the moments, for `undo`."""
+        torch._foreach_copy_(self._before, self._moments)
+
+    def undo(self) -> None:
+        """Undo all steps since `remember`."""
+        torch._foreach_copy_(self._moments, self._before)
 
     def refresh(self) -> None:
         """Look again at the learning rates, which schedules change between epochs."""
