@@ -51,6 +51,7 @@ class Feed:
         #: The rows that there are, and the number of their generator.
         self._rows = [(s.with_own_buffer(), number[id(g)]) for s, g in by_key.values()]
         of_generators = [generator for _, generator in self._rows]
+        self._memory: dict[tuple[int, ...], Tensor] = {}
         #: The rows for which each generator draws the noise.
         self._first_rows = [of_generators.index(i) for i in range(len(self._generators))]
 
@@ -80,7 +81,7 @@ class Feed:
         Yields
         ------
         batch : Batch
-            That of all modules, or theirs along a first axis.
+            That of all modules, or theirs along a first axis. The next one overwrites it.
         noise : nested tuples and lists of Tensor, or None
             The same.
         """
@@ -96,17 +97,27 @@ class Feed:
                 for first, generator in zip(self._first_rows, self._generators, strict=True)
             ]
             yield (
-                batches[0] if self.shares_rows else _stacked([batches[i] for i in self._rows_of]),
-                noise[0] if self.shares_noise else _stacked([noise[i] for i in self._noise_of]),
+                batches[0] if self.shares_rows else self._stacked(batches, self._rows_of),
+                noise[0] if self.shares_noise else self._stacked(noise, self._noise_of),
             )
 
+    def _stacked(self, values: list[Any], numbers: list[int], *place: int) -> Any:
+        """Stack the tensors that stand in the same place of nested tuples and lists.
 
-def _stacked(values: list[Any]) -> Any:
-    """Stack the tensors that stand in the same place of nested tuples and lists."""
-    first = values[0]
-    if isinstance(first, Tensor):
-        return torch.stack(values)
-    if isinstance(first, list | tuple):
-        parts = [_stacked(list(same)) for same in zip(*values, strict=True)]
-        return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
-    return first
+        The next call overwrites them: fresh memory costs more than the stacking.
+        """
+        first = values[0]
+        if isinstance(first, Tensor):
+            key = numbers is self._rows_of, *place
+            shape = len(numbers), *first.shape
+            memory = self._memory.get(key)
+            if memory is None or memory.shape != shape:
+                memory = self._memory[key] = first.new_empty(shape)
+            return torch.stack([values[number] for number in numbers], out=memory)
+        if isinstance(first, list | tuple):
+            parts = [
+                self._stacked(list(same), numbers, *place, i)
+                for i, same in enumerate(zip(*values, strict=True))
+            ]
+            return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
+        return first
