@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .._config import records_steps
 from ._batch import Batch
+from ._graphing import captured
 from ._placing import Places
 from ._recording import Recording
 from ._stack import Stack
@@ -204,6 +205,9 @@ class RecordedSteps:
 
             bound = recording.bind(tensors_of(self._module), self._memory)
             run = next(filter(repeats, bound), None)
+            graph = None if run is None else captured(run, passing)
+            if graph is not None and repeats(graph):
+                run = graph
             for buffer, value in zip(buffers, after, strict=True):
                 buffer.copy_(value)
         return expected, run
