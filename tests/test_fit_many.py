@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import unlabelled_classes
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -148,6 +149,21 @@ def test_weights_of_the_rows(digits):
     weight = np.random.default_rng(0).integers(0, 3, len(X))
     alone, together = varied(DenoisingAutoencoder), varied(DenoisingAutoencoder)
     fit_many(together, X, weight)
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X, sample_weight=weight), other)
+
+
+@pytest.mark.parametrize("as_table", [np.asarray, csr_matrix])
+def test_seeds_to_see_how_far_results_vary(digits, as_table):
+    """Each goes through the same rows in an order of its own."""
+    X, _ = digits
+    X, weight = as_table(X), np.random.default_rng(0).integers(1, 3, X.shape[0])
+    settings = {"hidden_layers": (), "max_iter": 3, "tol": 1e-3}
+    alone, together = (
+        [DenoisingAutoencoder(4, random_state=seed, **settings) for seed in range(5)]
+        for _ in range(2)
+    )
+    fit_many(together, X, weight, n_batched=5)
     for one, other in zip(alone, together, strict=True):
         assert_same_fit(one.fit(X, sample_weight=weight), other)
 
