@@ -53,7 +53,7 @@ def room_for(member: Member, n_stacks: int, n_batched: int | None = None) -> Roo
     each = max(1, _COPIES_OF_WEIGHTS * weights + _PASSES * computed)
     in_stack = n_batched or _most_in_a_stack(member.source.device, n_stacks * each, computed)
     n_waiting = int(_PART_WAITING * each * in_stack * n_stacks / max(1, _COPIES_WAITING * weights))
-    return Room(in_stack, in_stack * n_stacks + n_waiting)
+    return Room(in_stack, in_stack * (n_stacks + n_waiting // in_stack))  # whole stacks
 
 
 def _most_in_a_stack(device: torch.device, bytes_of_each: int, computed: int) -> int:
