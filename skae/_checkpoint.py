@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from scipy import sparse
 from torch import Tensor
 
 from ._training import Source, TrainingState, tensors_of
@@ -59,8 +58,8 @@ def open_checkpoint(
     fit = {
         "estimator": type(estimator).__name__,
         **parameters,
-        "the training rows": _hash_of(source),
-        "X_val": None if validation is None else _hash_of(validation),
+        "the training rows": joblib.hash(source.fingerprint()),
+        "X_val": None if validation is None else joblib.hash(validation.fingerprint()),
         "the fit that warm_start goes on from": joblib.hash([one.numpy() for one in before]),
         "the version of skae": _version(),
         "the version of torch": torch.__version__,
@@ -190,14 +189,6 @@ class Checkpoint:
             self._has_failed = True
         finally:
             unfinished.unlink(missing_ok=True)
-
-
-def _hash_of(source: Source) -> str:
-    parts = [
-        (one.data, one.indices, one.indptr) if sparse.issparse(one) else one
-        for one in source.arrays()
-    ]
-    return str(joblib.hash((source.X.shape, parts), coerce_mmap=True))
 
 
 def _shown(value: Any) -> str:

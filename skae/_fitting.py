@@ -156,6 +156,7 @@ def fit_together(
     # A `fit` from elsewhere may go on after ours, and needs its result.
     waiting: dict[int, Fitting | None] = {id(one): None for one in estimators if _is_ours(one)}
     errors: list[BaseException | None] = [None] * len(estimators)
+    open_fits: dict[int, tuple[int, Fitting]] = {}  # by the identity of their training
 
     def trainings() -> Iterator[Training]:
         for place, (estimator, fit) in enumerate(zip(estimators, fits, strict=True)):
@@ -166,25 +167,29 @@ def fit_together(
                 _waiting.reset(token)
             fitting = waiting.get(id(estimator))
             if fitting is not None:
+                waiting[id(estimator)] = None
+                open_fits[id(fitting.training)] = place, fitting
                 yield fitting.training
+                del fitting  # and with it what a training needs beside its network
+
+    def done(training: Training) -> None:
+        place, fitting = open_fits.pop(id(training))
+        errors[place] = _error_of(partial(_complete, fitting))
 
     interrupted, failure = False, None
     try:
         with gradients_enabled():
-            train_together(trainings(), n_batched=n_batched, verbose=verbose)
+            train_together(trainings(), done, n_batched=n_batched, verbose=verbose)
     except KeyboardInterrupt:
         interrupted = True
     except Exception as error:  # what ended before is kept
         failure = error
-    for place, estimator in enumerate(estimators):
-        fitting = waiting.get(id(estimator))
-        if fitting is None:
-            continue
-        if (interrupted or failure) and fitting.training.state.ending is None:
+    for _, fitting in list(open_fits.values()):
+        if fitting.training.state.ending is None:
             fitting.drop()
             continue
         try:
-            errors[place] = _error_of(partial(_complete, fitting))
+            done(fitting.training)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
@@ -256,7 +261,7 @@ def fit_many(
         Labels, for those that take some.
     n_batched : int, default=None
         How many networks to train as one batch at most. None takes as many as half of the free
-        memory of the device holds, at 9 times their weights and twice what a forward pass computes
+        memory of the device holds, at 11 times their weights and twice what a forward pass computes
         for a batch; on a CPU, at most so many that what a pass computes stays in its cache
         (8 MB), and none of networks that are too large to gain from it.
     verbose : bool or int, default=False

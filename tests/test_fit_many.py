@@ -1,14 +1,18 @@
 """Many estimators fitted as one batch: each is as by its own fit."""
 
+import gc
 import pickle
 import threading
 import warnings
+import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from conftest import unlabelled_classes
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -26,6 +30,7 @@ from skae import (
     OutlierDetector,
     SparseAutoencoder,
     VariationalAutoencoder,
+    base,
     config_context,
     fit_many,
 )
@@ -148,6 +153,21 @@ def test_weights_of_the_rows(digits):
         assert_same_fit(one.fit(X, sample_weight=weight), other)
 
 
+@pytest.mark.parametrize("as_table", [np.asarray, csr_matrix])
+def test_seeds_to_see_how_far_results_vary(digits, as_table):
+    """Each goes through the same rows in an order of its own."""
+    X, _ = digits
+    X, weight = as_table(X), np.random.default_rng(0).integers(1, 3, X.shape[0])
+    settings = {"hidden_layers": (), "max_iter": 3, "tol": 1e-3}
+    alone, together = (
+        [DenoisingAutoencoder(4, random_state=seed, **settings) for seed in range(5)]
+        for _ in range(2)
+    )
+    fit_many(together, X, weight, n_batched=5)
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X, sample_weight=weight), other)
+
+
 def test_without_recorded_steps(digits):
     X, _ = digits
     alone, together = varied(Autoencoder), varied(Autoencoder)
@@ -238,9 +258,9 @@ def test_a_fit_that_goes_on_after_ours(digits):
 
 def test_n_batched_bounds_the_stacks(digits, stack_sizes):
     X, _ = digits
-    estimators = [Autoencoder(2, max_iter=1, random_state=seed) for seed in range(9)]
+    estimators = [Autoencoder(2, max_iter=1, random_state=seed) for seed in range(8)]
     fit_many(estimators, X, n_batched=4)
-    assert sorted(stack_sizes) == [3, 3, 3]
+    assert stack_sizes == [4, 4]
 
 
 def test_memory_bounds_the_stacks(digits, stack_sizes, monkeypatch):
@@ -252,7 +272,7 @@ def test_memory_bounds_the_stacks(digits, stack_sizes, monkeypatch):
     monkeypatch.setattr(_memory, "bytes_of", lambda one: each.append(bytes_of(one)) or each[-1])
     fit_many(estimators, X)
     [(weights, computed)] = each
-    free = 2 * 2 * torch.get_num_threads() * (9 * weights + 2 * computed)
+    free = 2 * 2 * torch.get_num_threads() * (11 * weights + 2 * computed)
     monkeypatch.setattr(_memory, "free_memory", lambda device: free)
     stack_sizes.clear()
     fit_many(estimators, X)
@@ -271,6 +291,34 @@ def test_out_of_memory_halves_the_stack(digits, stack_sizes, monkeypatch):
         return mean_loss(stack, batch, noise)
 
     monkeypatch.setattr(_stack_training.Stack, "mean_loss", mean_loss_of_few)
+    fit_many(together, X, n_batched=8)
+    assert max(stack_sizes) > 2
+    assert stack_sizes[-1] <= 2
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X), other)
+
+
+def test_out_of_memory_in_a_later_epoch(digits, stack_sizes, monkeypatch):
+    """Members go on from the end of the last one that is complete."""
+    X, _ = digits
+    settings = {
+        "hidden_layers": Dense((10,), dropout=0.2),
+        "early_stopping": True,
+        "learning_rate_schedule": "plateau",
+        "n_iter_no_change": 4,
+    }
+    alone, together = (varied(DenoisingAutoencoder, **settings) for _ in range(2))
+    take_step, n_steps = _stack_training.RecordedSteps.__call__, Counter()
+
+    def fail_when_too_many(steps, *arguments):
+        result = take_step(steps, *arguments)
+        n_steps[steps] += 1
+        is_large = isinstance(steps._module, _stack_training.Stack) and len(steps._module) > 2
+        if is_large and n_steps[steps] == 2 * 2 + 1:  # of 2 steps an epoch
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return result
+
+    monkeypatch.setattr(_stack_training.RecordedSteps, "__call__", fail_when_too_many)
     fit_many(together, X, n_batched=8)
     assert max(stack_sizes) > 2
     assert stack_sizes[-1] <= 2
@@ -429,3 +477,39 @@ def test_every_estimator_can_be_one_of_many(estimator_class, digits):
         if hasattr(one, "score_samples"):
             scores = (each.score_samples(X[:, :9]) for each in (other, one))
             assert_allclose(*scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def most_alive(monkeypatch):
+    """The number of states of trainings, with their optimizers, that exist at a time."""
+    alive, most = weakref.WeakSet(), [0]
+
+    class Counted(base.TrainingState):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            alive.add(self)
+            gc.collect()
+            most[0] = max(most[0], len(alive))
+
+    monkeypatch.setattr(base, "TrainingState", Counted)
+    return most
+
+
+def test_memory_is_that_of_the_models_in_flight(digits, most_alive, monkeypatch):
+    """Not that of all, also if they are of several kinds."""
+    monkeypatch.setattr(_memory, "_PART_WAITING", 0)
+    X, _ = digits
+    settings = {"max_iter": 1, "tol": 0.1}
+    estimators = [Autoencoder(2 + i % 2, random_state=i, **settings) for i in range(40)]
+    bound = 3 * torch.get_num_threads()
+    fit_many(estimators, X[:20], n_batched=3)
+    assert bound <= most_alive[0] <= bound + 2  # each kind begins with one
+
+
+def test_blocks_have_the_same_results(digits, monkeypatch):
+    X, _ = digits
+    alone, together = varied(DenoisingAutoencoder), varied(DenoisingAutoencoder)
+    monkeypatch.setattr(_memory, "_PART_WAITING", 0)
+    fit_many(together, X, n_batched=2)
+    for one, other in zip(alone, together, strict=True):
+        assert_same_fit(one.fit(X), other)

@@ -10,6 +10,7 @@ from torch import nn
 import skae
 from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae._training import Plan, Trainable, TrainingState, _steps, as_source, train
+from skae._training._placing import Places
 from skae._training._recording import Recording
 from skae._training._tape import CannotRecordError, run_on_tape
 from skae.autoencoders import AutoencoderModule
@@ -301,7 +302,7 @@ def test_structure_tells_apart_what_computes_differently():
 
 def record(function, lasting, passing):
     found, tape = run_on_tape(lambda: function(*lasting, *passing))
-    return Recording(tape, found, lasting, passing).bind(lasting)
+    return next(Recording(tape, found, lasting, passing).bind(lasting, Places()))
 
 
 def test_a_recording_repeats_its_function_for_other_inputs():
@@ -321,6 +322,40 @@ def test_a_recording_repeats_its_function_for_other_inputs():
         for found, expected in zip(run(x), function(weight, x), strict=True):
             assert torch.equal(found, expected)
         weight.add_(0.5)  # its memory stays: the recording sees it
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fewer_passes_give_the_same_bits(weighted):
+    """Of several networks at a time, with results large enough to have places."""
+    n, rows, wide, narrow = 5, 70, 40, 30
+    encoder, decoder = torch.randn(n, narrow, wide), torch.randn(n, wide, narrow)
+    lasting = [encoder, torch.randn(n, narrow), decoder]
+    weight = torch.rand(rows) if weighted else torch.ones(())
+
+    def function(encoder, bias, decoder, x):
+        leaves = [one.detach().requires_grad_() for one in (encoder, bias, decoder)]
+        first, second, third = leaves
+        with torch.enable_grad():
+            code = torch.relu(bias_first := second[:, None] + torch.bmm(x, first.transpose(1, 2)))
+            output = torch.bmm(code, third.transpose(1, 2))
+            errors = nn.functional.mse_loss(output, x, reduction="none").mean(2) * weight
+            loss = errors.mean(1) + first.square().sum((1, 2)) + bias_first.mean((1, 2))
+            return [loss.detach(), *torch.autograd.grad(loss.sum(), leaves)]
+
+    passing = [torch.randn(n, rows, wide)]
+    found, tape = run_on_tape(lambda: function(*lasting, *passing))
+    quick, plain = Recording(tape, found, lasting, passing).bind(lasting, Places())
+    losses = []
+    for _ in range(2):
+        x = torch.randn(n, rows, wide)
+        expected = function(*lasting, x)
+        for run in (quick, plain):
+            results = run(x)
+            for one, other in zip(results, expected, strict=True):
+                assert torch.equal(one, other)
+            losses.append((results[0], expected[0]))
+    for one, other in losses:  # which an epoch collects
+        assert torch.equal(one, other)
 
 
 def test_a_recording_changes_the_buffers_that_its_function_changes():

@@ -1,12 +1,15 @@
 """Searches that train their candidates as one batch: scikit-learn's results."""
 
+import gc
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from numpy.testing import assert_allclose
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -35,12 +38,14 @@ from skae import (
     DenoisingAutoencoder,
     OutlierDetector,
     VariationalAutoencoder,
+    base,
 )
-from skae._training import _stack_training
+from skae._training import _memory, _stack_training
 from skae.model_selection import (
     BatchedGridSearchCV,
     BatchedHalvingGridSearchCV,
     BatchedRandomizedSearchCV,
+    _memo,
 )
 
 SHORT = {"max_iter": 4, "tol": 1e-2, "random_state": 0}
@@ -483,3 +488,27 @@ def test_interrupt_ends_the_search(digits, monkeypatch):
     assert search.estimator is learner
     assert "_memo" not in vars(search)
     assert "_memo" not in vars(learner)
+
+
+def test_memory_is_that_of_the_models_in_flight(digits, monkeypatch):
+    """Not that of all candidates; what is fitted waits in files."""
+    X, _ = digits
+    alive, most = weakref.WeakSet(), [0]
+    make = base.BaseTorchEstimator._new_module
+
+    def counted(estimator, *arguments):
+        module = make(estimator, *arguments)
+        alive.add(module)
+        gc.collect()
+        most[0] = max(most[0], len(alive))
+        return module
+
+    grid = {"learning_rate": [1e-3, 2e-3, 5e-3], "weight_decay": [1e-4, 1e-3, 1e-2, 0.1]}
+    learner = Autoencoder(4, **SHORT)
+    plain = GridSearchCV(learner, grid, cv=3).fit(X / 16)
+    monkeypatch.setattr(base.BaseTorchEstimator, "_new_module", counted)
+    monkeypatch.setattr(_memory, "_PART_WAITING", 0)
+    monkeypatch.setattr(_memo, "_MOST_BYTES", 0)
+    batched = BatchedGridSearchCV(learner, grid, cv=3, n_batched=2).fit(X / 16)
+    assert_same_results(plain, batched)
+    assert most[0] <= 2 * torch.get_num_threads() + 1

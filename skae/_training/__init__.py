@@ -14,7 +14,7 @@ from ._source import (
     to_dense,
 )
 from ._state import TrainingState, joined, restore_on_error
-from ._together import SharedSources, train_together
+from ._together import train_together
 from ._trainable import Step, Trainable, device_of, load_weights, take_settings, tensors_of
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Batch",
     "Callback",
     "Plan",
-    "SharedSources",
     "Source",
     "Step",
     "Trainable",

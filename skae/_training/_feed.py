@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -51,6 +52,10 @@ class Feed:
         #: The rows that there are, and the number of their generator.
         self._rows = [(s.with_own_buffer(), number[id(g)]) for s, g in by_key.values()]
         of_generators = [generator for _, generator in self._rows]
+        #: Whether the batches of all members are taken at once.
+        self._takes_all = shuffled and self._rows_of == list(range(len(keys))) and len(keys) > 1
+        self._takes_all = self._takes_all and len({id(source) for source in sources}) == 1
+        self._memory: dict[tuple[int, ...], Tensor] = {}
         #: The rows for which each generator draws the noise.
         self._first_rows = [of_generators.index(i) for i in range(len(self._generators))]
 
@@ -80,7 +85,7 @@ class Feed:
         Yields
         ------
         batch : Batch
-            That of all modules, or theirs along a first axis.
+            That of all modules, or theirs along a first axis. The next one overwrites it.
         noise : nested tuples and lists of Tensor, or None
             The same.
         """
@@ -90,23 +95,47 @@ class Feed:
             for one in self._generators
         ]
         for places in zip(*orders, strict=True):
-            batches = [source.at(places[number]) for source, number in self._rows]
+            batches, stacked = self._batches(places)
             noise = [
                 module.sample_noise(batches[first], generator)
                 for first, generator in zip(self._first_rows, self._generators, strict=True)
             ]
             yield (
-                batches[0] if self.shares_rows else _stacked([batches[i] for i in self._rows_of]),
-                noise[0] if self.shares_noise else _stacked([noise[i] for i in self._noise_of]),
+                stacked or self._stacked(batches, self._rows_of),
+                noise[0] if self.shares_noise else self._stacked(noise, self._noise_of),
             )
 
+    def _batches(self, places: Sequence[Any]) -> tuple[list[Batch], Batch | None]:
+        """Return the batches that there are, and that of all members, if it is there already."""
+        if not self._takes_all or isinstance(places[0], slice):
+            batches = [source.at(places[number]) for source, number in self._rows]
+            return batches, batches[0] if self.shares_rows else None
+        source, n_members = self._rows[0][0], len(self._rows)
+        rows = source.take(torch.cat([places[number] for _, number in self._rows]))
+        stacked = _mapped(rows, lambda one: one.unflatten(0, (n_members, -1)))
+        return [_mapped(stacked, itemgetter(i)) for i in range(n_members)], stacked
 
-def _stacked(values: list[Any]) -> Any:
-    """Stack the tensors that stand in the same place of nested tuples and lists."""
-    first = values[0]
-    if isinstance(first, Tensor):
-        return torch.stack(values)
-    if isinstance(first, list | tuple):
-        parts = [_stacked(list(same)) for same in zip(*values, strict=True)]
-        return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
-    return first
+    def _stacked(self, values: list[Any], numbers: list[int], *place: int) -> Any:
+        """Stack the tensors that stand in the same place of nested tuples and lists.
+
+        The next call overwrites them: fresh memory costs more than the stacking.
+        """
+        first = values[0]
+        if isinstance(first, Tensor):
+            key = numbers is self._rows_of, *place
+            shape = len(numbers), *first.shape
+            memory = self._memory.get(key)
+            if memory is None or memory.shape != shape:
+                memory = self._memory[key] = first.new_empty(shape)
+            return torch.stack([values[number] for number in numbers], out=memory)
+        if isinstance(first, list | tuple):
+            parts = [
+                self._stacked(list(same), numbers, *place, i)
+                for i, same in enumerate(zip(*values, strict=True))
+            ]
+            return Batch(*parts) if isinstance(first, Batch) else type(first)(parts)
+        return first
+
+
+def _mapped(batch: Batch, change: Callable[[Any], Any]) -> Batch:
+    return Batch._make(None if one is None else change(one) for one in batch)

@@ -8,7 +8,6 @@ from typing import Any
 
 from skorch.history import History
 
-from .._random import Generator
 from ._callbacks import DivergedError, FiniteWeights, Patience, own_callbacks
 from ._engine import Training
 from ._source import Source
@@ -55,8 +54,15 @@ class Member:
         """Return what the batches of members have in common that learn together."""
         return self.source.shape(), None if self.validation is None else self.validation.shape()
 
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs that are complete."""
+        return len(self.history)
+
     def begin(self) -> None:
-        """Note where the training begins."""
+        """Note where the training begins, if it does."""
+        if self._has_begun:
+            return
         for callback in self._callbacks:
             callback.on_train_begin(self)
         self._has_begun = True
@@ -73,14 +79,14 @@ class Member:
 
     def end_steps(self) -> None:
         """Let the module end an epoch, before it is validated."""
-        n_done, n_epochs = len(self.history), self.plan.max_iter
+        n_done, n_epochs = self.n_epochs, self.plan.max_iter
         step = Step(self.optimizers_, epoch=n_done, n_epochs=n_epochs)
         step.progress = step.next_progress = (n_done + 1) / n_epochs
         self.module_.end_epoch(step)
 
     def end_epoch(self, losses: dict[str, float]) -> None:
         """Record an epoch, and end the training if it is over."""
-        number = len(self.history) + 1
+        number = self.n_epochs + 1
         self.history.new_epoch()
         for name, value in {"epoch": number, **losses}.items():
             self.history.record(name, value)
@@ -116,11 +122,7 @@ class Member:
         self._callbacks = []
         self.state.ending = ending
 
-    def restart(self) -> None:
-        """Undo the steps of the first epoch."""
-        state = self.state
+    def undo_epoch(self) -> None:
+        """Bring back the weights from before the epoch that is not complete."""
         if self._finite is not None:
             self._finite.undo_epoch()
-        for optimizer in self.optimizers_:
-            optimizer.forget_moments()
-        state.generator = Generator(state.generator.initial_seed(), state.generator.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,28 +20,44 @@ _CACHE_BYTES = 2**23
 #: With fewer modules than these, a CPU gains nothing.
 FEWEST = 3
 
-# A module in training has, beside its weights, a gradient, two moments, and copies of its last
-# weights, the last good ones and the best ones. When a stack is put together, there are its
-# weights and moments twice for a moment, of which memory is left for two more.
-_COPIES_OF_WEIGHTS = 9
+# A module in training has, beside its weights, a gradient, two moments, those from before the
+# epoch, and copies of its last weights, the last good ones and the best ones. When a stack is put
+# together, there are its weights and moments twice for a moment, of which memory is left for two.
+_COPIES_OF_WEIGHTS = 11
 
 # A backward pass computes about as much as a forward pass.
 _PASSES = 2
 
+# A module that waits for others to be trained with has two moments beside its weights. Those
+# that wait take no more than this part of what those in training take.
+_COPIES_WAITING, _PART_WAITING = 3, 0.2
 
-def most_in_a_stack(member: Member, n_stacks: int) -> int:
-    """Return how many modules like that of a member to train as one batch.
 
-    A module takes ``9 * weights + 2 * computed`` bytes, where `computed` is what a forward pass
-    computes for a batch. All stacks together may take half of the memory that is free. On a CPU,
-    the modules of a stack compute no more than 8 MB in a pass, or everything would leave its
-    cache between two operations; large modules are better trained one at a time, and this is 1.
+class Room(NamedTuple):
+    """How many modules of a kind there may be at a time."""
+
+    in_stack: int  #: that take a step together
+    in_block: int  #: that are made, trained or waiting
+
+
+def room_for(member: Member, n_stacks: int, n_batched: int | None = None) -> Room:
+    """Return how many modules like that of a member to train as one batch, and to have at a time.
+
+    A module in training takes ``11 * weights + 2 * computed`` bytes, where `computed` is what a
+    forward pass computes for a batch. All stacks together may take half of the memory that is
+    free. On a CPU, the modules of a stack compute no more than 8 MB in a pass, or everything would
+    leave its cache between two operations; large modules are better trained one at a time, and
+    this is 1. Modules that wait take a fifth of that at most, at ``3 * weights`` bytes each.
     """
     weights, computed = bytes_of(member)
-    device = member.source.device
-    free = free_memory(device)
-    each = _COPIES_OF_WEIGHTS * weights + _PASSES * computed
-    most = max(1, int(free / 2 / n_stacks / max(1, each)))
+    each = max(1, _COPIES_OF_WEIGHTS * weights + _PASSES * computed)
+    in_stack = n_batched or _most_in_a_stack(member.source.device, n_stacks * each, computed)
+    n_waiting = int(_PART_WAITING * each * in_stack * n_stacks / max(1, _COPIES_WAITING * weights))
+    return Room(in_stack, in_stack * (n_stacks + n_waiting // in_stack))  # whole stacks
+
+
+def _most_in_a_stack(device: torch.device, bytes_of_each: int, computed: int) -> int:
+    most = max(1, int(free_memory(device) / 2 / bytes_of_each))
     if device.type != "cpu":
         return most
     in_cache = _CACHE_BYTES // max(1, computed)

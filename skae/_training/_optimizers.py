@@ -167,34 +167,56 @@ class StackedAdam:
             for of_modules in ([o._first for o in optimizers], [o._second for o in optimizers])
         )
         self._n_steps = optimizers[0]._n_steps[0]
+        self._moments = [*self._first, *self._second, self._n_steps]
+        self._before = [moment.clone() for moment in self._moments]
         for place, optimizer in enumerate(optimizers):
             optimizer.keep_moments_in(*self._own(place), self._n_steps)
 
     def _own(self, place: int) -> tuple[list[Tensor], list[Tensor]]:
         return [one[place] for one in self._first], [one[place] for one in self._second]
 
+    def remember(self) -> None:
+        """Note the moments, for `undo`."""
+        torch._foreach_copy_(self._before, self._moments)
+
+    def undo(self) -> None:
+        """Undo all steps since `remember`."""
+        torch._foreach_copy_(self._moments, self._before)
+
     def refresh(self) -> None:
         """Look again at the learning rates, which schedules change between epochs."""
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self._optimizers]
-        self._runs: list[tuple[slice, float]] = []
-        for rate, places in itertools.groupby(range(len(rates)), rates.__getitem__):
-            first, *others = places
-            self._runs.append((slice(first, first + len(others) + 1), rate))
+        runs = [(rate, len(list(same))) for rate, same in itertools.groupby(rates)]
+        self._sizes = [size for _, size in runs]
+        parameters = [parameter.detach() for parameter in self.param_groups[0]["params"]]
+        parts = [
+            zip(*(tensor.split(self._sizes) for tensor in tensors), strict=True)
+            for tensors in (parameters, self._first, self._second)
+        ]
+        # For each run of members with the same rate: it, and what is theirs.
+        self._runs = [
+            (rate, [list(tensors) for tensors in own])
+            for (rate, _), *own in zip(runs, *parts, strict=True)
+        ]
 
     def step_along(self, gradients: Sequence[Tensor]) -> None:
         """Step along given gradients, one for each parameter; to be called without autograd."""
         self._n_steps.add_(1)
         group = self._optimizers[0].param_groups[0]
-        lists = [self.param_groups[0]["params"], list(gradients), self._first, self._second]
         n_steps = [self._n_steps] * len(self._first)
-        for places, rate in self._runs:
-            some = lists if len(self._runs) == 1 else [[t[places] for t in one] for one in lists]
-            _update(*some, n_steps, rate, group["betas"], group["eps"])
+        parts = zip(*(gradient.split(self._sizes) for gradient in gradients), strict=True)
+        for (rate, (parameters, first, second)), own in zip(self._runs, parts, strict=True):
+            lists = parameters, list(own), first, second, n_steps
+            _update(*lists, rate, group["betas"], group["eps"])
 
     def release(self, place: int) -> None:
         """Give the optimizer of a module tensors of its own, with the same values."""
         first, second = ([one.clone() for one in own] for own in self._own(place))
         self._optimizers[place].keep_moments_in(first, second, self._n_steps.clone())
+
+    def drop(self, place: int) -> None:
+        """Leave the optimizer of a module that learns no more without moments."""
+        self._optimizers[place].keep_moments_in([], [], self._n_steps)
 
 
 def _update(*arguments: Any) -> None:

@@ -12,12 +12,14 @@ the results are the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ._placing import Places
+from ._rewriting import rewritten
 from ._tape import (
     CannotRecordError,
     Operation,
@@ -82,18 +84,32 @@ class Recording:
         self._operations = self._slotted(tape)
         self._outputs = [self._known(tensor) for tensor in results]
         self._simplify()
-        self._bind = written_out(
-            self._operations,
-            lasting_inputs=self._lasting,
-            passing=self._passing,
-            outputs=self._outputs,
-            constants=self._constants,
+        quick, values = rewritten(
+            self._operations, self._outputs, self._values, self._constants, self._is_fixed
         )
-        del self._values, self._slots, self._operations, self._constants
+        variants = (self._used(quick), values), (self._operations, self._values)
+        self._binds = [
+            written_out(
+                operations,
+                lasting_inputs=self._lasting,
+                passing=self._passing,
+                outputs=self._outputs,
+                constants=self._constants,
+                values=examples,
+            )
+            for operations, examples in variants
+        ]
+        del self._values, self._slots, self._operations, self._constants, self._written
 
-    def bind(self, lasting: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
-        """Return the function of the passing inputs for these lasting ones."""
-        return self._bind(lasting)
+    def bind(
+        self, lasting: Sequence[Tensor], places: Places
+    ) -> Iterator[Callable[..., list[Tensor]]]:
+        """Go through functions of the passing inputs for these lasting ones, the quickest first.
+
+        What they return is overwritten by the next call, but for the first result. They use
+        these places.
+        """
+        return (bind(lasting, places) for bind in self._binds)
 
     # -- from tensors to slots -------------------------------------------------------------
 
@@ -143,14 +159,10 @@ class Recording:
     # -- fewer operations ------------------------------------------------------------------
 
     def _simplify(self) -> None:
-        written = {
+        self._written = {
             self._storage(slot) for operation in self._operations for slot in operation.writes
         }
-
-        def is_fixed(slot: Slot) -> bool:
-            """Whether nothing writes to the memory of a tensor."""
-            return self._storage(slot) not in written
-
+        is_fixed = self._is_fixed
         same: dict[Slot, Slot] = {}
         seen: dict[Any, Operation] = {}
         kept: list[Operation] = []
@@ -188,6 +200,10 @@ class Recording:
         self._outputs = [same.get(slot, slot) for slot in self._outputs]
         self._operations = self._used(kept)
 
+    def _is_fixed(self, slot: Slot) -> bool:
+        """Whether nothing writes to the memory of a tensor."""
+        return self._storage(slot) not in self._written
+
     def _is_small(self, slot: Slot) -> bool:
         """Whether a recording may hold a tensor."""
         return self._values[slot].untyped_storage().nbytes() <= _LARGEST_CONSTANT
@@ -201,7 +217,8 @@ class Recording:
         """Whether an operation gives its input as it is."""
         if operation.function in (aten.detach.default, aten.alias.default, aten.lift_fresh.default):
             return True
-        by_one = operation.function is aten.mul.Scalar and operation.args[1] == 1
+        by_one = operation.function in (aten.mul.Scalar, aten.pow.Tensor_Scalar)
+        by_one = by_one and operation.args[1] == 1
         if not by_one and operation.function not in _RESHAPES:
             return False
         before, after = self._values[operation.inputs[0]], self._values[operation.outputs]

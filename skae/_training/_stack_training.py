@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -42,6 +43,7 @@ class StackTraining:
     _optimizers: list[StackedAdam]
     _take_step: Any
     _released: set[int]
+    _before: list[tuple[Generator, dict[str, Any]]] | None
 
     def __init__(
         self,
@@ -57,27 +59,23 @@ class StackTraining:
 
     def run(self) -> None:
         """Train until all members have ended."""
-        longest, n_epochs = max(member.plan.max_iter for member in self._members), 0
+        n_left = max(one.plan.max_iter - one.n_epochs for one in self._members)
         try:
             for member in self._members:
                 member.begin()
             while self._members:
-                try:
-                    if n_epochs == 0:
-                        self._share_generators()
-                        self._assemble()
-                    self._train_epoch()
-                except RuntimeError as error:
-                    if n_epochs > 0:
-                        raise
+                by_name, is_memory_short = self._try_epoch()
+                if by_name is None:
+                    # Here, what the failed step has computed is no longer in memory.
                     self._undo_epoch()
-                    if _is_out_of_memory(error) and len(self._members) > 1:
+                    if is_memory_short and len(self._members) > 1:
                         self._run_halves()
-                    return  # what cannot be stacked has no ending yet, and can be trained alone
-                n_epochs += 1
-                n_active = sum(not member.is_over for member in self._members)
-                self._progress.update(id(self), 1, n_active)
-                self._let_go()
+                        return
+                    for member in self._members:  # which can be trained alone
+                        _stop_sharing([member])
+                    return
+                n_left -= 1
+                self._end_epoch(by_name)
         except KeyboardInterrupt:
             self._stop.set()
             for place, member in enumerate(self._members):
@@ -85,7 +83,25 @@ class StackTraining:
                     member.end("interrupted")
                 if place not in self._released:
                     self._release(place)
-        self._progress.update(id(self), longest - n_epochs, 0)
+        self._progress.update(id(self), n_left, 0)
+
+    def _try_epoch(self) -> tuple[dict[str, list[float]] | None, bool]:
+        """Train an epoch, if it can be; return its losses, and whether there is not enough memory.
+
+        Only before the first epoch is complete can members be left to be trained alone.
+        """
+        is_first = self._members[0].n_epochs == 0
+        try:
+            if self._stack is None:
+                if is_first:
+                    self._share_generators()
+                self._assemble()
+            return self._train_epoch(), False
+        except (RuntimeError, MemoryError) as error:
+            is_memory_short = _is_out_of_memory(error)
+            if not (is_first or (is_memory_short and len(self._members) > 1)):
+                raise
+        return None, is_memory_short
 
     # -- who learns together ---------------------------------------------------------------
 
@@ -132,36 +148,54 @@ class StackTraining:
                 self._release(place)
             self._disassemble()  # before there is memory for another one
             self._members = [member for member in self._members if not member.is_over]
-            if self._members:
-                self._assemble()
 
     def _release(self, place: int) -> None:
         self._released.add(place)
         if self._stack is not None:
             self._stack.release(place)
         for optimizer in self._optimizers:
-            optimizer.release(place)
+            (optimizer.drop if self._members[place].is_over else optimizer.release)(place)
 
     def _undo_epoch(self) -> None:
-        for place, member in enumerate(self._members):
-            self._release(place)  # with what the failed epoch left, which is undone then
-            member.restart()
+        """Leave the members that learn as they were before the epoch, without a stack."""
+        if self._before is not None:
+            for optimizer in self._optimizers:
+                optimizer.undo()
+            for generator, before in self._before:
+                generator.load_state_dict(before)
+            for member in self._members:
+                member.undo_epoch()
+        for place in set(range(len(self._members))) - self._released:
+            self._release(place)
         self._disassemble()
+        self._members = [member for member in self._members if not member.is_over]
 
     def _disassemble(self) -> None:
         self._stack, self._optimizers, self._take_step = None, [], None
-        self._released = set()
+        self._before, self._released = None, set()
 
     def _run_halves(self) -> None:
-        """Train half as many modules at a time, for the memory is not enough."""
+        """Go on with half as many modules at a time, for the memory is not enough."""
         half = len(self._members) // 2
-        again = [Member(member.training, member.source) for member in self._members]
-        for some in (again[:half], again[half:]):
+        halves = self._members[:half], self._members[half:]
+        for some in halves:
+            _stop_sharing(some)
+        for some in halves:
             StackTraining(some, self._stop, self._progress, may_record=self._may_record).run()
 
     # -- an epoch ---------------------------------------------------------------------------
 
-    def _train_epoch(self) -> None:
+    def _remember(self) -> None:
+        """Note where an epoch begins; the members note their weights themselves."""
+        self._before = None
+        for optimizer in self._optimizers:
+            optimizer.remember()
+        generators = {id(one): one for one in (member.state.generator for member in self._members)}
+        self._before = [(one, one.state_dict()) for one in generators.values()]
+
+    def _train_epoch(self) -> dict[str, list[float]]:
+        """Train an epoch, and return the losses of all members by name."""
+        self._remember()
         for optimizer in self._optimizers:
             optimizer.refresh()
         self._share_what(self._feed)
@@ -180,9 +214,15 @@ class StackTraining:
                 member.end_steps()
         if self._members[0].validation is not None:
             by_name["valid_loss"] = self._validation_losses()
+        return by_name
+
+    def _end_epoch(self, by_name: dict[str, list[float]]) -> None:
         for place, member in enumerate(self._members):
             if not member.is_over:
                 member.end_epoch({name: means[place] for name, means in by_name.items()})
+        n_active = sum(not member.is_over for member in self._members)
+        self._progress.update(id(self), 1, n_active)
+        self._let_go()
 
     @torch.no_grad()
     def _validation_losses(self) -> list[float]:
@@ -211,6 +251,14 @@ def _means(losses: list[Tensor], share: Tensor) -> list[float]:
     return means
 
 
+def _stop_sharing(members: Sequence[Member]) -> None:
+    """Give members generators that no others have."""
+    generators = {id(member.state.generator): member.state.generator for member in members}
+    own = {name: copy.deepcopy(generator) for name, generator in generators.items()}
+    for member in members:
+        member.state.generator = own[id(member.state.generator)]
+
+
 def _are_equal(one: Any, other: Any) -> bool:
     """Whether nested tuples and lists of tensors hold the same numbers."""
     if isinstance(one, Tensor):
@@ -220,6 +268,6 @@ def _are_equal(one: Any, other: Any) -> bool:
     return one is other  # None
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    is_of_cuda = isinstance(error, torch.cuda.OutOfMemoryError)
-    return is_of_cuda or "can't allocate memory" in str(error)
+def _is_out_of_memory(error: Exception) -> bool:
+    is_certain = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+    return is_certain or "can't allocate memory" in str(error)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from .._config import records_steps
 from ._batch import Batch
+from ._graphing import captured
+from ._placing import Places
 from ._recording import Recording
 from ._stack import Stack
 from ._tape import Tape, run_on_tape
@@ -116,6 +118,7 @@ class RecordedSteps:
         self._n_by_autograd: dict[Hashable, int] = {}
         self._recorded_here: set[Hashable] = set()
         self._runs: dict[Hashable, Callable[..., list[Tensor]]] = {}
+        self._memory = Places()
 
     def __call__(self, batch: Batch, noise: Any, step: Step) -> dict[str, Tensor]:
         passing: list[Tensor] = []
@@ -185,21 +188,26 @@ class RecordedSteps:
         passing: list[Tensor],
     ) -> tuple[list[Tensor], Callable[..., list[Tensor]] | None]:
         """Return a step by autograd, and the bound recording if that gives the same."""
-        run = None
         buffers = list(self._module.buffers())
         before = [buffer.clone() for buffer in buffers]
         expected = by_autograd()
         after = [buffer.clone() for buffer in buffers]
         with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
-            try:
-                bound = recording.bind(tensors_of(self._module))
-                found = bound(*passing)
-                if all(map(_are_equal, [*expected, *after], [*found, *buffers])):
-                    run = bound
-            except Exception:  # as above: then there is no recording to run
-                pass
+
+            def repeats(run: Callable[..., list[Tensor]]) -> bool:
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+                try:
+                    found = run(*passing)
+                except Exception:  # as above: then there is no recording to run
+                    return False
+                return all(map(_are_equal, [*expected, *after], [*found, *buffers]))
+
+            bound = recording.bind(tensors_of(self._module), self._memory)
+            run = next(filter(repeats, bound), None)
+            graph = None if run is None else captured(run, passing)
+            if graph is not None and repeats(graph):
+                run = graph
             for buffer, value in zip(buffers, after, strict=True):
                 buffer.copy_(value)
         return expected, run

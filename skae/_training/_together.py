@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from .._config import records_steps
 from ._bars import progress_bar
 from ._engine import Training
 from ._member import Member
-from ._memory import FEWEST, most_in_a_stack
+from ._memory import FEWEST, Room, room_for
 from ._optimizers import Adam
 from ._source import Source
 from ._stack_training import StackTraining
@@ -25,19 +26,23 @@ from ._trainable import Trainable
 
 def train_together(
     trainings: Iterable[Training],
+    done: Callable[[Training], None],
     *,
     n_batched: int | None = None,
     verbose: bool = False,
 ) -> None:
     """Train modules of equal structure as one batch; each ends as by `train`.
 
-    Those that have no like, or that cannot be trained as one batch, are left as they are,
-    without an ending.
+    Trainings are taken until there are as many as the memory may hold, trained, and given back,
+    before the next ones are taken. Those that have no like among these, or that cannot be trained
+    as one batch, are given back as they are, without an ending.
 
     Parameters
     ----------
     trainings : iterable of Training
         With states without a history. Those whose rows are equal share them from now on.
+    done : callable
+        Called with each training when there is nothing more to do for it here.
     n_batched : int, optional
         How many modules to train as one batch, at most; None is what fits the memory of the
         device, and on a CPU its cache.
@@ -47,40 +52,67 @@ def train_together(
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C, when each training has its `ending`.
+        After Ctrl-C, when each training that has begun has its `ending`. They are not given back.
     """
-    sources = SharedSources()
+    sources, rooms = SharedSources(), dict[Hashable, Room]()
     groups: dict[Hashable, list[Member]] = defaultdict(list)
-    for training in trainings:
-        sources.take(training)
-        key = _group_of(training)
-        if key is not None:
-            member = Member(training, sources.as_planned(training))
-            groups[key, member.shapes()].append(member)
     n_threads = torch.get_num_threads()
-    stacks: list[list[Member]] = []
-    for group in groups.values():
-        n_at_a_time = n_threads if group[0].source.device.type == "cpu" else 1
-        at_most = n_batched or most_in_a_stack(group[0], n_at_a_time)
-        for_each = max(FEWEST, -(-len(group) // n_at_a_time))
-        stacks += [some for some in _cut(group, min(at_most, for_each)) if len(some) > 1]
-    stacks.sort(key=lambda some: some[0].plan.learning_rate)
-    if stacks:
-        _train_stacks(stacks, verbose=verbose)
+
+    def train_groups() -> None:
+        stacks: list[list[Member]] = []
+        for key, group in groups.items():
+            n_at_a_time = _n_at_a_time(group[0], n_threads)
+            for_each = max(FEWEST, -(-len(group) // n_at_a_time))
+            some = _cut(group, min(rooms[key].in_stack, for_each))
+            stacks += [members for members in some if len(members) > 1]
+        stacks.sort(key=lambda some: some[0].plan.learning_rate)
+        if stacks:
+            _train_stacks(stacks, progress)
+        trained = [member.training for group in groups.values() for member in group]
+        groups.clear()
+        stacks.clear()  # done with the members, too
+        while trained:
+            done(trained.pop(0))
+
+    with _Progress(shown=verbose) as progress:
+        for training in trainings:
+            sources.take(training)
+            key = _group_of(training)
+            if key is None:
+                done(training)
+                continue
+            member = Member(training, sources.as_planned(training))
+            key = key, member.shapes()
+            if key not in rooms:
+                n_at_a_time = _n_at_a_time(member, n_threads)
+                rooms[key] = room_for(member, n_at_a_time, n_batched)
+            if rooms[key].in_stack == 1:
+                done(training)
+                continue
+            groups[key].append(member)
+            del training, member
+            if sum(len(group) / rooms[one].in_block for one, group in groups.items()) >= 1:
+                train_groups()
+        train_groups()
 
 
-def _train_stacks(stacks: list[list[Member]], *, verbose: bool) -> None:
+def _n_at_a_time(member: Member, n_threads: int) -> int:
+    """Return how many stacks of members like this one are trained at a time."""
+    return n_threads if member.source.device.type == "cpu" else 1
+
+
+def _train_stacks(stacks: list[list[Member]], progress: _Progress) -> None:
     on_cpu = all(some[0].source.device.type == "cpu" for some in stacks)
     n_threads = min(torch.get_num_threads() if on_cpu else 1, len(stacks))
     stop = threading.Event()
-    with _Progress(stacks, shown=verbose) as progress:
-        tasks = [StackTraining(some, stop, progress, may_record=records_steps()) for some in stacks]
-        with limit_threads(0), worker_threads(n_threads):
-            try:
-                map_parts(StackTraining.run, tasks)
-            except BaseException:
-                stop.set()  # the other threads end after their step
-                raise
+    progress.expect(sum(max(one.plan.max_iter for one in some) for some in stacks))
+    tasks = [StackTraining(some, stop, progress, may_record=records_steps()) for some in stacks]
+    with limit_threads(0), worker_threads(n_threads):
+        try:
+            map_parts(StackTraining.run, tasks)
+        except BaseException:
+            stop.set()  # the other threads end after their step
+            raise
     if stop.is_set():
         raise KeyboardInterrupt
 
@@ -88,11 +120,19 @@ def _train_stacks(stacks: list[list[Member]], *, verbose: bool) -> None:
 class _Progress:
     """A bar over the epochs of all stacks, with the number of models in training."""
 
-    def __init__(self, stacks: list[list[Member]], *, shown: bool):
-        total = sum(max(one.plan.max_iter for one in some) for some in stacks)
-        self._bar = progress_bar(total=total, unit="epoch", disable=not shown)
+    def __init__(self, *, shown: bool):
+        self._is_shown = shown
+        self._bar: Any = None  # until something is to come
         self._lock = threading.Lock()
         self._n_models: dict[int, int] = {}
+
+    def expect(self, n_epochs: int) -> None:
+        """Make room for some more epochs."""
+        if self._bar is None:
+            self._bar = progress_bar(total=0, unit="epoch", disable=not self._is_shown)
+        self._n_models.clear()
+        self._bar.total += n_epochs
+        self._bar.refresh()
 
     def update(self, stack: int, n_epochs: int, n_models: int) -> None:
         """Move the bar by some epochs of a stack, in which so many models are still trained."""
@@ -105,15 +145,16 @@ class _Progress:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 class SharedSources:
-    """Sources that several trainings have in common."""
+    """Sources that several trainings have in common, for as long as one of them has them."""
 
     def __init__(self) -> None:
-        self._known: list[Source] = []
-        self._planned: dict[Hashable, Source] = {}
+        self._known: WeakValueDictionary[Hashable, Source] = WeakValueDictionary()
+        self._planned: WeakKeyDictionary[Source, dict[int, Source]] = WeakKeyDictionary()
 
     def take(self, training: Training) -> None:
         """Let a training have the rows of an earlier one, if they are equal."""
@@ -123,19 +164,16 @@ class SharedSources:
 
     def as_planned(self, training: Training) -> Source:
         """Return the rows as `train` goes through them."""
-        if training.state.module.mixes_rows:
-            return training.source
-        key = id(training.source), training.plan.batch_size
-        if key not in self._planned:
-            self._planned[key] = training.source.as_set(training.plan.batch_size)
-        return self._planned[key]
+        source, batch_size = training.source, training.plan.batch_size
+        if training.state.module.mixes_rows or source.n_rows > batch_size:
+            return source
+        sets = self._planned.setdefault(source, {})
+        if batch_size not in sets:
+            sets[batch_size] = source.as_set(batch_size)
+        return sets[batch_size]
 
     def _same(self, source: Source) -> Source:
-        for known in self._known:
-            if known.equals(source):
-                return known
-        self._known.append(source)
-        return source
+        return self._known.setdefault(source.fingerprint(), source)
 
 
 def _group_of(training: Training) -> Hashable | None:

@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._placing import INTO, Places, placed
 from ._tape import Operation, Slot, aten, slots_in
 
 # The same operations without the overhead of their call through `torch.ops`.
 _QUICK = {
     aten.add.Tensor: torch.add,
     aten.addmm.default: torch.addmm,
+    aten.baddbmm.default: torch.baddbmm,
+    aten.bmm.default: torch.bmm,
     aten.div.Tensor: torch.div,
     aten.mean.default: torch.mean,
     aten.mm.default: torch.mm,
@@ -34,7 +37,8 @@ def written_out(
     passing: Sequence[Slot],
     outputs: Sequence[Slot],
     constants: Mapping[Slot, Tensor],
-) -> Callable[[Sequence[Tensor]], Callable[..., list[Tensor]]]:
+    values: Mapping[Slot, Tensor],
+) -> Callable[[Sequence[Tensor], Places], Callable[..., list[Tensor]]]:
     """Return what binds operations to inputs that stay, as a function of those that pass.
 
     Parameters
@@ -44,9 +48,11 @@ def written_out(
     lasting_inputs, passing : sequence of Slot
         The inputs whose memory stays the same from call to call, and the others.
     outputs : sequence of Slot
-        What the function returns.
+        What the function returns. All but the first are overwritten by its next call.
     constants : dict of Slot to Tensor
         Tensors that it holds.
+    values : dict of Slot to Tensor
+        An example of each tensor.
     """
     lasting = set(lasting_inputs)
     once: list[Operation] = []
@@ -61,7 +67,15 @@ def written_out(
         for slot in operation.inputs:
             last_use[slot] = place
     names: dict[str, Any] = {}
-    lines = ["def bind(lasting):"]
+    found, kinds = placed(each, outputs[:1], outputs[1:], values)
+    lines = ["def bind(lasting, places):"]
+    for number, kind in enumerate(kinds):
+        names[f"kind{number}"] = kind
+        lines.append(f"    p{number} = places.take({number}, kind{number})")
+    lines += [
+        f"    o{slot.number} = p{number}.view({list(values[slot].shape)})"
+        for slot, number in found.items()
+    ]
     lines += [f"    v{slot.number} = lasting[{i}]" for i, slot in enumerate(lasting_inputs)]
     lines += [f"    {_line(operation, names)}" for operation in once]
     first = {slot: place for place, slot in reversed(list(enumerate(passing)))}
@@ -72,7 +86,7 @@ def written_out(
     lines.append(f"    def run({arguments}):")
     returned = set(outputs)
     for place, operation in enumerate(each):
-        lines.append(f"        {_line(operation, names)}")
+        lines.append(f"        {_line(operation, names, is_placed=operation.outputs in found)}")
         over = {
             slot
             for slot in (*operation.inputs, *slots_in([operation.outputs]))
@@ -90,12 +104,15 @@ def written_out(
     return names["bind"]
 
 
-def _line(operation: Operation, names: dict[str, Any]) -> str:
+def _line(operation: Operation, names: dict[str, Any], *, is_placed: bool = False) -> str:
     """Return an operation as a line of Python; `names` gets what the line refers to."""
     function = f"f{len(names)}"
-    names[function] = _QUICK.get(operation.function, operation.function)
+    quick = INTO if is_placed else _QUICK
+    names[function] = quick.get(operation.function, operation.function)
     arguments = [_written(value, names) for value in operation.args]
     arguments += [f"{key}={_written(value, names)}" for key, value in operation.kwargs.items()]
+    if is_placed:
+        arguments.append(f"out=o{operation.outputs.number}")
     changes_input = operation.outputs in operation.inputs  # it has its name already
     target = "_" if changes_input else _target(operation.outputs)
     return f"{target} = {function}({', '.join(arguments)})"

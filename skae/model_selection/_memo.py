@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import joblib
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
 from .._fitting import DeferredError, Fitting
 from .._sklearn_callbacks import CALLBACK_ATTRIBUTES, task_of_learner
-from .._training import SharedSources, train_together
+from .._training import Training, train_together
 from .._warn import warn
-from ..base import BaseTorchEstimator
+from ._parts import is_learner, n_learners, parts_of, watchable
 
 # What scikit-learn sets on an estimator beside its parameters, that changes what it gives.
 _SETTINGS = ("_sklearn_output_config", "_metadata_request")
+
+# Bytes of weights of fitted learners that are held in memory; further ones wait in files.
+_MOST_BYTES = 2**26
 
 
 @dataclass
@@ -47,14 +49,15 @@ class Memo:
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}
         self._own_rows: dict[int, Any] = {}  # what transformers gave, by identity
-        self._pending: dict[str, tuple[Any, Fitting]] = {}
+        self._pending: dict[str, tuple[Any, Fitting] | None] = {}  # None: trained already
+        self._new: list[tuple[str, Training]] = []
         self._refused: set[str] = set()
         self._digests: dict[int, tuple[Any, str]] = {}
-        self._sources = SharedSources()
         self._written: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | str | None = None
         self._lock = threading.Lock()
         self._is_closed = self._is_hashing = False
+        self._n_bytes = 0
         self.is_collecting = False
 
     # -- who asks --------------------------------------------------------------------------
@@ -62,14 +65,14 @@ class Memo:
     def watch(self, estimator: Any) -> None:
         """Let the learners and pipelines in an estimator, or itself, ask this memo."""
         for part in watchable(estimator):
-            if _is_learner(part):
+            if is_learner(part):
                 part._memo = self
             elif isinstance(part, Pipeline) and n_learners(part):
                 part.memory = self
 
     def release(self, estimator: Any) -> None:
         """Undo `watch`."""
-        for part in _parts(estimator):
+        for part in parts_of(estimator):
             vars(part).pop("_memo", None)
             if isinstance(part, Pipeline) and part.memory is self:
                 part.memory = None
@@ -89,13 +92,14 @@ class Memo:
             warn(message, category)
         if fitted.error is not None:
             raise fitted.error
-        vars(estimator).update(copy.deepcopy(fitted.attributes))
+        is_shared = key in self._known
+        vars(estimator).update(copy.deepcopy(fitted.attributes) if is_shared else fitted.attributes)
         return True
 
     def defer(self, estimator: Any, key: str, fitting: Fitting) -> None:
         """Take over the fit of a learner."""
-        self._sources.take(fitting.training)
         self._pending[key] = estimator, fitting
+        self._new.append((key, fitting.training))
         raise DeferredError
 
     @contextmanager
@@ -108,42 +112,80 @@ class Memo:
                 yield
         finally:
             self.is_collecting = False
-            self._digests.clear()
 
-    def train(self, search: Any, context: Any) -> int:
-        """Fit what was taken over, as one batch where that is possible; return how many.
+    def train(self, search: Any, collected: Iterator[Any], context: Any) -> int:
+        """Fit what is taken over meanwhile, as one batch where that is possible; return how many.
 
         Parameters
         ----------
         search : BatchedGridSearchCV or another
             Whose learners they are.
+        collected : iterator
+            Goes on collecting, some fits at a time.
         context : CallbackContext or NoContext
             The fit of the search.
         """
-        pending, self._pending = self._pending, {}
+        keys: dict[int, str] = {}  # by the identity of the training
+        open_tasks: dict[str, ExitStack] = {}
         n_trained = 0
-        task = context.subcontext(task_name="training", max_subtasks=len(pending))
+        task = context.subcontext(task_name="training", max_subtasks=None)
         task.call_on_fit_task_begin(estimator=search)
-        try:
-            with ExitStack() as stack:
-                for learner, _ in pending.values():
+
+        def trainings() -> Iterator[Training]:
+            for _ in collected:
+                while self._new:
+                    key, training = self._new.pop(0)
+                    keys[id(training)], open_tasks[key] = key, ExitStack()
                     one = task.subcontext(task_name="learner")
                     with suppress(TypeError):  # the evaluation raises it again
-                        stack.enter_context(task_of_learner(one, learner, search))
-                trainings = [fitting.training for _, fitting in pending.values()]
-                train_together(trainings, n_batched=search.n_batched, verbose=search.verbose > 0)
-                for key, (learner, fitting) in pending.items():
-                    if fitting.training.state.ending is None:
-                        self._refused.add(key)
-                    else:
-                        self._known[key] = _finished(learner, fitting)
-                        n_trained += 1
-        finally:
-            self._sources = SharedSources()
-            for _, fitting in pending.values():
+                        open_tasks[key].enter_context(
+                            task_of_learner(one, self._learner(key), search)
+                        )
+                    yield training
+                    del training  # it is over, perhaps
+
+        def done(training: Training) -> None:
+            nonlocal n_trained
+            key = keys.pop(id(training))
+            pending, self._pending[key] = self._pending[key], None
+            assert pending is not None
+            learner, fitting = pending
+            if training.state.ending is None:
+                self._refused.add(key)
                 fitting.drop()
+            else:
+                weights = training.state.module.parameters()
+                self._keep(key, _finished(learner, fitting), sum(one.nbytes for one in weights))
+                n_trained += 1
+            open_tasks.pop(key).close()
+
+        try:
+            train_together(
+                trainings(), done, n_batched=search.n_batched, verbose=search.verbose > 0
+            )
+        finally:
+            failure = sys.exc_info()
+            for pending in filter(None, self._pending.values()):
+                pending[1].drop()
+            for one in open_tasks.values():
+                one.__exit__(*failure)
+            self._pending, self._new = {}, []
+            self._digests.clear()
         task.call_on_fit_task_end(estimator=search)
         return n_trained
+
+    def _learner(self, key: str) -> Any:
+        pending = self._pending[key]
+        assert pending is not None
+        return pending[0]
+
+    def _keep(self, key: str, fitted: _Fitted, n_bytes: int) -> None:
+        """Keep what a learner came to; in a file, once there is enough in memory."""
+        self._known[key] = fitted
+        if self._n_bytes + n_bytes <= _MOST_BYTES:
+            self._n_bytes += n_bytes
+        elif self._write(self._folder_name(), key):
+            del self._known[key]
 
     @property
     def n_refused(self) -> int:
@@ -203,31 +245,38 @@ class Memo:
         return self._digests[id(value)][1]
 
     def _find(self, key: str) -> Any:
-        if key not in self._known and isinstance(self._folder, str):
-            path = Path(self._folder, key)
-            try:
-                self._known[key] = joblib.load(path)
-            except Exception:  # not there, or of a class that this process has not
-                return None
-        return self._known.get(key)
+        if key in self._known or self._folder is None:
+            return self._known.get(key)
+        try:
+            found = joblib.load(Path(self._folder_name(), key))
+        except Exception:  # not there, or of a class that this process has not
+            return None
+        if isinstance(self._folder, str):
+            self._known[key] = found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         if self._is_hashing or self._is_closed:
             return {"folder": None}
         with self._lock:  # joblib hands tasks on from threads of its own
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="skae_")
-            folder = self._folder if isinstance(self._folder, str) else self._folder.name
+            folder = self._folder_name()
             for key in self._known.keys() - self._written:
-                self._written.add(key)
-                self._write(Path(folder, key), self._known[key])
+                self._write(folder, key)
         return {"folder": folder}
 
-    def _write(self, path: Path, value: Any) -> None:
+    def _folder_name(self) -> str:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="skae_")
+        return self._folder if isinstance(self._folder, str) else self._folder.name
+
+    def _write(self, folder: str, key: str) -> bool:
+        self._written.add(key)
+        path = Path(folder, key)
         try:
-            joblib.dump(value, path)
+            joblib.dump(self._known[key], path)
         except Exception:  # what cannot be pickled, other processes fit anew
             path.unlink(missing_ok=True)
+        return path.exists()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
@@ -243,47 +292,6 @@ class Memo:
             part.clear()
         if isinstance(self._folder, tempfile.TemporaryDirectory):
             self._folder.cleanup()
-
-
-def n_learners(estimator: Any) -> int:
-    """Return how many learners in an estimator, or itself, can ask a memo."""
-    return sum(_is_learner(part) for part in watchable(estimator))
-
-
-def _is_learner(part: Any) -> bool:
-    return isinstance(part, BaseTorchEstimator) and part._can_wait
-
-
-def watchable(estimator: Any) -> list[Any]:
-    """Return the parts of an estimator that a fit gives the same rows each time.
-
-    They are not inside of a pipeline with a memory of its own, of another search, or of what
-    draws rows without a seed.
-    """
-    return list(_parts(estimator, only_watchable=True))
-
-
-def _parts(estimator: Any, *, only_watchable: bool = False) -> Iterator[Any]:
-    if isinstance(estimator, list | tuple):
-        for one in estimator:
-            yield from _parts(one, only_watchable=only_watchable)
-        return
-    if not hasattr(estimator, "get_params") or isinstance(estimator, type):
-        return
-    if only_watchable and _is_opaque(estimator):
-        return
-    yield estimator
-    for value in estimator.get_params(deep=False).values():
-        yield from _parts(value, only_watchable=only_watchable)
-
-
-def _is_opaque(estimator: Any) -> bool:
-    if isinstance(estimator, Pipeline):
-        return not (estimator.memory is None or isinstance(estimator.memory, Memo))
-    is_ours = isinstance(estimator, BaseTorchEstimator)
-    return isinstance(estimator, BaseSearchCV) or (
-        not is_ours and getattr(estimator, "random_state", 0) is None
-    )
 
 
 def _name(kind: type) -> tuple[Any, ...]:

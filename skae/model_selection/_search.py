@@ -23,7 +23,8 @@ from .._fitting import DeferredError
 from .._sklearn_callbacks import NoContext
 from .._validation import CheckedParameters
 from ..base import BaseTorchEstimator
-from ._memo import Memo, n_learners
+from ._memo import Memo
+from ._parts import n_learners
 
 
 class _Splits:
@@ -145,8 +146,8 @@ class _BatchedSearch(CheckedParameters):
         waiting, n_rounds = candidates, 0
         # Behind the learners that are known after a round, there may be more.
         while waiting := [one for one in waiting if n_learners(self._candidate(one)) > n_rounds]:
-            self._collect(waiting, splits)
-            if not self._memo.train(self, context):
+            collected = self._collect(waiting, splits)
+            if not self._memo.train(self, collected, context):
                 break
             n_rounds += 1
         if self.verbose > 0 and self._memo.n_refused > n_refused:
@@ -165,18 +166,18 @@ class _BatchedSearch(CheckedParameters):
             vars(candidate).pop("_skl_callbacks", None)  # they belong to the evaluation
         return candidate
 
-    def _collect(self, candidates: list[dict[str, Any]], splits: list[Any]) -> None:
-        """Begin to fit candidates, as far as their first learner that is not known."""
+    def _collect(self, candidates: list[dict[str, Any]], splits: list[Any]) -> Iterator[None]:
+        """Begin to fit candidates, each as far as its first learner that is not known."""
         X_all, y_all = self._rows
-        with self._memo.collecting():
-            for train, _ in splits:
-                X, y = _safe_split(self.estimator, X_all, y_all, train)
-                fit_params = _check_method_params(X_all, self._routed.estimator.fit, train)
-                arguments = (X,) if y is None else (X, y)
-                for candidate in candidates:
-                    # The evaluation raises all other errors again.
-                    with suppress(DeferredError, Exception):
-                        self._candidate(candidate).fit(*arguments, **fit_params)
+        for train, _ in splits:
+            X, y = _safe_split(self.estimator, X_all, y_all, train)
+            fit_params = _check_method_params(X_all, self._routed.estimator.fit, train)
+            arguments = (X,) if y is None else (X, y)
+            for candidate in candidates:
+                # The evaluation raises all other errors again.
+                with self._memo.collecting(), suppress(DeferredError, Exception):
+                    self._candidate(candidate).fit(*arguments, **fit_params)
+                yield
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
