@@ -74,15 +74,21 @@ GROUPS = {
     ),
     "images": (
         "Noise, missing parts, and how long a code has to be",
-        ["denoise_images", "ordered_codes"],
+        ["denoise_images", "filled_blocks", "compression", "ordered_codes"],
     ),
     "outliers": (
         "Outliers",
-        ["ecg_anomaly", "network_intrusion", "series_windows", "explain_outliers"],
+        [
+            "ecg_anomaly",
+            "network_intrusion",
+            "series_windows",
+            "text_outliers",
+            "explain_outliers",
+        ],
     ),
     "generating": (
         "Latent spaces and new rows",
-        ["vae_digits", "augmentation", "chorales", "mario_levels", "gan_grid"],
+        ["latent_tsne", "vae_digits", "augmentation", "chorales", "mario_levels", "gan_grid"],
     ),
     "maps": ("Maps", ["som_wine", "som_chainlink"]),
 }
