@@ -6,8 +6,9 @@ Filling in a block that is missing
 From each of scikit-learn's digits a block of 4 x 4 pixels is removed, a quarter of the image.
 Denoising autoencoders that learned to do without any number of pixels (masking noise, whose level
 is drawn for each row) fill it in by `inpaint`: they rebuild the image again and again, as long as
-the pixels that are known come out better. Six of them, trained as one batch by `fit_many`, differ
-where the rest of the image does not decide; the mean of what they fill in is better than each.
+the pixels that are known come out better. Six of them, trained as one batch by `skae.fit_many`,
+differ where the rest of the image does not decide; the mean of what they fill in is better than
+each.
 
 Beside them stand the mean image, a linear autoencoder, which is PCA, and scikit-learn's
 `KNNImputer`, which takes the mean of the training images that are nearest by the known pixels. On

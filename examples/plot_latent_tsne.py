@@ -5,10 +5,10 @@ Codes on a plane: learned, projected, and by t-SNE
 
 To look at the codes of an autoencoder they have to come to a plane. There are three ways: learn a
 code of two components; learn a longer one, and draw its first two principal components; or draw
-the longer one by t-SNE, which keeps neighbours together. `LatentSpaceDisplay` does all three. How
-much of the neighbourhoods is left is measured by the share of test digits whose class is that of
-most of their five nearest neighbours, on the plane and in the code itself. The classes were not
-used in learning.
+the longer one by t-SNE, which keeps neighbours together. `skae.plotting.LatentSpaceDisplay` does
+all three. How much of the neighbourhoods is left is measured by the share of test digits whose
+class is that of most of their five nearest neighbours, on the plane and in the code itself. The
+classes were not used in learning.
 
 t-SNE shows nearly all that the code of 16 components holds. But it is for looking only: it gives no
 place to a new digit and decodes nothing, which the learned plane does, and distances between its

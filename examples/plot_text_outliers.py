@@ -13,7 +13,7 @@ The embedding is latent semantic analysis: weights of words (`TfidfVectorizer`),
 knows nothing of the stranger's subject, and a text about that lies in the middle of everything.
 Detectors that look for rows far out often find the strangers more normal than the others. What
 tells them is that no text is near: the distance from the nearest one alone does it, and so does
-`OutlierDetector` by its default learner. Every detector has its default settings.
+`skae.OutlierDetector` by its default learner. Every detector has its default settings.
 
 `OutlierDetector` adds the threshold. An embedding knows the texts from which it was learned, and
 puts new ones elsewhere; so it is a part of the learner here, which is a pipeline, and new to the
