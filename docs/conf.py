@@ -107,6 +107,12 @@ def arrange_examples():
             shutil.copy(EXAMPLES / f"plot_{name}.py", arranged / folder)
 
 
+def place_in_groups(file):
+    """Return where an example stands among all: the gallery sorts those of a group by it."""
+    names = [name for _, some in GROUPS.values() for name in some]
+    return names.index(file.removeprefix("plot_").removesuffix(".py"))
+
+
 def arguments_of_example(gallery_conf, script_vars):
     """Return the folder, beside an example, for its pictures; the gallery takes the figures."""
     return ["output"]
@@ -118,7 +124,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "_examples",
     "gallery_dirs": "gallery",
     "subsection_order": [f"_examples/{name}" for name in GROUPS],
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": place_in_groups,
     "doc_module": ("skae",),
     "backreferences_dir": "api/backreferences",
     "remove_config_comments": True,
