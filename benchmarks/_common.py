@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from datetime import date
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -127,11 +128,12 @@ def _peak_memory() -> int:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print `rows` under `columns`, aligned, with the versions they were measured with."""
+    """Print `rows` under `columns`, aligned, with the machine, the versions and the date."""
     print(f"\n{title}")
     print(
         f"{_processor()}, {torch.get_num_threads()} threads; Python {platform.python_version()}, "
-        f"skae {skae.__version__}, torch {torch.__version__}, scikit-learn {sklearn.__version__}\n"
+        f"skae {skae.__version__}, torch {torch.__version__}, "
+        f"scikit-learn {sklearn.__version__}; {date.today()}\n"
     )
     table = [list(columns), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -74,15 +74,21 @@ GROUPS = {
     ),
     "images": (
         "Noise, missing parts, and how long a code has to be",
-        ["denoise_images", "ordered_codes"],
+        ["denoise_images", "filled_blocks", "compression", "ordered_codes"],
     ),
     "outliers": (
         "Outliers",
-        ["ecg_anomaly", "network_intrusion", "series_windows", "explain_outliers"],
+        [
+            "ecg_anomaly",
+            "network_intrusion",
+            "series_windows",
+            "text_outliers",
+            "explain_outliers",
+        ],
     ),
     "generating": (
         "Latent spaces and new rows",
-        ["vae_digits", "augmentation", "chorales", "mario_levels", "gan_grid"],
+        ["latent_tsne", "vae_digits", "augmentation", "chorales", "mario_levels", "gan_grid"],
     ),
     "maps": ("Maps", ["som_wine", "som_chainlink"]),
 }
@@ -101,6 +107,12 @@ def arrange_examples():
             shutil.copy(EXAMPLES / f"plot_{name}.py", arranged / folder)
 
 
+def place_in_groups(file):
+    """Return where an example stands among all: the gallery sorts those of a group by it."""
+    names = [name for _, some in GROUPS.values() for name in some]
+    return names.index(file.removeprefix("plot_").removesuffix(".py"))
+
+
 def arguments_of_example(gallery_conf, script_vars):
     """Return the folder, beside an example, for its pictures; the gallery takes the figures."""
     return ["output"]
@@ -112,7 +124,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "_examples",
     "gallery_dirs": "gallery",
     "subsection_order": [f"_examples/{name}" for name in GROUPS],
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": place_in_groups,
     "doc_module": ("skae",),
     "backreferences_dir": "api/backreferences",
     "remove_config_comments": True,

@@ -1,14 +1,13 @@
 """
-======================================================
-One fit for every width of the code, and missing parts
-======================================================
+===================================
+One fit for every width of the code
+===================================
 
 An autoencoder with ordered components (nested dropout) is fitted once. Its curve says how
 much of the variance the first 1, 2, ... components keep, beside PCA and beside
-autoencoders that were fitted for one width each. Then a denoising autoencoder, which
-learned to do without some pixels, fills in images from which a block was removed.
+autoencoders that were fitted for one width each.
 
-Run it with ``python examples/plot_ordered_codes.py [folder]``; the pictures go to
+Run it with ``python examples/plot_ordered_codes.py [folder]``; the picture goes to
 ``examples/output`` unless a folder is given.
 """
 
@@ -26,8 +25,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from skae import Autoencoder, DenoisingAutoencoder
-from skae.plotting import ReconstructionDisplay
+from skae import Autoencoder
 
 SETTINGS = {"hidden_layers": (128,), "batch_size": 50, "tol": 0, "random_state": 0}
 N_COMPONENTS = 16
@@ -74,38 +72,15 @@ def plot_curve(ordered, X_train, X_test):
     return figure
 
 
-def plot_filled_blocks(X_train, images):
-    """Draw images, the same with a block removed, and what a network fills in."""
-    network = DenoisingAutoencoder(64, noise="masking", noise_level=0.4, max_iter=100, **SETTINGS)
-    network.fit(X_train)
-    mask = np.zeros((len(images), 8, 8), dtype=bool)
-    mask[:, 3:6, 2:6] = True
-    mask = mask.reshape(images.shape)
-    filled = network.inpaint(images, mask)
-    rows = {"original": images, "removed": np.where(mask, np.nan, images), "filled in": filled}
-    display = ReconstructionDisplay({name: row.reshape(-1, 8, 8) for name, row in rows.items()})
-    figure = display.plot().figure_
-    error = np.abs(filled - images)[mask].mean()
-    by_mean = np.abs(X_train.mean(axis=0) - images)[mask].mean()
-    said = f"mean error in the block {error:.2f}; of the mean image {by_mean:.2f}"
-    print(said)
-    figure.suptitle(said)
-    return figure
-
-
 def main(folder):
-    """Fit, and save the pictures."""
+    """Fit, and save the picture."""
     X = load_digits().data / 16
     X_train, X_test = train_test_split(X, test_size=0.35, random_state=0)
     ordered = Autoencoder(N_COMPONENTS, ordered=True, max_iter=200, n_iter_no_change=50, **SETTINGS)
     ordered.fit(X_train)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in {
-        "ordered_codes": plot_curve(ordered, X_train, X_test),
-        "filled_blocks": plot_filled_blocks(X_train, X_test[:12]),
-    }.items():
-        figure.savefig(folder / f"{name}.png", dpi=100)
-        print(f"saved {folder / name}.png")
+    plot_curve(ordered, X_train, X_test).savefig(folder / "ordered_codes.png", dpi=100)
+    print(f"saved {folder / 'ordered_codes.png'}")
 
 
 if __name__ == "__main__":

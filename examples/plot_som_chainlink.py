@@ -8,14 +8,12 @@ that pass through each other: no plane parts them. A self-organising map, a shee
 among the rows, keeps each ring in one piece: the U-matrix has a ridge where the sheet goes
 from ring to ring, and single linkage of the prototypes finds the two.
 
-The rows are read from the folder that the environment variable SKAE_DATA names
-(``fcps/chainlink.npz``); without it, two such rings are drawn here.
+Where `skae.datasets.fetch_fcps` does not find the rows, two such rings are drawn here.
 
 Run it with ``python examples/plot_som_chainlink.py [folder]``; the picture goes to
 ``examples/output`` unless a folder is given.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -28,17 +26,17 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
 from skae import SelfOrganizingMap
+from skae.datasets import fetch_fcps
 from skae.plotting import SOMDisplay
 from skae.som import topographic_error
 
 
 def load_rings():
     """Return the rows of two linked rings, and the ring of each."""
-    path = Path(os.environ.get("SKAE_DATA", "")) / "fcps" / "chainlink.npz"
-    if path.is_file():
-        with np.load(path) as file:
-            return file["X"], file["y"]
-    print("SKAE_DATA names no folder with fcps/chainlink.npz: drawing two rings instead")
+    try:
+        return fetch_fcps("chainlink", return_X_y=True)
+    except (ImportError, OSError) as error:
+        print(f"drawing two rings instead: {error}")
     rng = np.random.default_rng(0)
     angle, y = rng.uniform(0, 2 * np.pi, size=1000), np.repeat([1, 2], 500)
     across, nothing = np.cos(angle), np.zeros(1000)

@@ -19,6 +19,7 @@ from skae.datasets import (
     _mario_levels,
     _mnist,
     fetch_ecg5000,
+    fetch_fcps,
     fetch_jsb_chorales,
     fetch_mario_levels,
     fetch_mnist,
@@ -331,6 +332,56 @@ def test_connections_as_array_and_frame(tmp_path, monkeypatch):
     assert list(frame.columns) == [*bunch.feature_names, "target"]
     assert list(frame["service"]) == ["smtp", "http"] * 2
     assert (frame.dtypes[["duration", "src_bytes"]] == "float64").all()
+
+
+# -- clusters ----------------------------------------------------------------------------------
+
+#: Points and clusters of each set, by Ultsch (2005).
+FCPS = {
+    "atom": (800, 3, 2),
+    "chainlink": (1000, 3, 2),
+    "engytime": (4096, 2, 2),
+    "golfball": (4002, 3, 1),
+    "hepta": (212, 3, 7),
+    "lsun": (400, 2, 3),
+    "target": (770, 2, 6),
+    "tetra": (400, 3, 4),
+    "twodiamonds": (800, 2, 2),
+    "wingnut": (1016, 2, 2),
+}
+
+
+@pytest.mark.parametrize("name", FCPS)
+@needs("fcps", "chainlink.npz")
+def test_clusters_are_those_of_the_suite(name, monkeypatch):
+    pytest.importorskip("pooch")
+    home = os.environ["SKAE_DATA"]
+    monkeypatch.delenv("SKAE_DATA")  # as a cache, whose checksums are verified
+    bunch = fetch_fcps(name, data_home=home)
+    n_samples, n_features, n_clusters = FCPS[name]
+    assert bunch.data.shape == (n_samples, n_features)
+    assert sorted(set(bunch.target)) == list(range(1, n_clusters + 1))
+
+
+def test_points_as_array_and_frame(tmp_path, monkeypatch):
+    (tmp_path / "fcps").mkdir()
+    np.savez(tmp_path / "fcps" / "atom.npz", X=np.arange(6.0).reshape(2, 3), y=np.array([1, 2]))
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    X, y = fetch_fcps("atom", return_X_y=True)
+    assert X.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert y.tolist() == [1, 2]
+    frame = fetch_fcps("atom", as_frame=True).frame
+    assert list(frame.columns) == ["x", "y", "z", "target"]
+
+
+def test_missing_clusters_say_what_to_put_where(tmp_path, monkeypatch):
+    pytest.importorskip("pooch")
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    message = r"Put atom.npz into .*fcps, or name in .* SKAE_DATA a folder with the file fcps/atom"
+    with pytest.raises(OSError, match=message):
+        fetch_fcps("atom", data_home=tmp_path)
+    with pytest.raises(ValueError, match="'name' parameter of fetch_fcps"):
+        fetch_fcps("moon")
 
 
 # -- levels and chorales -----------------------------------------------------------------------

@@ -234,6 +234,7 @@ def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
     "name",
     [
         "plot_chorales.py",
+        "plot_compression.py",
         "plot_ecg_anomaly.py",
         "plot_mario_levels.py",
         "plot_network_intrusion.py",
@@ -242,6 +243,7 @@ def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
 def test_examples_end_without_their_data(name, tmp_path, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # no network, where there is one
     assert "skipped: The data set" in run_example(name, tmp_path)
     assert not list(tmp_path.glob("*.png"))
 
@@ -253,11 +255,46 @@ def test_wrong_entries_are_found(tmp_path):
     assert of_autoencoder > max(of_pca, 0.6)
 
 
+@takes_long
 def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
-    printed = run_example("plot_ordered_codes.py", tmp_path)
+    printed = run_example("plot_filled_blocks.py", tmp_path)
+    assert (tmp_path / "filled_blocks.png").exists()
+    names = ["mean image", "PCA", "one network", "mean of 6"]
+    errors = [numbers_in_line(name, printed)[0] for name in names]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.5 * errors[0]
+    # The text says that neighbours are as good.
+    assert numbers_in_line("neighbours", printed)[0] == pytest.approx(errors[-1], rel=0.1)
+
+
+@takes_long
+@needs_data("mnist")
+def test_an_autoencoder_needs_half_the_bits_of_pca(tmp_path):
+    printed = run_example("plot_compression.py", tmp_path)
+    assert (tmp_path / "compression.png").exists()
+    rows = {tuple(line.split()[:2]): float(line.split()[2]) for line in printed.splitlines()[1:11]}
+    for bits in (32, 64, 128):
+        assert rows["autoencoder", str(bits)] < rows["PCA", str(2 * bits)]
+
+
+@takes_long
+def test_neighbours_on_the_plane_of_tsne_are_those_of_the_code(tmp_path):
+    printed = run_example("plot_latent_tsne.py", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) == 2
-    error, by_mean = numbers_in_line("mean error in the block", printed)
-    assert error < 0.8 * by_mean
+    (by_tsne,) = numbers_in_line("16 components, by t-SNE", printed)
+    (of_code,) = numbers_in_line("the 16 components", printed)
+    assert by_tsne > of_code - 0.02
+    for other in ("16 components, by PCA", "two components, learned"):
+        assert numbers_in_line(other, printed)[0] < by_tsne - 0.1
+
+
+@takes_long
+def test_texts_of_another_module_are_outliers(tmp_path):
+    printed = run_example("plot_text_outliers.py", tmp_path)
+    assert (tmp_path / "text_outliers.png").exists()
+    ours, neighbour, *others = numbers_in_line("mean", printed)
+    assert min(ours, neighbour) > 0.9
+    assert max(others) < 0.6
 
 
 def test_a_search_in_one_run_has_the_same_scores(tmp_path):

@@ -1,6 +1,7 @@
 """Data sets to try the estimators on, kept in a folder once downloaded."""
 
 from ._ecg5000 import fetch_ecg5000
+from ._fcps import fetch_fcps
 from ._jsb_chorales import fetch_jsb_chorales
 from ._mario_levels import fetch_mario_levels
 from ._mnist import fetch_mnist
@@ -8,6 +9,7 @@ from ._nsl_kdd import fetch_nsl_kdd
 
 __all__ = [
     "fetch_ecg5000",
+    "fetch_fcps",
     "fetch_jsb_chorales",
     "fetch_mario_levels",
     "fetch_mnist",

@@ -67,8 +67,8 @@ class ExplanationDisplay(Display):
         Parameters
         ----------
         estimator : estimator
-            A fitted one with `explain`, such as an `OutlierDetector`, or a Pipeline that ends in
-            one; the features are then those that its last step sees.
+            A fitted one with `explain`, such as a `skae.OutlierDetector`, or a Pipeline that ends
+            in one; the features are then those that its last step sees.
         X : array-like of shape (n_samples, n_features)
             The rows, one or some dozens.
         feature_names : list of str, default=None

@@ -61,7 +61,7 @@ class ScoreHistogramDisplay(Display):
         ----------
         estimator : estimator
             A fitted one with `score_samples`; it may be a Pipeline. Its `offset_`, as that of
-            an `OutlierDetector`, is the threshold.
+            a `skae.OutlierDetector`, is the threshold.
         X : array-like of shape (n_samples, n_features)
             The rows.
         y : array-like of shape (n_samples,), default=None
