@@ -35,10 +35,11 @@ from .._validation import CheckedParameters, all_or_nothing, clear_errors, valid
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
+from ._conformal import ConformalTests
 from ._contributions import errors_add_up
 from ._explanations import Explanations
 from ._rows import by_chunks, select, validated, values_of
-from ._thresholds import checked_threshold, median_threshold
+from ._thresholds import check_enough, threshold_of
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
@@ -47,7 +48,7 @@ _N_PROBES = 50
 _AUTO_SAMPLES = 256
 
 
-class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
+class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParameters):
     """Outlier detector: a threshold and explanations for any estimator that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -274,7 +275,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
-            self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
+            self.offset_ = threshold_of(self.contamination, scores, self.calibration_scores_)
             best = int(train[np.argmax(np.where(_complete(X), scores, -np.inf)[train])])
             row = select(X, [best])
             self._reference = values_of(row) if sparse.issparse(row) else row
@@ -299,13 +300,8 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         train, held_out = train_test_split(
             rows, test_size=float(self.calibration_fraction), random_state=random_state
         )
-        if self._is_fraction() and self._rank(len(held_out)) == 0:
-            needed = int(np.ceil(1 / self.contamination - 1e-9)) - 1
-            raise ValueError(
-                f"contamination={self.contamination} needs {needed} calibration rows or more, but "
-                f"calibration_fraction={self.calibration_fraction} of {len(rows)} rows gives "
-                f"{len(held_out)}; increase either."
-            )
+        given = f"calibration_fraction={self.calibration_fraction} of {len(rows)} rows"
+        check_enough(self.contamination, len(held_out), given)
         return np.sort(train), held_out
 
     def _draw_member(
@@ -335,26 +331,6 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             if error is not None:
                 raise error
         return members
-
-    def _threshold(self, scores: np.ndarray) -> float:
-        """Return the score below which a row is an outlier."""
-        if self._is_fraction():
-            if self.calibration_scores_ is None:
-                threshold = np.quantile(scores, self.contamination)
-            else:  # a row is below where its p-value is at most `contamination`
-                threshold = self.calibration_scores_[self._rank(len(scores)) - 1]
-        else:
-            rule = median_threshold if self.contamination == "auto" else self.contamination
-            threshold = rule(scores)
-        return checked_threshold(threshold, scores, self.contamination)
-
-    def _is_fraction(self) -> bool:
-        return isinstance(self.contamination, Real)
-
-    def _rank(self, n_calibration: int) -> int:
-        """Return how many p-values that a new normal row can have are `contamination` or less."""
-        # Without the small number, 0.07 * 100 has the floor 7 but 0.29 * 100 that of 28.
-        return int(np.floor(self.contamination * (n_calibration + 1) + 1e-9))
 
     # -- inference -------------------------------------------------------------------------
 
@@ -431,34 +407,6 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         ndarray of shape (n_samples,)
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_values(self, X: Any) -> np.ndarray:
-        """Return the probability that a normal row has a score as low as that of each row.
-
-        It is ``(1 + number of calibration scores as low) / (1 + number of calibration scores)``:
-        among normal rows, evenly spread between 0 and 1. Calling a row an outlier where it
-        is at most t gives false alarms with probability t or less.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to test.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        ValueError
-            If no rows were held out for calibration.
-        """
-        check_is_fitted(self)
-        calibration = self.calibration_scores_
-        if calibration is None:
-            raise ValueError("p_values needs calibration rows; fit with calibration_fraction > 0.")
-        n_as_low = np.searchsorted(calibration, self.score_samples(X), side="right")
-        return (1 + n_as_low) / (1 + len(calibration))
 
     def _validated(self, X: Any) -> Any:
         check_is_fitted(self)
