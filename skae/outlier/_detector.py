@@ -37,6 +37,7 @@ from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
 from ._conformal import ConformalTests
 from ._contributions import errors_add_up
+from ._encoding import columns_of
 from ._explanations import Explanations
 from ._rows import by_chunks, select, validated, values_of
 from ._thresholds import check_enough, threshold_of
@@ -87,6 +88,18 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
         scikit-learn's `IsolationForest`.
     max_features : int or float, default=1.0
         Number of features, or their fraction, that each learner sees; drawn likewise.
+    categorical_features : "auto", "from_dtype", array-like or None, default="auto"
+        Which columns hold categories, for learners that take numbers alone. Numbers are then
+        standardised, a missing one is replaced by the median with a column that says so, and
+        each category has a column of zeros and ones, as have missing and new ones.
+        Contributions are those of the columns of `X`.
+
+        - "from_dtype" takes the columns of a DataFrame that hold categories, strings or objects.
+          Where there are none of these, no booleans and no missing values, the learner sees
+          the rows as they are;
+        - an array of indices, names or a bool for each column says which;
+        - None hands rows to the learner as they are, for a pipeline that encodes them, say;
+        - "auto" is "from_dtype" for the default learner, and None for any other.
     store_scores : bool, default=False
         Whether to keep the scores of the training rows in `training_scores_`.
     n_jobs : int, default=None
@@ -178,6 +191,7 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
+        "categorical_features": [StrOptions({"auto", "from_dtype"}), "array-like", None],
         "store_scores": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -194,6 +208,7 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
         n_estimators: int = 1,
         max_samples: str | int | float = 1.0,
         max_features: int | float = 1.0,
+        categorical_features: Any = "auto",
         store_scores: bool = False,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -204,6 +219,7 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
         self.n_estimators = n_estimators
         self.max_samples = max_samples
         self.max_features = max_features
+        self.categorical_features = categorical_features
         self.store_scores = store_scores
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -258,6 +274,7 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
                 used = np.flatnonzero(weight)
                 fit_params = _check_method_params(X, fit_params, indices=used)
                 X = select(X, used)
+            self._columns = columns_of(X, self._categories())
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
@@ -290,6 +307,12 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
         """The training row with the highest score, of shape (n_features,)."""
         return values_of(self._reference)[0]
 
+    def _categories(self) -> Any:
+        """Return `categorical_features`, "auto" resolved."""
+        if isinstance(self.categorical_features, str) and self.categorical_features == "auto":
+            return "from_dtype" if self.estimator is None else None
+        return self.categorical_features
+
     def _split(
         self, X: Any, random_state: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -316,6 +339,8 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
+        if self._columns is not None:
+            member = self._columns.encoded(member, features)
         return member, rows, features
 
     def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
@@ -448,7 +473,7 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
         takes = get_tags(learner).input_tags
         tags.input_tags.sparse = takes.sparse and not isinstance(learner, PCA)
         for name in ("allow_nan", "string", "categorical"):
-            setattr(tags.input_tags, name, getattr(takes, name))
+            setattr(tags.input_tags, name, getattr(takes, name) or self._categories() is not None)
         return tags
 
 
