@@ -3,5 +3,12 @@
 from ._conformal import select_by_e_values
 from ._detector import OutlierDetector
 from ._thresholds import mean_threshold, median_threshold
+from ._windowed import WindowedDetector
 
-__all__ = ["OutlierDetector", "mean_threshold", "median_threshold", "select_by_e_values"]
+__all__ = [
+    "OutlierDetector",
+    "WindowedDetector",
+    "mean_threshold",
+    "median_threshold",
+    "select_by_e_values",
+]
