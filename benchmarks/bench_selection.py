@@ -7,14 +7,14 @@ is to be 0.1 at most, and of the outliers that are selected (power):
 
 - bh, storey: `OutlierDetector.select_outliers`;
 - e-values: `select_by_e_values` of the mean e-value of five detectors of the same rows with
-  other calibration rows, each at the level that is named, on a tenth of the splits; and in how many
-  of the rows two such selections from other seeds differ, beside that of two of "bh".
+  other calibration rows, each at the level that is named, on some of the splits; and in how many of
+  the rows two such selections from other seeds differ, beside that of two of "bh".
 
 The rate is bounded for any learner; here it is one that is quick, codebooks of one size. Then the
 false alarms on normal rows where 5 % are asked for.
 
-Command: ``python benchmarks/bench_selection.py [--splits 100]``, where the environment variable
-SKAE_DATA names a folder with adbench/*.npz (from the repository of ADBench)
+Command: ``python benchmarks/bench_selection.py [--splits 100] [--averaged 10]``, where the
+environment variable SKAE_DATA names a folder with adbench/*.npz (from the repository of ADBench)
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ METHODS = ("bh", "storey")
 
 
 def fit(rows: np.ndarray, seed: int) -> OutlierDetector:
-    learner = make_pipeline(StandardScaler(), CodebookEnsemble([(256, 8)]))
+    learner = make_pipeline(StandardScaler(), CodebookEnsemble([(128, 4)]))
     detector = OutlierDetector(
         learner, contamination=0.05, calibration_fraction=0.5, random_state=seed
     )
@@ -57,7 +57,7 @@ def by_e_values(rows: np.ndarray, X: np.ndarray, seed: int) -> dict[str, np.ndar
 
 
 def main() -> None:
-    options = arguments(__doc__, splits=100)
+    options = arguments(__doc__, splits=100, averaged=10)
     rows, alarms = [], []
     results: dict[str, list[np.ndarray]] = {name: [] for name in METHODS}
     results |= {f"e-values, {level:g}": [] for level in LEVELS}
@@ -72,7 +72,7 @@ def main() -> None:
             detector = fit(X[train], seed)
             masks = {m: detector.select_outliers(X[test], FDR, method=m) for m in METHODS}
             alarms.append(np.mean(detector.predict(X[test])[~is_outlier] == -1))
-            if seed < max(1, options.splits // 10):
+            if seed < options.averaged:
                 masks |= by_e_values(X[train], X[test], seed)
                 other = fit(X[train], 1000 + seed).select_outliers(X[test], FDR, method="bh")
                 others = {"bh": other, **by_e_values(X[train], X[test], 1000 + seed)}

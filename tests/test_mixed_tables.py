@@ -156,6 +156,7 @@ def test_weights_reach_a_learner_behind_the_encoder(frame):
     [
         (None, {}, ValueError, r"column\(s\) 'colour', 'kind' of X hold strings .* encode"),
         (["hue"], {}, ValueError, "hue"),
+        (["colour"], {}, ValueError, r"column\(s\) 'kind' of X hold no numbers; name them in"),
         ([9], {}, ValueError, "9|features"),
         ("all", {}, ValueError, "'categorical_features' parameter of OutlierDetector.*'auto'"),
         (
@@ -165,12 +166,21 @@ def test_weights_reach_a_learner_behind_the_encoder(frame):
             r"column\(s\) 'when' of X hold dates or times; make numbers of them",
         ),
     ],
-    ids=["none", "name", "index", "word", "date"],
+    ids=["none", "name", "too few", "index", "word", "date"],
 )
 def test_bad_columns(frame, columns, change, kind, message):
     whole = frame.assign(kind="a", **change).dropna()
     with pytest.raises(kind, match=message):
         OutlierDetector(categorical_features=columns).fit(whole)
+
+
+def test_arrays_of_objects():
+    X = np.array([["red", 1.0], ["green", None], ["red", 3.0]] * 20, dtype=object)
+    detector = OutlierDetector(categorical_features=[0], random_state=0).fit(X)
+    assert detector.top_features(np.array([["blue", 1.0]], dtype=object), 1) == [[0]]
+    for columns in ([1], "from_dtype", None):
+        with pytest.raises((ValueError, TypeError), match="needs numbers, but X holds"):
+            OutlierDetector(categorical_features=columns).fit(X)
 
 
 def test_sparse_tables_have_no_categories(table):

@@ -274,7 +274,8 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
                 used = np.flatnonzero(weight)
                 fit_params = _check_method_params(X, fit_params, indices=used)
                 X = select(X, used)
-            self._columns = columns_of(X, self._categories())
+            with clear_errors(self, X, "X"):
+                self._columns = columns_of(X, self._categories())
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]

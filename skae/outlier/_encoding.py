@@ -54,7 +54,8 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     Raises
     ------
     ValueError
-        If `categorical_features` names no columns of `X`, or `X` is sparse.
+        If `categorical_features` names no columns of `X`, or not all that hold no numbers, or
+        `X` is sparse.
     TypeError
         If a column holds dates.
     """
@@ -78,10 +79,16 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
         raise TypeError(
             f"column(s) {_named(X, dates)} of X hold dates or times; make numbers of them first."
         )
+    others = [i for i, kind in enumerate(kinds) if kind == "category" and not categorical[i]]
+    if others and is_frame(X):
+        raise ValueError(
+            f"column(s) {_named(X, others)} of X hold no numbers; name them in "
+            "categorical_features, or leave them out."
+        )
     missing = np.zeros(X.shape[1], dtype=bool)
     numbers = np.flatnonzero(~categorical).tolist()
     missing[numbers] = [np.isnan(_numbers(X, i)).any() for i in numbers]
-    if from_dtype and not missing.any() and set(kinds) == {"number"}:
+    if from_dtype and not missing.any() and set(kinds) <= {"number"}:
         return None
     return Columns(categorical, missing)
 

@@ -114,7 +114,7 @@ def to_steps(
     starts = starts_of(len(series), window, stride)
     total: Any = 0.0
     count = np.zeros(len(series))
-    for some in _chunks(starts, max(1, DENSE_NUMBERS // (window * series.shape[1]))):
+    for some in chunks(starts, window * series.shape[1]):
         values = function(windows_of(series, window, some))
         if np.ndim(total) == 0:
             total = np.zeros((len(series), values.shape[1]), dtype=values.dtype)
@@ -124,8 +124,9 @@ def to_steps(
     return total / count[:, None].astype(total.dtype)
 
 
-def _chunks(starts: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (starts[chunk] for chunk in gen_batches(len(starts), size))
+def chunks(starts: np.ndarray, n_numbers: int) -> Iterator[np.ndarray]:
+    """Yield where some windows start, as many as memory takes, each of `n_numbers`."""
+    return (starts[chunk] for chunk in gen_batches(len(starts), max(1, DENSE_NUMBERS // n_numbers)))
 
 
 def scaled(windows: np.ndarray) -> np.ndarray:

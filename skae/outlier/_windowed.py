@@ -20,6 +20,7 @@ from ._conformal import p_values
 from ._detector import OutlierDetector
 from ._rows import in_form_of
 from ._series import (
+    chunks,
     is_list_of_series,
     scaled,
     starts_of,
@@ -197,7 +198,7 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
             train, held_out = self._split(series, random_state)
             self._scaling = self.scaling
             self._scaler = StandardScaler().fit(np.concatenate(train))
-            rows = np.concatenate([self._rows(self._windows(one)) for one in train])
+            rows = self._all_rows(train)
             self.n_windows_ = len(rows)
             self.detector_ = self._new_detector(random_state).fit(rows)
             found = self.resolution
@@ -266,8 +267,16 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
 
     # -- windows -----------------------------------------------------------------------------
 
-    def _windows(self, series: np.ndarray) -> np.ndarray:
-        return windows_of(series, self._window, starts_of(len(series), self._window, self._stride))
+    def _all_rows(self, series: list[np.ndarray]) -> np.ndarray:
+        """Return all windows as the learner sees them, made a chunk at a time."""
+        starts = [starts_of(len(one), self._window, self._stride) for one in series]
+        shape = sum(map(len, starts)), self.n_features_in_ * self._window
+        rows, done = np.empty(shape, dtype=np.result_type(*series)), 0
+        for one, of_one in zip(series, starts, strict=True):
+            for some in chunks(of_one, shape[1]):
+                rows[done : done + len(some)] = self._rows(windows_of(one, self._window, some))
+                done += len(some)
+        return rows
 
     def _rows(self, windows: np.ndarray) -> np.ndarray:
         """Return windows as the learner sees them, of shape (n_windows, n_channels * window)."""
