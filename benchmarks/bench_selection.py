@@ -13,6 +13,10 @@ is to be 0.1 at most, and of the outliers that are selected (power):
 The rate is bounded for any learner; here it is one that is quick, codebooks of one size. Then the
 false alarms on normal rows where 5 % are asked for.
 
+Measured, 100 splits, of which 2 with e-values: rates 0.038 (bh), 0.053 (storey), 0.002, 0.007 and
+0.004 (e-values at levels 1, 0.5 and 0.2); power 0.257, 0.281, 0.109, 0.114 and 0.069; rows decided
+otherwise 2.0 %, and 2.1, 1.2 and 0.4 %; false alarms 4.8 %.
+
 Command: ``python benchmarks/bench_selection.py [--splits 100] [--averaged 10]``, where the
 environment variable SKAE_DATA names a folder with adbench/*.npz (from the repository of ADBench)
 """

@@ -138,8 +138,8 @@ class ConformalTests:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to test. They are tested together: the value of each depends on all.
         fdr : float, default=0.1
-            Level of the selection by this detector alone, in (0, 1). To select by several, take
-            the same or less than there.
+            Level of the selection by this detector alone, in (0, 1). To select by several, half of
+            the level of that selection found most in ``benchmarks/bench_selection.py``.
 
         Returns
         -------
@@ -199,7 +199,8 @@ def select_by_e_values(e_values: Any, fdr: float = 0.1) -> np.ndarray:
     One split into training and calibration rows is a matter of luck, and another selects other
     outliers. The mean e-value of detectors with different splits of the same rows
     depends on luck less, and selecting by it keeps the expected fraction of normal rows among those
-    selected at `fdr` or less (the e-BH procedure, Wang and Ramdas 2022).
+    selected at `fdr` or less (the e-BH procedure, Wang and Ramdas 2022). The price is power: it
+    finds fewer outliers than one split does on average.
 
     Parameters
     ----------
