@@ -163,7 +163,7 @@ def test_weights_reach_a_learner_behind_the_encoder(frame):
             "from_dtype",
             {"when": pd.Timestamp("2020-01-01")},
             TypeError,
-            r"column\(s\) 'when' of X hold dates or times; make numbers of them",
+            r"column\(s\) 'when' of X hold dates or times; encode it first",
         ),
     ],
     ids=["none", "name", "too few", "index", "word", "date"],

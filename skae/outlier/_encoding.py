@@ -77,7 +77,8 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     dates = [i for i, kind in enumerate(kinds) if kind == "date" and not categorical[i]]
     if dates:
         raise TypeError(
-            f"column(s) {_named(X, dates)} of X hold dates or times; make numbers of them first."
+            f"OutlierDetector needs numbers, but column(s) {_named(X, dates)} of X hold dates or "
+            "times; encode it first, for example as days since a date."
         )
     others = [i for i, kind in enumerate(kinds) if kind == "category" and not categorical[i]]
     if others and is_frame(X):
