@@ -114,8 +114,8 @@ class OutlierDetector(Explanations, ConformalTests, OutlierMixin, CheckedParamet
     Attributes
     ----------
     estimators_ : list of object
-        The fitted learners. Where `categorical_features` asks for an encoder, each is an object with
-        `encoder` and `learner`.
+        The fitted learners. Where `categorical_features` asks for an encoder, each is an object
+        with `encoder` and `learner`.
     estimators_features_ : list of ndarray
         Indices of the features that each learner sees.
     max_samples_ : int
