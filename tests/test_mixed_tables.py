@@ -99,7 +99,8 @@ def test_missing_numbers_of_the_default_learner(table, kind):
     detector = OutlierDetector(calibration_fraction=0.3, **settings).fit(kind(X))
     scores = detector.score_samples(kind(X))
     assert np.isfinite(scores).all()
-    assert_allclose(np.asarray(detector.explain(kind(X))).sum(axis=1), scores, rtol=1e-6)
+    total = np.asarray(detector.explain(kind(X))).sum(axis=1)
+    assert_allclose(total, scores, rtol=1e-6, atol=1e-6)
     strange = X[:1].copy()
     strange[0, 1] = np.nan
     with pytest.raises(ValueError, match=r"column\(s\) 1 of X have missing values, but had none"):
@@ -118,7 +119,7 @@ def test_a_rare_value_only_among_calibration_rows():
 def test_tables_of_numbers_are_left_alone(table):
     for X in (table, pd.DataFrame(table, columns=list("abcde"))):
         fitted = OutlierDetector(random_state=0).fit(X)
-        assert isinstance(fitted.estimators_[0], CodebookEnsemble)
+        assert not hasattr(fitted.estimators_[0], "encoder")
         plain = OutlierDetector(random_state=0, categorical_features=None).fit(X)
         assert_array_equal(fitted.score_samples(X), plain.score_samples(X))
 
