@@ -14,6 +14,8 @@ TAKE_LONG = {
     "bench_mnist_sparse.py",
     "bench_outliers.py",
     "bench_rbm_mnist.py",
+    "bench_selection.py",
+    "bench_windows.py",
 }
 
 

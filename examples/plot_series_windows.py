@@ -3,10 +3,10 @@
 Where a series leaves its rhythm
 =================================
 
-Windows of a series are rows: numpy's ``sliding_window_view`` makes them without copying. A
-convolutional autoencoder learns the windows of a stretch without trouble. The contributions
-of the time steps of each window, averaged over all windows that a step is in, bring the scores
-back to the time steps, and show where another stretch goes wrong.
+`WindowedDetector` cuts a series of three channels into windows, and a convolutional autoencoder
+learns those of a stretch without trouble. Of another stretch each time step has a score, the mean
+over all windows that it is in, which shows where it goes wrong; the contributions of the channels
+show which of them does.
 
 Run it with ``python examples/plot_series_windows.py [folder]``, where the picture goes to
 ``examples/output`` unless a folder is given.
@@ -21,93 +21,91 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 
 from skae import Autoencoder
 from skae.layers import Conv1d
-from skae.outlier import OutlierDetector
+from skae.metrics import vus_pr
+from skae.outlier import WindowedDetector
 
-WIDTH = 48
+WINDOW = 48
+CHANNELS = ("pressure", "flow", "speed")
 
 
 def make_series(n_steps, random_state):
-    """Return a rhythm of two waves whose strength and pace wander."""
+    """Return three channels with one rhythm, whose strength and pace wander."""
     rng = np.random.default_rng(random_state)
     pace = 1 + 0.05 * np.sin(np.arange(n_steps) / 150)
     phase = 2 * np.pi * np.cumsum(pace) / 24
     strength = 1 + 0.2 * np.sin(np.arange(n_steps) / 90)
-    waves = strength * (np.sin(phase) + 0.5 * np.sin(2 * phase + 1))
-    return waves + 0.05 * rng.normal(size=n_steps)
+    pressure = strength * (np.sin(phase) + 0.5 * np.sin(2 * phase + 1))
+    flow = strength * np.cos(phase - 0.5)
+    speed = strength * (np.cos(phase + 1) + 0.3 * np.sin(2 * phase))
+    return np.column_stack([pressure, flow, speed]) + 0.05 * rng.normal(size=(n_steps, 3))
 
 
 def add_faults(series):
-    """Return the series with four faults, and where they are."""
-    faulty, is_fault = series.copy(), np.zeros(len(series), dtype=bool)
+    """Return the series with five faults, and where they are: steps and channels."""
+    faulty = series.copy()
     faults = {
-        "stuck": slice(150, 165),
-        "upside down": slice(320, 350),
-        "half as strong": slice(500, 530),
-        "two spikes": slice(700, 706),
+        "stuck": (slice(150, 165), [0]),
+        "upside down": (slice(320, 350), [1]),
+        "half as strong": (slice(500, 530), [0, 1, 2]),
+        "two spikes": (slice(700, 706), [0]),
+        "out of step": (slice(820, 850), [1]),
     }
-    faulty[faults["stuck"]] = series[150]
-    faulty[faults["upside down"]] *= -1
-    faulty[faults["half as strong"]] *= 0.5
-    faulty[[700, 705]] += [1.5, -1.5]
-    for steps in faults.values():
-        is_fault[steps] = True
-    return faulty, is_fault, faults
+    faulty[150:165, 0] = series[150, 0]
+    faulty[320:350, 1] *= -1
+    faulty[500:530] *= 0.5
+    faulty[[700, 705], 0] += [1.5, -1.5]
+    faulty[820:850, 1] = series[808:838, 1]  # half a period late
+    return faulty, faults
 
 
-def to_steps(contributions):
-    """Return the mean over all windows that a time step is in."""
-    n_windows, width = contributions.shape
-    total, count = np.zeros((2, n_windows + width - 1))
-    for step in range(width):
-        total[step : step + n_windows] += contributions[:, step]
-        count[step : step + n_windows] += 1
-    return total / count
-
-
-def plot_series(series, scores, normal_scores, faults):
-    """Draw the series and the error of each time step, the faults shaded.
-
-    The line is where the error of one normal time step in a thousand lies above.
-    """
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 5), sharex=True, layout="constrained")
-    top.plot(series, "k", lw=0.8)
-    top.set_ylabel("series")
-    bottom.plot(-scores, "C3", lw=1)
-    bottom.axhline(-np.quantile(normal_scores, 0.001), color="k", ls="--", lw=1)
-    bottom.set(yscale="log", ylabel="error of a time step", xlabel="time step")
-    for name, steps in faults.items():
-        for ax in (top, bottom):
-            ax.axvspan(steps.start, steps.stop, color="C0", alpha=0.2)
-        top.annotate(name, (steps.start, 1.02), xycoords=("data", "axes fraction"), fontsize=9)
+def plot_series(series, detector, faults):
+    """Draw the channels, and what each contributes to the error of a step; the faults shaded."""
+    figure, axes = plt.subplots(4, 1, figsize=(10, 7), sharex=True, layout="constrained")
+    contributions = -detector.explain(series)
+    for i, (ax, name) in enumerate(zip(axes, CHANNELS, strict=False)):
+        ax.plot(series[:, i], f"C{i}", lw=0.9)
+        ax.set_ylabel(name)
+        axes[3].plot(contributions[:, i], f"C{i}", lw=0.9, label=name)
+    axes[3].axhline(-detector.offset_, color="k", ls="--", lw=1, label="threshold of their sum")
+    lowest = np.quantile(contributions, 0.2)
+    axes[3].set(ylabel="share of the error", xlabel="time step", yscale="log", ylim=(lowest, 30))
+    axes[3].legend(loc="upper right", fontsize=8, ncols=4)
+    for name, (steps, channels) in faults.items():
+        for i in (*channels, 3):
+            axes[i].axvspan(steps.start, steps.stop, color="0.6", alpha=0.4, lw=0)
+        axes[0].annotate(name, (steps.start, 1.03), xycoords=("data", "axes fraction"), fontsize=9)
+    axes[0].set_xlim(0, len(series))
     return figure
 
 
 def main(folder):
     """Print the figures, save the picture."""
-    normal = make_series(4000, random_state=0)
-    series, is_fault, faults = add_faults(make_series(900, random_state=1))
-    layers = Conv1d((1, WIDTH), channels=(8, 16), kernel_size=5)
-    autoencoder = Autoencoder(6, hidden_layers=layers, learning_rate=3e-3, max_iter=40)
-    detector = OutlierDetector(
-        autoencoder, contamination=0.01, calibration_fraction=0.2, random_state=0
-    ).fit(sliding_window_view(normal, WIDTH))
-    windows = sliding_window_view(series, WIDTH)
-    touched = sliding_window_view(is_fault, WIDTH).any(axis=1)
-    outlying = detector.predict(windows) == -1
-    found, false_alarms = outlying[touched].mean(), outlying[~touched].mean()
-    print(f"windows: found {found:.2f}, false alarms {false_alarms:.3f}")
-    scores = to_steps(detector.explain(windows))
-    normal_scores = to_steps(detector.explain(sliding_window_view(normal, WIDTH)))
+    series, faults = add_faults(make_series(1000, random_state=1))
+    is_fault = np.zeros(len(series), dtype=bool)
+    for steps, _ in faults.values():
+        is_fault[steps] = True
+    layers = Conv1d((3, WINDOW), channels=(8, 16), kernel_size=5)
+    autoencoder = Autoencoder(6, hidden_layers=layers, learning_rate=3e-3, max_iter=30)
+    detector = WindowedDetector(
+        autoencoder, WINDOW, contamination=0.005, calibration_fraction=0.25, random_state=0
+    ).fit(make_series(4000, random_state=0))
+    scores, contributions = detector.score_samples(series), detector.explain(series)
+    outlying = detector.predict(series) == -1
+    far = ~np.convolve(is_fault, np.ones(2 * WINDOW + 1), mode="same").astype(bool)
+    print(f"false alarms far from faults {outlying[far].mean():.4f}")
+    for name, (steps, channels) in faults.items():
+        worst = np.argsort(contributions[steps].sum(axis=0))[: len(channels)]
+        blamed = " and ".join(CHANNELS[i] for i in sorted(worst))
+        print(f"{name}: {outlying[steps].mean():.2f} of its steps found, in {blamed}")
     print(f"time steps: ROC-AUC {roc_auc_score(~is_fault, scores):.3f}")
+    print(f"time steps: VUS-PR {vus_pr(is_fault, -scores, max_buffer=WINDOW):.3f}")
     folder.mkdir(parents=True, exist_ok=True)
-    figure = plot_series(series, scores, normal_scores, faults)
-    figure.savefig(folder / "series_windows.png", dpi=100)
+    plot_series(series, detector, faults).savefig(folder / "series_windows.png", dpi=100)
     print(f"saved {folder / 'series_windows.png'}")
 
 

@@ -1,6 +1,14 @@
 """Outlier detection with any estimator that scores rows: threshold, p-values, explanations."""
 
+from ._conformal import select_by_e_values
 from ._detector import OutlierDetector
 from ._thresholds import mean_threshold, median_threshold
+from ._windowed import WindowedDetector
 
-__all__ = ["OutlierDetector", "mean_threshold", "median_threshold"]
+__all__ = [
+    "OutlierDetector",
+    "WindowedDetector",
+    "mean_threshold",
+    "median_threshold",
+    "select_by_e_values",
+]

@@ -38,16 +38,20 @@ from .._validation import CheckedParameters, all_or_nothing, clear_errors, valid
 from .._warn import warn
 from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
+from ._conformal import ConformalTests
 from ._contributions import errors_add_up
+from ._encoding import columns_of
 from ._explanations import Explanations
 from ._rows import by_chunks, complete, draw, select, validated, values_of
-from ._thresholds import checked_threshold, median_threshold
+from ._thresholds import check_enough, threshold_of
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
 
 
-class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedParameters):
+class OutlierDetector(
+    CallbackSupportMixin, Explanations, ConformalTests, OutlierMixin, CheckedParameters
+):
     """Outlier detector: a threshold and explanations for any estimator that scores rows.
 
     Takes any learner with `fit` and `score_samples`, whose scores are higher for rows
@@ -86,6 +90,18 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         scikit-learn's `IsolationForest`.
     max_features : int or float, default=1.0
         Number of features, or their fraction, that each learner sees; drawn likewise.
+    categorical_features : "auto", "from_dtype", array-like or None, default="auto"
+        Which columns hold categories, for learners that take numbers alone. Numbers are then
+        standardised, a missing one is replaced by the median with a column that says so, and
+        each category has a column of zeros and ones, as have missing and new ones.
+        Contributions are those of the columns of `X`.
+
+        - "from_dtype" takes the columns of a DataFrame that hold categories, strings or objects.
+          Where there are none of these, no booleans and no missing values, the learner sees
+          the rows as they are;
+        - an array of indices, names or a bool for each column says which;
+        - None hands rows to the learner as they are, for a pipeline that encodes them, say;
+        - "auto" is "from_dtype" for the default learner, and None for any other.
     store_scores : bool, default=False
         Whether to keep the scores of the training rows in `training_scores_`.
     n_jobs : int, default=None
@@ -100,7 +116,8 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
     Attributes
     ----------
     estimators_ : list of object
-        The fitted learners.
+        The fitted learners. Where `categorical_features` asks for an encoder, each is an object
+        with `encoder` and `learner`.
     estimators_features_ : list of ndarray
         Indices of the features that each learner sees.
     max_samples_ : int
@@ -177,6 +194,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
+        "categorical_features": [StrOptions({"auto", "from_dtype"}), "array-like", None],
         "store_scores": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -193,6 +211,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         n_estimators: int = 1,
         max_samples: str | int | float = 1.0,
         max_features: int | float = 1.0,
+        categorical_features: Any = "auto",
         store_scores: bool = False,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -203,6 +222,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         self.n_estimators = n_estimators
         self.max_samples = max_samples
         self.max_features = max_features
+        self.categorical_features = categorical_features
         self.store_scores = store_scores
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -257,6 +277,8 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
                 used = np.flatnonzero(weight)
                 fit_params = _check_method_params(X, fit_params, indices=used)
                 X = select(X, used)
+            with clear_errors(self, X, "X"):
+                self._columns = columns_of(X, self._categories())
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
@@ -277,7 +299,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
                 )
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
-            self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
+            self.offset_ = threshold_of(self.contamination, scores, self.calibration_scores_)
             best = int(train[np.argmax(np.where(complete(X), scores, -np.inf)[train])])
             row = select(X, [best])
             self._reference = values_of(row) if sparse.issparse(row) else row
@@ -293,6 +315,12 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         """The training row with the highest score, of shape (n_features,)."""
         return values_of(self._reference)[0]
 
+    def _categories(self) -> Any:
+        """Return `categorical_features`, "auto" resolved."""
+        if isinstance(self.categorical_features, str) and self.categorical_features == "auto":
+            return "from_dtype" if self.estimator is None else None
+        return self.categorical_features
+
     def _split(
         self, X: Any, random_state: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -303,13 +331,8 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         train, held_out = train_test_split(
             rows, test_size=float(self.calibration_fraction), random_state=random_state
         )
-        if self._is_fraction() and self._rank(len(held_out)) == 0:
-            needed = int(np.ceil(1 / self.contamination - 1e-9)) - 1
-            raise ValueError(
-                f"contamination={self.contamination} needs {needed} calibration rows or more, but "
-                f"calibration_fraction={self.calibration_fraction} of {len(rows)} rows gives "
-                f"{len(held_out)}; increase either."
-            )
+        given = f"calibration_fraction={self.calibration_fraction} of {len(rows)} rows"
+        check_enough(self.contamination, len(held_out), given)
         return np.sort(train), held_out
 
     def _draw_member(
@@ -324,6 +347,8 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
                 member.set_params(**{name: random_state.randint(MAX_SEED)})
+        if self._columns is not None:
+            member = self._columns.encoded(member, features)
         return member, rows, features
 
     def _fit_members(
@@ -348,26 +373,6 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
                 if error is not None:
                     raise error
         return members
-
-    def _threshold(self, scores: np.ndarray) -> float:
-        """Return the score below which a row is an outlier."""
-        if self._is_fraction():
-            if self.calibration_scores_ is None:
-                threshold = np.quantile(scores, self.contamination)
-            else:  # a row is below where its p-value is at most `contamination`
-                threshold = self.calibration_scores_[self._rank(len(scores)) - 1]
-        else:
-            rule = median_threshold if self.contamination == "auto" else self.contamination
-            threshold = rule(scores)
-        return checked_threshold(threshold, scores, self.contamination)
-
-    def _is_fraction(self) -> bool:
-        return isinstance(self.contamination, Real)
-
-    def _rank(self, n_calibration: int) -> int:
-        """Return how many p-values that a new normal row can have are `contamination` or less."""
-        # Without the small number, 0.07 * 100 has the floor 7 but 0.29 * 100 that of 28.
-        return int(np.floor(self.contamination * (n_calibration + 1) + 1e-9))
 
     # -- inference -------------------------------------------------------------------------
 
@@ -445,34 +450,6 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def p_values(self, X: Any) -> np.ndarray:
-        """Return the probability that a normal row has a score as low as that of each row.
-
-        It is ``(1 + number of calibration scores as low) / (1 + number of calibration scores)``:
-        among normal rows, evenly spread between 0 and 1. Calling a row an outlier where it
-        is at most t gives false alarms with probability t or less.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to test.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        ValueError
-            If no rows were held out for calibration.
-        """
-        check_is_fitted(self)
-        calibration = self.calibration_scores_
-        if calibration is None:
-            raise ValueError("p_values needs calibration rows; fit with calibration_fraction > 0.")
-        n_as_low = np.searchsorted(calibration, self.score_samples(X), side="right")
-        return (1 + n_as_low) / (1 + len(calibration))
-
     def _validated(self, X: Any) -> Any:
         check_is_fitted(self)
         return validated(self, X, reset=False)
@@ -513,7 +490,7 @@ class OutlierDetector(CallbackSupportMixin, Explanations, OutlierMixin, CheckedP
         takes = get_tags(learner).input_tags
         tags.input_tags.sparse = takes.sparse and not isinstance(learner, PCA)
         for name in ("allow_nan", "string", "categorical"):
-            setattr(tags.input_tags, name, getattr(takes, name))
+            setattr(tags.input_tags, name, getattr(takes, name) or self._categories() is not None)
         return tags
 
 

@@ -74,7 +74,54 @@ def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
     return float(median - n_deviations * 1.4826 * deviation)
 
 
-def checked_threshold(threshold: Any, scores: np.ndarray, contamination: Any) -> float:
+def threshold_of(
+    contamination: Any, scores: np.ndarray, calibration: np.ndarray | None = None
+) -> float:
+    """Return the score below which a row is an outlier.
+
+    Parameters
+    ----------
+    contamination : "auto", float or callable
+        As in `OutlierDetector`.
+    scores : ndarray of shape (n_samples,)
+        Scores of the training rows.
+    calibration : ndarray of shape (n_calibration,), default=None
+        Scores of the calibration rows if there are any, in ascending order, which then count.
+
+    Raises
+    ------
+    ValueError
+        If the threshold of a callable is not a finite number, or above all scores.
+    """
+    if calibration is not None:
+        scores = calibration
+    if not isinstance(contamination, Real):
+        rule = median_threshold if contamination == "auto" else contamination
+        threshold = rule(scores)
+    elif calibration is None:
+        threshold = np.quantile(scores, float(contamination))
+    else:  # a row is below where its p-value is at most `contamination`
+        threshold = scores[_rank(float(contamination), len(scores)) - 1]
+    return _checked(threshold, scores, contamination)
+
+
+def check_enough(contamination: Any, n_calibration: int, given: str) -> None:
+    """Refuse too few calibration rows for a fraction; `given` says in words how they came."""
+    if isinstance(contamination, Real) and _rank(float(contamination), n_calibration) == 0:
+        needed = int(np.ceil(1 / float(contamination) - 1e-9)) - 1
+        raise ValueError(
+            f"contamination={contamination} needs {needed} calibration rows or more, but {given} "
+            f"gives {n_calibration}; increase either."
+        )
+
+
+def _rank(contamination: float, n_calibration: int) -> int:
+    """Return how many p-values that a new normal row can have are `contamination` or less."""
+    # Without the small number, 0.07 * 100 has the floor 7 but 0.29 * 100 that of 28.
+    return int(np.floor(contamination * (n_calibration + 1) + 1e-9))
+
+
+def _checked(threshold: Any, scores: np.ndarray, contamination: Any) -> float:
     """Return a threshold; refuse what is none."""
     problem = None
     if not isinstance(threshold, Real) or isinstance(threshold, bool | np.bool_):

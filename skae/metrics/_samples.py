@@ -14,15 +14,7 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_argmin_min, pairwise_distances_chunked
 from sklearn.utils import check_array
 
-from .losses import inverse_multiquadratic
-
-__all__ = [
-    "ModeCoverage",
-    "frechet_distance",
-    "maximum_mean_discrepancy",
-    "mode_coverage",
-    "parzen_log_likelihood",
-]
+from ..losses import inverse_multiquadratic
 
 
 class ModeCoverage(NamedTuple):

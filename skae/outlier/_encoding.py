@@ -1,0 +1,253 @@
+"""Tables with categories and missing values, as numbers for learners that take no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils.metaestimators import available_if
+
+from ._contributions import error_of, takes_features
+from ._rows import is_frame
+
+# Of more categories in a column, the rarest count as one.
+_MAX_CATEGORIES = 50
+
+
+class Columns(NamedTuple):
+    """What the columns of a table hold, as masks of shape (n_features,).
+
+    Attributes
+    ----------
+    categorical : ndarray of bool
+        Those of categories; the others hold numbers.
+    missing : ndarray of bool
+        Those of numbers, some of which are missing.
+    """
+
+    categorical: np.ndarray
+    missing: np.ndarray
+
+    def encoded(self, learner: Any, features: np.ndarray) -> EncodedLearner:
+        """Return a learner of some of the columns behind an encoder of them."""
+        columns = Columns(*(mask[features] for mask in self))
+        return EncodedLearner(learner, TableEncoder(columns))
+
+
+def columns_of(X: Any, categorical_features: Any) -> Columns | None:
+    """Return what the columns of a table hold; None if its rows are for the learner as they are.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+        The training rows.
+    categorical_features : "from_dtype", array-like or None
+        As in `OutlierDetector`.
+
+    Raises
+    ------
+    ValueError
+        If `categorical_features` names no columns of `X`, or not all that hold no numbers, or
+        `X` is sparse.
+    TypeError
+        If a column holds dates.
+    """
+    if categorical_features is None:
+        return None
+    from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
+    if sparse.issparse(X):
+        if from_dtype:
+            return None
+        raise ValueError("categorical_features needs a dense table, but X is sparse.")
+    kinds = [_kind(X, i) for i in range(X.shape[1])]
+    if from_dtype:
+        if not is_frame(X) and kinds[0] != "number":
+            return None  # an array of objects does not say which columns are categories
+        categorical = np.array([kind == "category" for kind in kinds])
+    else:
+        categorical = np.zeros(X.shape[1], dtype=bool)
+        categorical[_get_column_indices(X, categorical_features)] = True
+    dates = [i for i, kind in enumerate(kinds) if kind == "date" and not categorical[i]]
+    if dates:
+        raise TypeError(
+            f"OutlierDetector needs numbers, but column(s) {_named(X, dates)} of X hold dates or "
+            "times; encode it first, for example as days since a date."
+        )
+    others = [i for i, kind in enumerate(kinds) if kind == "category" and not categorical[i]]
+    if others and is_frame(X):
+        raise ValueError(
+            f"column(s) {_named(X, others)} of X hold no numbers; name them in "
+            "categorical_features, or leave them out."
+        )
+    missing = np.zeros(X.shape[1], dtype=bool)
+    numbers = np.flatnonzero(~categorical).tolist()
+    missing[numbers] = [np.isnan(_numbers(X, i)).any() for i in numbers]
+    if from_dtype and not missing.any() and set(kinds) <= {"number"}:
+        return None
+    return Columns(categorical, missing)
+
+
+class TableEncoder:
+    """Encoder of mixed tables in numbers.
+
+    Numbers are standardised; missing ones are replaced by the median, and a column of zeros and
+    ones says where. Of categories there is such a column for each, where "missing" is a category
+    too, and one more for those that were not seen in `fit`. Of more than 50 categories the rarest
+    have one together.
+
+    Parameters
+    ----------
+    columns : Columns
+        What the columns hold.
+
+    Attributes
+    ----------
+    origins_ : ndarray of int of shape (n_encoded,)
+        Of each encoded column, the one that it is made from.
+    """
+
+    def __init__(self, columns: Columns):
+        self.columns = columns
+
+    def fit(self, X: Any) -> Self:
+        """Learn means, medians and categories."""
+        categorical, missing = self.columns
+        numbers = self._numbers_of(X)
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+        self._scaler = make_pipeline(StandardScaler(), imputer)
+        if numbers.shape[1]:
+            self._scaler.fit(numbers)
+        self._one_hot = {
+            i: OneHotEncoder(
+                handle_unknown="ignore", max_categories=_MAX_CATEGORIES, sparse_output=False
+            ).fit(_categories(X, i))
+            for i in np.flatnonzero(categorical).tolist()
+        }
+        widths = [1 + len(one.get_feature_names_out()) for one in self._one_hot.values()]
+        parts = np.flatnonzero(~categorical), np.flatnonzero(missing), np.flatnonzero(categorical)
+        self.origins_ = np.concatenate([*parts[:2], np.repeat(parts[2], widths)])
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the rows in numbers, of shape (n_samples, n_encoded).
+
+        Raises
+        ------
+        ValueError
+            If a number is missing in a column that had all of them in `fit`.
+        """
+        categorical, missing = self.columns
+        numbers = self._numbers_of(X)
+        is_missing = np.isnan(numbers)
+        unexpected = is_missing.any(axis=0) & ~missing[~categorical]
+        if unexpected.any():
+            new = np.flatnonzero(~categorical)[unexpected]
+            raise ValueError(
+                f"column(s) {_named(X, new)} of X have missing values, but had none in the "
+                "training rows."
+            )
+        parts = [self._scaler.transform(numbers)] if numbers.shape[1] else []
+        parts.append(is_missing[:, missing[~categorical]].astype(float))
+        for i, one_hot in self._one_hot.items():
+            seen = one_hot.transform(_categories(X, i))
+            parts += [seen, 1 - seen.sum(axis=1, keepdims=True)]
+        return np.concatenate(parts, axis=1)
+
+    def fold(self, of_encoded: np.ndarray) -> np.ndarray:
+        """Return the sums over the encoded columns of each column, for each row."""
+        is_of = self.origins_[:, None] == np.arange(len(self.columns.missing))
+        return of_encoded @ is_of.astype(of_encoded.dtype)
+
+    def _numbers_of(self, X: Any) -> np.ndarray:
+        numbers = [_numbers(X, i) for i in np.flatnonzero(~self.columns.categorical).tolist()]
+        return np.stack(numbers, axis=1) if numbers else np.empty((X.shape[0], 0))
+
+
+class EncodedLearner(BaseEstimator):
+    """A learner behind a `TableEncoder`, with the errors of the columns that it was given.
+
+    Parameters
+    ----------
+    learner : object
+        With `fit` and `score_samples`, for arrays of numbers.
+    encoder : TableEncoder
+        Not fitted.
+    """
+
+    def __init__(self, learner: Any, encoder: TableEncoder):
+        self.learner = learner
+        self.encoder = encoder
+
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Fit the encoder and then the learner."""
+        self.learner.fit(self.encoder.fit(X).transform(X), **fit_params)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the scores of the learner."""
+        return self.learner.score_samples(self.encoder.transform(X))
+
+    @available_if(lambda self: takes_features(error_of(self.learner)))
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the mean error of each row, or a share of it for each column, with this mean."""
+        errors = error_of(self.learner)(self.encoder.transform(X), per_feature=True)
+        if not per_feature:
+            return errors.mean(axis=1)
+        return self.encoder.fold(errors) * (len(self.encoder.columns.missing) / errors.shape[1])
+
+
+# -- columns -------------------------------------------------------------------------------
+
+
+def _kind(X: Any, i: int) -> str:
+    """Return whether a column holds a "number", "bool", "category" or "date"."""
+    if not is_frame(X):
+        return "number" if X.dtype.kind in "biuf" else "category"
+    dtype = _column(X, i).dtype
+    if hasattr(dtype, "is_numeric"):  # of polars
+        names = {"is_temporal": "date", "is_numeric": "number"}
+        found = [kind for method, kind in names.items() if getattr(dtype, method)()]
+        return found[0] if found else "bool" if str(dtype) == "Boolean" else "category"
+    # The dtype of a column of numbers that are categories has the kind of an object.
+    others = {"b": "bool", "M": "date", "m": "date"}
+    return "number" if dtype.kind in "iuf" else others.get(dtype.kind, "category")
+
+
+def _column(X: Any, i: int) -> Any:
+    if not is_frame(X):
+        return X[:, i]
+    return X.iloc[:, i] if hasattr(X, "iloc") else X[:, int(i)]
+
+
+def _numbers(X: Any, i: int) -> np.ndarray:
+    """Return a column as float64, with NaN where a value is missing."""
+    column = _column(X, i)
+    if hasattr(column, "iloc"):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if is_frame(X):
+        return np.array(column.to_list(), dtype=np.float64)
+    return column.astype(np.float64)
+
+
+def _categories(X: Any, i: int) -> np.ndarray:
+    """Return a column as strings, with None where a value is missing, of shape (n_samples, 1)."""
+    column = _column(X, i)
+    if hasattr(column, "iloc"):
+        values, missing = column.tolist(), column.isna().to_numpy()
+    else:
+        values = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
+        missing = [value is None or value != value for value in values]
+    found = [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    return np.array(found, dtype=object)[:, None]
+
+
+def _named(X: Any, columns: Sequence[int] | np.ndarray) -> str:
+    names = list(X.columns) if is_frame(X) else range(X.shape[1])
+    return ", ".join(repr(names[i]) for i in columns)
