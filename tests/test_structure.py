@@ -35,7 +35,7 @@ LEVELS = [
     {"layers", "losses", "outputs", "_training"},
     {"metrics", "_validation", "_fitting"},
     {"_parameters", "_pickling"},
-    {"_intake"},
+    {"_intake", "preprocessing"},
     {"base"},
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
