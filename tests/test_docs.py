@@ -29,6 +29,7 @@ MODULES = [
     "skae.outlier",
     "skae.outputs",
     "skae.plotting",
+    "skae.preprocessing",
     "skae.som",
 ]
 

@@ -122,5 +122,5 @@ def test_sparse_rows_are_refused_with_a_reason(mixed):
 
 def test_inverse_of_another_width(mixed):
     scaler = RobustFeatureScaler().fit(mixed)
-    with pytest.raises(ValueError, match="X has 3 features, but RobustFeatureScaler .* 4"):
+    with pytest.raises(ValueError, match=r"X has 3 features, but RobustFeatureScaler .* 4"):
         scaler.inverse_transform(mixed[:, :3])
