@@ -30,6 +30,7 @@ MODULES = [
     "skae.outputs",
     "skae.plotting",
     "skae.preprocessing",
+    "skae.preprocessing",
     "skae.som",
 ]
 
