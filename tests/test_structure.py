@@ -39,7 +39,8 @@ LEVELS = [
     {"base"},
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
-    {"adversarial", "boltzmann", "som", "outlier"},
+    {"adversarial", "boltzmann", "som"},
+    {"outlier"},
     {"plotting", "model_selection"},
     {"__init__"},
 ]

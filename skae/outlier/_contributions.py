@@ -12,23 +12,30 @@ from ._rows import beside, by_chunks, is_frame, reference_for, select, values_of
 
 def errors_add_up(learner: Any, X: Any) -> bool:
     """Return whether the learner has an error per feature whose mean is minus its score."""
-    error = _error_of(learner)
-    if error is None or "per_feature" not in inspect.signature(error).parameters:
+    error = error_of(learner)
+    if not takes_features(error):
         return False
-    return np.allclose(error(X, per_feature=True).mean(axis=1), -learner.score_samples(X))
+    scores = learner.score_samples(X)
+    rounding = 1e-5 * np.abs(scores).max()  # which may be more than a score near 0
+    return np.allclose(error(X, per_feature=True).mean(axis=1), -scores, atol=rounding)
 
 
-def _error_of(learner: Any) -> Any:
+def error_of(learner: Any) -> Any:
     """Return the method of a learner that gives the error behind its score, if it has one."""
     error = getattr(learner, "reconstruction_error", None)
     return getattr(learner, "denoising_error", error)
+
+
+def takes_features(error: Any) -> bool:
+    """Return whether an error, which may be None, is there for each feature."""
+    return error is not None and "per_feature" in inspect.signature(error).parameters
 
 
 def split_error(learner: Any, X: Any, features: np.ndarray) -> np.ndarray:
     """Return minus the error of each feature over their number."""
 
     def errors(rows: Any) -> np.ndarray:
-        return _error_of(learner)(rows, per_feature=True)
+        return error_of(learner)(rows, per_feature=True)
 
     return -by_chunks(errors, X, features) / len(features)
 

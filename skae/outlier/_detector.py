@@ -33,18 +33,17 @@ from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
-from ..autoencoders import CodebookEnsemble
 from ..base import BaseTorchEstimator
+from ._combined import CombinedLearner, most_normal
 from ._contributions import errors_add_up
+from ._default import learner_of
 from ._explanations import Explanations
-from ._rows import by_chunks, select, validated, values_of
+from ._rows import by_chunks, complete, select, validated, values_of
+from ._sampling import draw
 from ._thresholds import checked_threshold, median_threshold
 
 # Training rows that show whether the errors of a learner add up to its score.
 _N_PROBES = 50
-
-# "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
-_AUTO_SAMPLES = 256
 
 
 class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
@@ -58,10 +57,12 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
 
     Parameters
     ----------
-    estimator : object, default=None
-        The learner, which is cloned. None is a `skae.autoencoders.CodebookEnsemble`,
-        for features of one scale: put a `StandardScaler` before the detector in a
-        `Pipeline`.
+    estimator : object, list of object or None, default=None
+        The learner, which is cloned. Of a list of learners, the scores are brought to one
+        scale (see Notes) and averaged. None is a list for rows of a table as they come, behind
+        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`, of 2 or (if
+        `clean`) 3 times the weight, `ValueRarity`, a `SelfOrganizingMap` of 12 x 12 units, a
+        `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:
@@ -73,6 +74,15 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
           down to a multiple of ``1 / (n_calibration + 1)``;
         - a callable takes the scores and returns the threshold, for instance
           `mean_threshold`, ``functools.partial(mean_threshold, n_std=2)``, or your own.
+    clean : bool or None, default=None
+        Whether all training rows are normal, for the default learner; None if that is not
+        known, which does well at both. True has larger codebooks, since a training row nearby
+        then says that a row is normal. False has smaller ones, and trains the networks on the
+        60 % of the rows that the codebooks find most normal, and not on 98 % of them.
+    trim : float, default=0.0
+        Fraction of the rows that are left out of a second fit: those with the lowest
+        scores by the first. It makes a learner robust that outliers among the training
+        rows would spoil; choose it larger than the fraction of these.
     calibration_fraction : float, default=0.0
         Fraction of the rows that are held out of learning, and whose scores give the
         threshold and the p-values (split conformal prediction). 0 is none.
@@ -123,12 +133,18 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
 
     See Also
     --------
-    skae.autoencoders.CodebookEnsemble : The default learner.
+    skae.preprocessing.RobustFeatureScaler : What stands before the default learner.
     DenoisingAutoencoder : A learner for images and signals.
     sklearn.ensemble.IsolationForest : Outliers by random trees.
 
     Notes
     -----
+    The common scale of a list: where a learner orders rows by a mean error per feature, as
+    autoencoders, maps and codebooks do, its score is minus the logarithm of that error, less
+    the median over the training rows, over the standard deviation there. Other scores have the
+    median taken off, are divided by the median absolute deviation, and large ones are drawn in by
+    the inverse hyperbolic sine.
+
     With calibration rows that are exchangeable with the normal rows to come, the
     p-value of such a row is at most t with a probability of at most t (Vovk et al. 2005; for
     outliers, Laxhammar and Falkman 2015). A fraction of outliers among the calibration
@@ -164,8 +180,10 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "score_samples"]), None],
+        "estimator": [HasMethods(["fit", "score_samples"]), list, tuple, None],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right"), callable],
+        "clean": ["boolean", None],
+        "trim": [Interval(Real, 0, 1, closed="left")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "max_samples": [
@@ -189,6 +207,8 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         estimator: Any = None,
         *,
         contamination: str | float | Callable[[np.ndarray], float] = "auto",
+        clean: bool | None = None,
+        trim: float = 0.0,
         calibration_fraction: float = 0.0,
         n_estimators: int = 1,
         max_samples: str | int | float = 1.0,
@@ -199,6 +219,8 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     ):
         self.estimator = estimator
         self.contamination = contamination
+        self.clean = clean
+        self.trim = trim
         self.calibration_fraction = calibration_fraction
         self.n_estimators = n_estimators
         self.max_samples = max_samples
@@ -275,7 +297,7 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
             self.training_scores_ = scores[train] if self.store_scores else None
             self.calibration_scores_ = None if held_out is None else np.sort(scores[held_out])
             self.offset_ = self._threshold(scores if held_out is None else scores[held_out])
-            best = int(train[np.argmax(np.where(_complete(X), scores, -np.inf)[train])])
+            best = int(train[np.argmax(np.where(complete(X), scores, -np.inf)[train])])
             row = select(X, [best])
             self._reference = values_of(row) if sparse.issparse(row) else row
             self._errors_add_up = all(
@@ -312,10 +334,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         self, X: Any, train: np.ndarray, index: int, random_state: np.random.RandomState
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """Return learner number `index`, not fitted, and its rows and features."""
-        rows = train[_draw(self.max_samples, len(train), "max_samples", random_state)]
-        features = _draw(self.max_features, X.shape[1], "max_features", random_state)
-        learner = self.estimator
-        member = CodebookEnsemble() if learner is None else clone(learner)
+        rows = train[draw(self.max_samples, len(train), "max_samples", random_state)]
+        features = draw(self.max_features, X.shape[1], "max_features", random_state)
+        member = clone(learner_of(self.estimator, self.clean))
         for name, value in sorted(member.get_params(deep=True).items()):
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
@@ -323,6 +344,17 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         return member, rows, features
 
     def _fit_members(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
+        """Fit the learners to their rows and features, and again to those that trimming leaves."""
+        members = self._fit_once(draws, X, fit_params)
+        if self.trim == 0:
+            return members
+        kept = []
+        for member, (_, rows, features) in zip(members, draws, strict=True):
+            scores = by_chunks(member.score_samples, select(X, rows), features)
+            kept.append((clone(member), rows[most_normal(scores, self.trim)], features))
+        return self._fit_once(kept, X, fit_params)
+
+    def _fit_once(self, draws: list[Any], X: Any, fit_params: dict[str, Any]) -> list[Any]:
         """Fit the learners to their rows and features; networks that are alike as one batch."""
         fits = [
             partial(_fit_member, member, rows, features, X, fit_params)
@@ -404,19 +436,30 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         """
         return float(np.mean(self.score_samples(X)))
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any, per_learner: bool = False) -> np.ndarray:
         """Return the scores less the threshold `offset_`: negative for outliers.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
+        per_learner : bool, default=False
+            Whether to give that of each learner, on the scale on which they are averaged.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), or (n_samples, n_learners) if `per_learner`
+            For a list of learners, and for the default, each is a mean over the
+            `n_estimators` fits; for a single learner there is one for each of its fits.
         """
-        return self.score_samples(X) - self.offset_
+        if not per_learner:
+            return self.score_samples(X) - self.offset_
+        X = self._validated(X)
+        if not hasattr(self.estimators_[0], "learner_scores"):
+            return self._scores(X).T - self.offset_
+        with clear_errors(self.estimators_[0], X, "X"):
+            each = [by_chunks(m.learner_scores, X, features) for m, features in self._members()]
+        return np.mean(each, axis=0) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """Return -1 for outliers and 1 for normal rows.
@@ -483,17 +526,15 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
         -------
         MetadataRouter
         """
-        learner = self.estimator
-        if learner is None:
-            learner = CodebookEnsemble()
-            if _routing_enabled():
-                learner.set_fit_request(sample_weight=True)
+        learner = learner_of(self.estimator, self.clean)
+        if isinstance(learner, CombinedLearner) and _routing_enabled():
+            learner.set_fit_request(sample_weight=True)
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add(estimator=learner, method_mapping=mapping)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        learner = CodebookEnsemble() if self.estimator is None else self.estimator
+        learner = learner_of(self.estimator, self.clean)
         if not hasattr(learner, "__sklearn_tags__"):  # it is no estimator, which `fit` says
             return tags
         # PCA learns from sparse rows but does not score them.
@@ -510,24 +551,3 @@ def _fit_member(
     """Fit a learner to its rows and features."""
     mine = select(X, None if len(rows) == X.shape[0] else rows, features)
     return member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
-
-
-def _complete(X: Any) -> np.ndarray:
-    """Return which rows have no missing values; all if that is not known, or none has all."""
-    complete = np.ones(X.shape[0], dtype=bool)
-    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
-    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
-        complete = with_all
-    return complete
-
-
-def _draw(size: str | float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
-    """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
-    if size == "auto":
-        size = min(_AUTO_SAMPLES, n)
-    n_drawn = size if isinstance(size, Integral) else max(1, round(float(size) * n))
-    if n_drawn > n:
-        raise ValueError(f"{name}={size} is more than there are: {n}.")
-    if n_drawn == n:
-        return np.arange(n)
-    return np.sort(random_state.permutation(n)[:n_drawn])

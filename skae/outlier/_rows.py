@@ -73,6 +73,15 @@ def values_of(X: Any) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 
+def complete(X: Any) -> np.ndarray:
+    """Return which rows have no missing values; all if that is not known, or none has all."""
+    found = np.ones(X.shape[0], dtype=bool)
+    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
+    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
+        found = with_all
+    return found
+
+
 def in_form_of(X: Any, values: np.ndarray) -> Any:
     """Return an array in the form of `X`: a DataFrame with its columns and index if it is one."""
     library = _library(X)
