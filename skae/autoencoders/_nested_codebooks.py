@@ -194,9 +194,9 @@ class NestedCodebooks(CheckedParameters):
         """Return the mean absolute differences of rows from all entries but themselves."""
         found = torch.cdist(x, torch.from_numpy(self.entries_).to(x.dtype), p=1.0)
         if len(self.entries_) > 1:
-            is_same = found == 0
-            itself = is_same & (is_same.sum(1, keepdim=True) == 1)
-            found[itself] = torch.inf
+            row, entry = (found == 0).nonzero().T
+            alone = torch.bincount(row, minlength=len(x))[row] == 1
+            found[row[alone], entry[alone]] = torch.inf
         return found.div_(x.shape[1])
 
     def _errors_by_size(self, x: Tensor) -> Tensor:

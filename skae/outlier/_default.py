@@ -24,7 +24,11 @@ def default_learner(clean: bool | None) -> CombinedLearner:
     clean : bool or None
         Whether all training rows are normal; None if that is not known.
     """
-    n_entries, smallest = {None: (1024, 64), True: (2048, 256), False: (1024, 16)}[clean]
+    n_entries, smallest, weights = {
+        None: (1024, 32, [2, 1.5, 1, 1, 1]),
+        True: (2048, 256, [3, 1, 1, 1, 1]),
+        False: (1024, 16, [2, 2, 1, 1, 1]),
+    }[clean]
     learners = [
         NestedCodebooks(n_entries, smallest=smallest),
         ValueRarity(),
@@ -34,7 +38,7 @@ def default_learner(clean: bool | None) -> CombinedLearner:
     ]
     return combined(
         learners,
-        weights=[3 if clean else 2, 1, 1, 1, 1],
+        weights=weights,
         scaled=True,
         trim=0.4 if clean is False else 0.02,
         n_untrimmed=2,

@@ -60,9 +60,10 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     estimator : object, list of object or None, default=None
         The learner, which is cloned. Of a list of learners, the scores are brought to one
         scale (see Notes) and averaged. None is a list for rows of a table as they come, behind
-        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`, of 2 or (if
-        `clean`) 3 times the weight, `ValueRarity`, a `SelfOrganizingMap` of 12 x 12 units, a
-        `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
+        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`, of 2 or
+        3 times the weight of a network, `ValueRarity`, of 1 to 2 times, a `SelfOrganizingMap` of
+        12 x 12 units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000
+        of the rows.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:
@@ -77,8 +78,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     clean : bool or None, default=None
         Whether all training rows are normal, for the default learner; None if that is not
         known, which does well at both. True has larger codebooks, since a training row nearby
-        then says that a row is normal. False has smaller ones, and trains the networks on the
-        60 % of the rows that the codebooks find most normal, and not on 98 % of them.
+        then says that a row is normal. False has smaller ones, counts rare values for more, and
+        trains the networks on the 60 % of the rows that the codebooks find most normal, and not
+        on 98 % of them.
     trim : float, default=0.0
         Fraction of the rows that are left out of a second fit: those with the lowest
         scores by the first. It makes a learner robust that outliers among the training

@@ -149,23 +149,27 @@ class RobustFeatureScaler(OneToOneFeatureMixin, TransformerMixin, CheckedParamet
             if n_samples > self.max_samples:
                 random_state = new_random_state(self.random_state)
                 rows = random_state.choice(n_samples, self.max_samples, replace=False)
-            self.mean_, self.scale_, self.kurtosis_ = np.zeros((3, n_features))
+            moments = np.zeros((4, n_features))
+            self._centre, self._offset, self.scale_, self.kurtosis_ = moments
             self._maps: list[tuple[np.ndarray, np.ndarray]] = []
             kinds = []
             for j, column in enumerate(X.T):
-                moments = _moments(column[~np.isnan(column)].astype(np.float64))
-                self.mean_[j], self.scale_[j], self.kurtosis_[j] = moments
-                drawn = column[rows]
+                moments[:, j] = _moments(column[~np.isnan(column)].astype(np.float64))
+                drawn = column[rows] - self._centre[j]
                 values, counts = np.unique(drawn[~np.isnan(drawn)], return_counts=True)
                 is_heavy = self.kurtosis_[j] > self.min_kurtosis and len(values) > self.min_distinct
                 kinds.append("quantile" if is_heavy else "standard")
                 self._maps.append(self._map(j, values if is_heavy else values[:0], counts))
             self.kinds_ = np.array(kinds)
+            self.mean_ = self._centre + self._offset
         return self
 
     def _map(self, j: int, values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the points between which the map of a feature is linear, and their images."""
-        mean, scale = self.mean_[j], self.scale_[j]
+        """Return the points between which the map of a feature is linear, and their images.
+
+        Points and `values` are less the centre, so that what is far from zero keeps its digits.
+        """
+        mean, scale = self._offset[j], self.scale_[j]
         ends = mean + np.array([-self.clip, self.clip]) * scale
         if len(values) == 0:
             return ends, np.array([-self.clip, self.clip])
@@ -198,10 +202,10 @@ class RobustFeatureScaler(OneToOneFeatureMixin, TransformerMixin, CheckedParamet
         X = self._validated(X, reset=False)
         scaled = np.empty_like(X, order="C")
         for chunk in gen_batches(len(X), _CHUNK_ROWS):  # whose columns stay in the cache
-            rows = (X[chunk] - self.mean_) / self.scale_
-            np.clip(rows, -self.clip, self.clip, out=rows)
+            centred = X[chunk] - self._centre
+            rows = ((centred - self._offset) / self.scale_).clip(-self.clip, self.clip)
             for j in np.flatnonzero(self.kinds_ == "quantile"):
-                rows[:, j] = np.interp(X[chunk, j], *self._maps[j])
+                rows[:, j] = np.interp(centred[:, j], *self._maps[j])
             scaled[chunk] = rows
         return scaled
 
@@ -227,7 +231,7 @@ class RobustFeatureScaler(OneToOneFeatureMixin, TransformerMixin, CheckedParamet
         original = np.empty_like(X, order="C")
         for chunk in gen_batches(len(X), _CHUNK_ROWS):
             for j, (points, images) in enumerate(self._maps):
-                original[chunk, j] = np.interp(X[chunk, j], images, points)
+                original[chunk, j] = np.interp(X[chunk, j], images, points) + self._centre[j]
         return original
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
@@ -246,17 +250,19 @@ class RobustFeatureScaler(OneToOneFeatureMixin, TransformerMixin, CheckedParamet
         return tags
 
 
-def _moments(values: np.ndarray) -> tuple[float, float, float]:
-    """Return mean, standard deviation and excess kurtosis, of any magnitude."""
-    if len(values) == 0 or values.min() == values.max():
-        return (float(values[0]) if len(values) else 0.0), 1.0, 0.0
-    centre = values[0] / 2 + values[-1] / 2
-    values -= centre  # a copy; what is far from zero keeps its digits
+def _moments(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a centre, the mean less it, standard deviation and excess kurtosis."""
+    if len(values) == 0:
+        return 0.0, 0.0, 1.0, 0.0
+    centre = values.min() / 2 + values.max() / 2
+    values -= centre  # a copy
     unit = np.abs(values).max()
-    values /= unit
+    if unit == 0 or values.min() == values.max():
+        return centre, 0.0, 1.0, 0.0
+    values /= unit  # of any magnitude
     mean = values.mean()
     values -= mean
     squares = values**2
     variance = squares.mean()
     kurtosis = np.mean(squares**2) / variance**2 - 3
-    return float(centre + unit * mean), float(unit * np.sqrt(variance)), float(kurtosis)
+    return centre, unit * mean, unit * np.sqrt(variance), kurtosis
