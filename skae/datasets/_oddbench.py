@@ -62,7 +62,7 @@ def fetch_oddbench(
     >>> from skae.datasets import fetch_oddbench
     >>> tables = fetch_oddbench()  # doctest: +SKIP
     >>> tables[0].name, tables[0].train.shape  # doctest: +SKIP
-    ('AbandonedMineLand', (2000, 8))
+    ('AbandonedMineLand', (2000, 5))
     """
     home = os.environ.get("SKAE_DATA", "") if data_home is None else data_home
     folder = Path(home, "oddbench")

@@ -25,9 +25,9 @@ def default_learner(clean: bool | None) -> CombinedLearner:
         Whether all training rows are normal; None if that is not known.
     """
     n_entries, smallest, weights = {
-        None: (1024, 32, [2, 1.5, 1, 1, 1]),
-        True: (2048, 256, [3, 1, 1, 1, 1]),
-        False: (1024, 16, [2, 2, 1, 1, 1]),
+        None: (1024, 32, [3, 2, 1, 1, 1]),
+        True: (2048, 256, [6, 2, 1, 1, 1]),
+        False: (1024, 16, [3, 3, 1, 1, 1]),
     }[clean]
     learners = [
         NestedCodebooks(n_entries, smallest=smallest),

@@ -60,10 +60,9 @@ class OutlierDetector(Explanations, OutlierMixin, CheckedParameters):
     estimator : object, list of object or None, default=None
         The learner, which is cloned. Of a list of learners, the scores are brought to one
         scale (see Notes) and averaged. None is a list for rows of a table as they come, behind
-        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`, of 2 or
-        3 times the weight of a network, `ValueRarity`, of 1 to 2 times, a `SelfOrganizingMap` of
-        12 x 12 units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000
-        of the rows.
+        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks` and
+        `ValueRarity`, of 2 to 6 times the weight of a network, a `SelfOrganizingMap` of 12 x 12
+        units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:
