@@ -78,7 +78,13 @@ GROUPS = {
     ),
     "outliers": (
         "Outliers",
-        ["ecg_anomaly", "network_intrusion", "series_windows", "explain_outliers"],
+        [
+            "ecg_anomaly",
+            "network_intrusion",
+            "series_windows",
+            "explain_outliers",
+            "outlier_benchmark",
+        ],
     ),
     "generating": (
         "Latent spaces and new rows",

@@ -498,5 +498,5 @@ def test_tables_of_oddbench(tmp_path):
 
 
 def test_missing_tables_of_oddbench(tmp_path):
-    with pytest.raises(OSError, match=r"tables of oddbench are missing.*SKAE_DATA"):
+    with pytest.raises(OSError, match=r"data set oddbench is missing.*SKAE_DATA"):
         fetch_oddbench(data_home=tmp_path)

@@ -69,7 +69,7 @@ def fetch_oddbench(
     paths = sorted(folder.glob(f"{collection}_*.npz"))
     if not paths:
         raise OSError(
-            f"The tables of {collection} are missing: there is no {folder}/{collection}_*.npz. "
+            f"The data set {collection} is missing: there is no {folder}/{collection}_*.npz. "
             "Name in the environment variable SKAE_DATA, or in data_home, a folder with a folder "
             "oddbench that holds them."
         )
