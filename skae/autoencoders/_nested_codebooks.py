@@ -191,17 +191,18 @@ class NestedCodebooks(CheckedParameters):
         return read
 
     def _distances(self, x: Tensor) -> Tensor:
-        """Return the mean absolute differences of rows from all entries but themselves."""
+        """Return the sums of absolute differences of rows from all entries but themselves."""
         found = torch.cdist(x, torch.from_numpy(self.entries_).to(x.dtype), p=1.0)
         if len(self.entries_) > 1:
-            row, entry = (found == 0).nonzero().T
-            alone = torch.bincount(row, minlength=len(x))[row] == 1
-            found[row[alone], entry[alone]] = torch.inf
-        return found.div_(x.shape[1])
+            at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few: the others need no look
+            is_same = found[at_zero] == 0
+            alone = is_same.sum(1) == 1
+            found[at_zero[alone], is_same[alone].int().argmax(1)] = torch.inf
+        return found
 
     def _errors_by_size(self, x: Tensor) -> Tensor:
         """Return the mean error per feature over the codebooks of each size, (n, n_sizes)."""
-        nearest = self._distances(x).unflatten(1, (-1, self.sizes_[0])).amin(2)
+        nearest = self._distances(x).unflatten(1, (-1, self.sizes_[0])).amin(2) / x.shape[1]
         errors = [nearest.mean(1)]
         while nearest.shape[1] > 1:
             nearest = torch.minimum(nearest[:, ::2], nearest[:, 1::2])
