@@ -84,6 +84,7 @@ GROUPS = {
             "series_windows",
             "text_outliers",
             "explain_outliers",
+            "outlier_benchmark",
         ],
     ),
     "generating": (

@@ -22,6 +22,7 @@ from skae._convergence import ConvergingEstimator
 from skae.base import BaseTorchEstimator
 from skae.boltzmann._rbm import BaseRBM
 from skae.layers import Dense
+from skae.outlier import _default
 
 # The same examples each time; `pytest --hypothesis-profile=long` looks for others.
 _ANYHOW = dict(deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -181,6 +182,12 @@ def estimator(request):
     """Return each estimator, with defaults and with each of its variants; see `quick`."""
     estimator_class, parameters = request.param
     return quick(estimator_class, **parameters)
+
+
+@pytest.fixture(autouse=True)
+def quick_default_learner(monkeypatch):
+    """Let the networks of the default detector stop after some epochs."""
+    monkeypatch.setattr(_default, "NETWORK_SETTINGS", {"n_iter_no_change": 1, "tol": 1e9})
 
 
 @pytest.fixture(scope="session")

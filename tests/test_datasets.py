@@ -24,6 +24,7 @@ from skae.datasets import (
     fetch_mario_levels,
     fetch_mnist,
     fetch_nsl_kdd,
+    fetch_oddbench,
 )
 
 SHAPES = {"X_train": (7, 28, 28), "y_train": (7,), "X_test": (3, 28, 28), "y_test": (3,)}
@@ -527,3 +528,26 @@ def test_missing_chorales_say_what_to_put_where(tmp_path, monkeypatch):
     )
     with pytest.raises(OSError, match=message):
         fetch_jsb_chorales(data_home=tmp_path)
+
+
+# -- tables with anomalies -----------------------------------------------------------------------
+
+
+def test_tables_of_oddbench(tmp_path):
+    folder = tmp_path / "oddbench"
+    folder.mkdir()
+    for name, n in (("oddbench_b", 3), ("oddbench_a_1", 2), ("ovrbench_c", 4)):
+        rows = np.arange(2.0 * n, dtype=np.float32).reshape(n, 2)
+        np.savez(folder / f"{name}.npz", train=rows, test=rows[::-1], y=np.arange(n) % 2)
+    tables = fetch_oddbench(data_home=tmp_path)
+    assert [table.name for table in tables] == ["a_1", "b"]
+    assert tables[1].train.shape == tables[1].test.shape == (3, 2)
+    assert tables[1].target.tolist() == [False, True, False]
+    assert [table.name for table in fetch_oddbench(collection="ovrbench", data_home=tmp_path)] == [
+        "c"
+    ]
+
+
+def test_missing_tables_of_oddbench(tmp_path):
+    with pytest.raises(OSError, match=r"data set oddbench is missing.*SKAE_DATA"):
+        fetch_oddbench(data_home=tmp_path)

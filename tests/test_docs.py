@@ -32,6 +32,8 @@ MODULES = [
     "skae.outlier",
     "skae.outputs",
     "skae.plotting",
+    "skae.preprocessing",
+    "skae.preprocessing",
     "skae.som",
 ]
 

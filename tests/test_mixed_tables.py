@@ -191,6 +191,17 @@ def test_sparse_tables_have_no_categories(table):
         OutlierDetector(categorical_features=[0]).fit(X)
 
 
+def test_the_default_gives_each_of_its_learners(frame):
+    detector = OutlierDetector(random_state=0).fit(frame)
+    each = detector.decision_function(frame, per_learner=True)
+    numbers = OutlierDetector(random_state=0).fit(frame[["works"]].astype(float))
+    n_learners = numbers.decision_function(frame[["works"]].astype(float), per_learner=True).shape[
+        1
+    ]
+    assert each.shape == (300, n_learners)
+    assert n_learners > 1
+
+
 def test_tags_say_what_is_encoded():
     for detector, takes in [
         (OutlierDetector(), True),

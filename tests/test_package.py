@@ -196,6 +196,15 @@ def test_network_attacks_are_found(tmp_path):
 
 
 @takes_long
+@needs_data("oddbench", "oddbench_SalesAnomalies.npz")
+def test_the_default_detector_is_better_than_others_on_most_tables(tmp_path):
+    printed = run_example("plot_outlier_benchmark.py", tmp_path)
+    own, *others = re.findall(r"mean ROC-AUC (\S+) %", printed)
+    assert float(own) > max(map(float, others))
+    assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+@takes_long
 @needs_data("jsb_chorales", "jsb16_satb.npz")
 def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
     printed = run_example("plot_chorales.py", tmp_path)
@@ -238,6 +247,7 @@ def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
         "plot_ecg_anomaly.py",
         "plot_mario_levels.py",
         "plot_network_intrusion.py",
+        "plot_outlier_benchmark.py",
     ],
 )
 def test_examples_end_without_their_data(name, tmp_path, monkeypatch):

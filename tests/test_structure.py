@@ -36,11 +36,12 @@ LEVELS = [
     {"_sklearn_callbacks"},
     {"metrics", "_validation", "_fitting"},
     {"_checkpoint", "_parameters", "_pickling"},
-    {"_intake"},
+    {"_intake", "preprocessing"},
     {"base"},
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
-    {"adversarial", "boltzmann", "som", "outlier"},
+    {"adversarial", "boltzmann", "som"},
+    {"outlier"},
     {"plotting", "model_selection", "callback"},
     {"__init__"},
 ]

@@ -9,6 +9,7 @@ from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
 from ._initialisation import unroll
 from ._module import AutoencoderModule
+from ._nested_codebooks import NestedCodebooks
 from ._sparse import SparseAutoencoder
 from ._variational import VariationalAutoencoder
 
@@ -21,6 +22,7 @@ __all__ = [
     "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "NestedCodebooks",
     "SparseAutoencoder",
     "VariationalAutoencoder",
     "unroll",

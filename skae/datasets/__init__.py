@@ -6,6 +6,7 @@ from ._jsb_chorales import fetch_jsb_chorales
 from ._mario_levels import fetch_mario_levels
 from ._mnist import fetch_mnist
 from ._nsl_kdd import fetch_nsl_kdd
+from ._oddbench import fetch_oddbench
 
 __all__ = [
     "fetch_ecg5000",
@@ -14,4 +15,5 @@ __all__ = [
     "fetch_mario_levels",
     "fetch_mnist",
     "fetch_nsl_kdd",
+    "fetch_oddbench",
 ]

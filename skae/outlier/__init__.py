@@ -2,11 +2,13 @@
 
 from ._conformal import select_by_e_values
 from ._detector import OutlierDetector
+from ._rarity import ValueRarity
 from ._thresholds import mean_threshold, median_threshold
 from ._windowed import WindowedDetector
 
 __all__ = [
     "OutlierDetector",
+    "ValueRarity",
     "WindowedDetector",
     "mean_threshold",
     "median_threshold",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -27,22 +25,22 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from .._fitting import fit_together
 from .._random import MAX_SEED, new_random_state
-from .._sklearn_callbacks import CallbackSupportMixin, task_of_learner
+from .._sklearn_callbacks import CallbackSupportMixin
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
-from ..autoencoders import CodebookEnsemble
-from ..base import BaseTorchEstimator
+from ._combined import CombinedLearner
 from ._conformal import ConformalTests
 from ._contributions import errors_add_up
+from ._default import learner_of
 from ._encoding import columns_of
 from ._explanations import Explanations
-from ._rows import by_chunks, complete, draw, select, validated, values_of
+from ._members import fit_members
+from ._rows import by_chunks, complete, select, validated, values_of
+from ._sampling import draw
 from ._thresholds import check_enough, threshold_of
 
 # Training rows that show whether the errors of a learner add up to its score.
@@ -62,10 +60,13 @@ class OutlierDetector(
 
     Parameters
     ----------
-    estimator : object, default=None
-        The learner, which is cloned. None is a `skae.autoencoders.CodebookEnsemble`,
-        for features of one scale: put a `StandardScaler` before the detector in a
-        `Pipeline`.
+    estimator : object, list of object or None, default=None
+        The learner, which is cloned. Of a list of learners, the scores are brought to one
+        scale (see Notes) and averaged. None is a list for rows of a table as they come, behind
+        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks` and
+        `ValueRarity`, of 2 to 6 times the weight of a network, a `SelfOrganizingMap` of 12 x 12
+        units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
+        Sparse rows are divided by the standard deviations of the features alone.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:
@@ -77,6 +78,16 @@ class OutlierDetector(
           down to a multiple of ``1 / (n_calibration + 1)``;
         - a callable takes the scores and returns the threshold, for instance
           `mean_threshold`, ``functools.partial(mean_threshold, n_std=2)``, or your own.
+    clean : bool or None, default=None
+        Whether all training rows are normal, for the default learner; None if that is not
+        known, which does well at both. True has larger codebooks, since a training row nearby
+        then says that a row is normal. False has smaller ones, counts rare values for more, and
+        trains the networks on the 60 % of the rows that the codebooks find most normal, and not
+        on 98 % of them.
+    trim : float, default=0.0
+        Fraction of the rows that are left out of a second fit: those with the lowest
+        scores by the first. It makes a learner robust that outliers among the training
+        rows would spoil; choose it larger than the fraction of these.
     calibration_fraction : float, default=0.0
         Fraction of the rows that are held out of learning, and whose scores give the
         threshold and the p-values (split conformal prediction). 0 is none.
@@ -140,12 +151,18 @@ class OutlierDetector(
 
     See Also
     --------
-    skae.autoencoders.CodebookEnsemble : The default learner.
+    skae.preprocessing.RobustFeatureScaler : What stands before the default learner.
     DenoisingAutoencoder : A learner for images and signals.
     sklearn.ensemble.IsolationForest : Outliers by random trees.
 
     Notes
     -----
+    The common scale of a list: where a learner orders rows by a mean error per feature, as
+    autoencoders, maps and codebooks do, its score is minus the logarithm of that error, less
+    the median over the training rows, over the standard deviation there. Other scores have the
+    median taken off, are divided by the median absolute deviation, and large ones are drawn in by
+    the inverse hyperbolic sine.
+
     With calibration rows that are exchangeable with the normal rows to come, the
     p-value of such a row is at most t with a probability of at most t (Vovk et al. 2005; for
     outliers, Laxhammar and Falkman 2015). A fraction of outliers among the calibration
@@ -181,8 +198,10 @@ class OutlierDetector(
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "score_samples"]), None],
+        "estimator": [HasMethods(["fit", "score_samples"]), list, tuple, None],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right"), callable],
+        "clean": ["boolean", None],
+        "trim": [Interval(Real, 0, 1, closed="left")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "max_samples": [
@@ -207,6 +226,8 @@ class OutlierDetector(
         estimator: Any = None,
         *,
         contamination: str | float | Callable[[np.ndarray], float] = "auto",
+        clean: bool | None = None,
+        trim: float = 0.0,
         calibration_fraction: float = 0.0,
         n_estimators: int = 1,
         max_samples: str | int | float = 1.0,
@@ -218,6 +239,8 @@ class OutlierDetector(
     ):
         self.estimator = estimator
         self.contamination = contamination
+        self.clean = clean
+        self.trim = trim
         self.calibration_fraction = calibration_fraction
         self.n_estimators = n_estimators
         self.max_samples = max_samples
@@ -288,7 +311,7 @@ class OutlierDetector(
             context.call_on_fit_task_begin(estimator=self, X=given)
             tasks = [context.subcontext(task_name="learner") for _ in draws]
             with clear_errors(draws[0][0], X, "X"):
-                self.estimators_: list[Any] = self._fit_members(draws, X, fit_params, tasks)
+                self.estimators_: list[Any] = fit_members(self, draws, X, fit_params, tasks)
             members = self._scores(X)
             scores = members.mean(axis=0)
             if self.n_estimators > 1 and (np.ptp(members, axis=0) == 0).all():
@@ -341,8 +364,7 @@ class OutlierDetector(
         """Return learner number `index`, not fitted, and its rows and features."""
         rows = train[draw(self.max_samples, len(train), "max_samples", random_state)]
         features = draw(self.max_features, X.shape[1], "max_features", random_state)
-        learner = self.estimator
-        member = CodebookEnsemble() if learner is None else clone(learner)
+        member = clone(learner_of(self.estimator, self.clean))
         for name, value in sorted(member.get_params(deep=True).items()):
             seeded = name == "random_state" or name.endswith("__random_state")
             if seeded and (value is None or index > 0):
@@ -350,29 +372,6 @@ class OutlierDetector(
         if self._columns is not None:
             member = self._columns.encoded(member, features)
         return member, rows, features
-
-    def _fit_members(
-        self, draws: list[Any], X: Any, fit_params: dict[str, Any], tasks: list[Any]
-    ) -> list[Any]:
-        """Fit the learners to their rows and features; networks that are alike as one batch."""
-        fits = [
-            partial(_fit_member, member, rows, features, X, fit_params)
-            for member, rows, features in draws
-        ]
-        members = [member for member, _, _ in draws]
-        if self.n_jobs is not None or not isinstance(members[0], BaseTorchEstimator):
-            told = (
-                delayed(_fit_and_tell)(fit, task, member, self)
-                for fit, task, member in zip(fits, tasks, members, strict=True)
-            )
-            return list(Parallel(n_jobs=self.n_jobs)(told))
-        with ExitStack() as stack:
-            for task, member in zip(tasks, members, strict=True):
-                stack.enter_context(task_of_learner(task, member, self))
-            for error in fit_together(members, fits):
-                if error is not None:
-                    raise error
-        return members
 
     # -- inference -------------------------------------------------------------------------
 
@@ -422,19 +421,30 @@ class OutlierDetector(
         """
         return float(np.mean(self.score_samples(X)))
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any, per_learner: bool = False) -> np.ndarray:
         """Return the scores less the threshold `offset_`: negative for outliers.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
+        per_learner : bool, default=False
+            Whether to give that of each learner, on the scale on which they are averaged.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), or (n_samples, n_learners) if `per_learner`
+            For a list of learners, and for the default, each is a mean over the
+            `n_estimators` fits; for a single learner there is one for each of its fits.
         """
-        return self.score_samples(X) - self.offset_
+        if not per_learner:
+            return self.score_samples(X) - self.offset_
+        X = self._validated(X)
+        if not hasattr(self.estimators_[0], "learner_scores"):
+            return self._scores(X).T - self.offset_
+        with clear_errors(self.estimators_[0], X, "X"):
+            each = [by_chunks(m.learner_scores, X, features) for m, features in self._members()]
+        return np.mean(each, axis=0) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """Return -1 for outliers and 1 for normal rows.
@@ -473,17 +483,15 @@ class OutlierDetector(
         -------
         MetadataRouter
         """
-        learner = self.estimator
-        if learner is None:
-            learner = CodebookEnsemble()
-            if _routing_enabled():
-                learner.set_fit_request(sample_weight=True)
+        learner = learner_of(self.estimator, self.clean)
+        if isinstance(learner, CombinedLearner) and _routing_enabled():
+            learner.set_fit_request(sample_weight=True)
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add(estimator=learner, method_mapping=mapping)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        learner = CodebookEnsemble() if self.estimator is None else self.estimator
+        learner = learner_of(self.estimator, self.clean)
         if not hasattr(learner, "__sklearn_tags__"):  # it is no estimator, which `fit` says
             return tags
         # PCA learns from sparse rows but does not score them.
@@ -492,16 +500,3 @@ class OutlierDetector(
         for name in ("allow_nan", "string", "categorical"):
             setattr(tags.input_tags, name, getattr(takes, name) or self._categories() is not None)
         return tags
-
-
-def _fit_member(
-    member: Any, rows: np.ndarray, features: np.ndarray, X: Any, fit_params: dict[str, Any]
-) -> Any:
-    """Fit a learner to its rows and features."""
-    mine = select(X, None if len(rows) == X.shape[0] else rows, features)
-    return member.fit(mine, **_check_method_params(X, fit_params, indices=rows))
-
-
-def _fit_and_tell(fit: Callable[[], Any], task: Any, member: Any, detector: Any) -> Any:
-    with task_of_learner(task, member, detector):
-        return fit()

@@ -194,6 +194,11 @@ class EncodedLearner(BaseEstimator):
         """Return the scores of the learner."""
         return self.learner.score_samples(self.encoder.transform(X))
 
+    @available_if(lambda self: hasattr(self.learner, "learner_scores"))
+    def learner_scores(self, X: Any) -> np.ndarray:
+        """Return a column for each learner of a list."""
+        return self.learner.learner_scores(self.encoder.transform(X))
+
     @available_if(lambda self: takes_features(error_of(self.learner)))
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the mean error of each row, or a share of it for each column, with this mean."""

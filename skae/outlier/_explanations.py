@@ -32,10 +32,13 @@ class Explanations:
 
         Where the learner has an error per feature whose mean is minus its score, as an
         autoencoder has, the contribution is minus the error of the feature over the number
-        of features. For any other learner it is what the score gains when the features of
-        `reference_` are replaced by those of the row one at a time, in the order of the
-        columns and in the reverse order, averaged over both; the score of the reference
-        is shared out evenly. These are Shapley values (Strumbelj and Kononenko 2014) if
+        of features. For a list of learners that all have such errors, and for the default, it
+        is the Aumann-Shapley value of the logarithms: what the score gains as the errors of all
+        features go from their medians to those of the row on a straight line, the score
+        of the medians shared out evenly. For any other learner it is what the score gains when
+        the features of `reference_` are replaced by those of the row one at a time, in the
+        order of the columns and in the reverse order, averaged over both; the score of the
+        reference is shared out evenly. These are Shapley values (Strumbelj and Kononenko 2014) if
         the score is a quadratic function of the features, as the log-likelihood of PCA and of
         a normal distribution is, and estimates of them otherwise. They say what a value
         brings where that of the reference would stand: one that is usual by itself, and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,6 @@ from sklearn.utils.validation import validate_data
 
 from .._compute import DENSE_NUMBERS
 from .._validation import from_torch, shape_of_layers, validate_rows
-
-# "auto" is at most so many rows for a learner, as in an isolation forest (Liu et al. 2008).
-_AUTO_SAMPLES = 256
 
 
 def validated(detector: Any, X: Any, *, reset: bool) -> Any:
@@ -77,6 +73,15 @@ def values_of(X: Any) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 
+def complete(X: Any) -> np.ndarray:
+    """Return which rows have no missing values; all if that is not known, or none has all."""
+    found = np.ones(X.shape[0], dtype=bool)
+    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
+    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
+        found = with_all
+    return found
+
+
 def in_form_of(X: Any, values: np.ndarray) -> Any:
     """Return an array in the form of `X`: a DataFrame with its columns and index if it is one."""
     library = _library(X)
@@ -123,24 +128,3 @@ def by_chunks(
     chunk_rows = max(1, DENSE_NUMBERS // (len(features) * copies))
     chunks = gen_batches(X.shape[0], chunk_rows)
     return np.concatenate([function(select(X, chunk, features)) for chunk in chunks])
-
-
-def complete(X: Any) -> np.ndarray:
-    """Return which rows have no missing values; all if that is not known, or none has all."""
-    is_complete = np.ones(X.shape[0], dtype=bool)
-    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
-    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
-        is_complete = with_all
-    return is_complete
-
-
-def draw(size: str | float, n: int, name: str, random_state: np.random.RandomState) -> np.ndarray:
-    """Return the indices of a sample without replacement, ascending; of all `n` if that many."""
-    if size == "auto":
-        size = min(_AUTO_SAMPLES, n)
-    n_drawn = size if isinstance(size, Integral) else max(1, round(float(size) * n))
-    if n_drawn > n:
-        raise ValueError(f"{name}={size} is more than there are: {n}.")
-    if n_drawn == n:
-        return np.arange(n)
-    return np.sort(random_state.permutation(n)[:n_drawn])

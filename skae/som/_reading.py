@@ -133,6 +133,25 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         filled[known] = rows[known]
         return filled
 
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the squared error of taking each row for the prototype of its winner.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+        per_feature : bool, default=False
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row. With the Euclidean metric this mean is the squared distance
+            from the winner over the number of features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        """
+        errors = self._read(X, lambda module, x: (x - module.quantized(x)).square_())
+        return errors if per_feature else np.nanmean(errors, axis=1)
+
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its distance from the winner.
 

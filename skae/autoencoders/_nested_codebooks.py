@@ -1,0 +1,237 @@
+"""Rows rebuilt from nested samples of the training rows."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils import Tags, gen_batches
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from .._compute import chunk_rows, limit_threads
+from .._random import new_random_state
+from .._training import drop_zero_weight, to_dense
+from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
+
+# Training rows by which the errors of a size are measured, at most.
+_TYPICAL_ROWS = 10_000
+
+
+class NestedCodebooks(CheckedParameters):
+    """Nested codebooks: rebuilds each row from one sample of the training rows, cut ever coarser.
+
+    A sample of the training rows is cut into small codebooks; each two of them together are
+    a codebook of the next size, and so on up to the whole sample. A row is rebuilt by the
+    nearest entry of each codebook, by the sum of absolute differences. Its error is the mean
+    over the sizes, each divided by what it typically is.
+
+    The whole sample is the nearest training row, the best of scores where all training rows are
+    normal. A small codebook seldom contains an outlier, and stays useful where some are not.
+
+    Parameters
+    ----------
+    n_entries : int, default=1024
+        Number of training rows in the sample, or all if there are fewer.
+    smallest : int, default=16
+        Least number of entries of a codebook.
+    random_state : int, RandomState instance or None, default=None
+        Source of the sample. None takes fresh entropy.
+
+    Attributes
+    ----------
+    entries_ : ndarray of shape (n_entries, n_features)
+        The sample. A codebook of ``k`` entries is ``k`` of them in a row.
+    sizes_ : list of int
+        Numbers of entries of a codebook, each twice the one before.
+    typical_errors_ : ndarray of shape (n_sizes,)
+        Median over training rows of the mean absolute error per feature, by each size.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    CodebookEnsemble : Independent samples for each codebook, which vary less, at the cost of
+        a search in each.
+    skae.OutlierDetector : Has nested codebooks in its default learner.
+
+    Notes
+    -----
+    As in `CodebookEnsemble`, nothing is trained, features should have comparable scales, and a
+    row that is itself an entry is rebuilt from the others, unless it is there twice. One
+    search among all entries serves all sizes.
+
+    References
+    ----------
+    G. Pang, K. M. Ting and D. Albrecht, LeSiNN: Detecting Anomalies by Identifying Least
+    Similar Nearest Neighbours, ICDM Workshops 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.autoencoders import NestedCodebooks
+    >>> X = np.random.default_rng(0).normal(size=(500, 4))
+    >>> codebooks = NestedCodebooks(random_state=0).fit(X)
+    >>> codebooks.sizes_
+    [31, 62, 124, 248, 496]
+    >>> strange = np.array([[0.0, 0.0, 6.0, 0.0]])
+    >>> bool(codebooks.score_samples(strange) < codebooks.score_samples(X).min())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_entries": [Interval(Integral, 1, None, closed="left")],
+        "smallest": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_entries: int = 1024,
+        *,
+        smallest: int = 16,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.n_entries = n_entries
+        self.smallest = smallest
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Draw the entries from the rows of `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the draw of each entry.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid; nothing changes then.
+        """
+        with all_or_nothing(self):
+            X = validate_rows(self, X, reset=True)
+            X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
+            share = None if weight is None else weight / weight.sum()
+            random_state = new_random_state(self.random_state)
+            n_drawn = min(self.n_entries, X.shape[0])
+            n_halvings = max(0, math.floor(math.log2(max(n_drawn / self.smallest, 1))))
+            size = n_drawn >> n_halvings
+            self.sizes_ = [size << doubling for doubling in range(n_halvings + 1)]
+            drawn = random_state.choice(X.shape[0], self.sizes_[-1], replace=False, p=share)
+            self.entries_ = to_dense(X[drawn])  # exact, so that a row finds itself
+            if X.shape[0] > _TYPICAL_ROWS:
+                X = X[random_state.choice(X.shape[0], _TYPICAL_ROWS, replace=False)]
+            self.typical_errors_ = np.ones(len(self.sizes_))
+            self.typical_errors_ = _typical(self._read(X, self._errors_by_size, len(self.sizes_)))
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: minus its mean error per feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal; about -1 for a typical row. The score of a row does not
+            depend on the other rows.
+        """
+        return -self.reconstruction_error(X)
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the error of rebuilding each row, in units of the typical ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+        per_feature : bool, default=False
+            Whether to give the error of each entry instead of the mean of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        if per_feature:
+            return self._read(X, self._errors_by_feature, X.shape[1])
+        return self._read(X, self._errors_by_size, len(self.sizes_)).mean(axis=1)
+
+    def _read(self, X: Any, method: Any, n_columns: int) -> np.ndarray:
+        """Return what a method says of rows, a chunk at a time."""
+        read = np.empty((X.shape[0], n_columns), dtype=X.dtype)
+        width = len(self.entries_)
+        n_at_a_time = min(chunk_rows(width), X.shape[0])
+        with limit_threads(n_at_a_time * width * X.shape[1]):
+            for chunk in gen_batches(X.shape[0], n_at_a_time):
+                x = torch.from_numpy(np.array(to_dense(X[chunk]), order="C"))
+                read[chunk] = method(x).numpy()
+        return read
+
+    def _distances(self, x: Tensor) -> Tensor:
+        """Return the sums of absolute differences of rows from all entries but themselves."""
+        found = torch.cdist(x, torch.from_numpy(self.entries_).to(x.dtype), p=1.0)
+        if len(self.entries_) > 1:
+            at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few: the others need no look
+            is_same = found[at_zero] == 0
+            alone = is_same.sum(1) == 1
+            found[at_zero[alone], is_same[alone].int().argmax(1)] = torch.inf
+        return found
+
+    def _errors_by_size(self, x: Tensor) -> Tensor:
+        """Return the mean error per feature over the codebooks of each size, (n, n_sizes)."""
+        nearest = self._distances(x).unflatten(1, (-1, self.sizes_[0])).amin(2) / x.shape[1]
+        errors = [nearest.mean(1)]
+        while nearest.shape[1] > 1:
+            nearest = torch.minimum(nearest[:, ::2], nearest[:, 1::2])
+            errors.append(nearest.mean(1))
+        return torch.stack(errors, 1).div_(torch.from_numpy(self.typical_errors_).to(x.dtype))
+
+    def _errors_by_feature(self, x: Tensor) -> Tensor:
+        """Return the error of each entry of the rows, the mean over the sizes."""
+        entries, size = torch.from_numpy(self.entries_).to(x.dtype), self.sizes_[0]
+        nearest, index = self._distances(x).unflatten(1, (-1, size)).min(2)
+        index += torch.arange(0, len(entries), size)
+        errors = torch.zeros_like(x)
+        for typical in self.typical_errors_:
+            for codebook in index.T:
+                errors += (x - entries[codebook]).abs_().div_(typical * index.shape[1])
+            if index.shape[1] > 1:  # each two codebooks are one of the next size
+                is_left = nearest[:, ::2] <= nearest[:, 1::2]
+                index = torch.where(is_left, index[:, ::2], index[:, 1::2])
+                nearest = torch.minimum(nearest[:, ::2], nearest[:, 1::2])
+        return errors.div_(len(self.sizes_))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _typical(errors: np.ndarray) -> np.ndarray:
+    """Return the median of each column; the mean where that is 0, and 1 where both are."""
+    typical = np.median(errors, axis=0).astype(np.float64)
+    typical = np.where(typical > 0, typical, errors.mean(axis=0))
+    return np.where((typical > 0) & np.isfinite(typical), typical, 1.0)

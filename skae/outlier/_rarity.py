@@ -1,0 +1,156 @@
+"""How rare the values of a row are."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import _fit_context
+from sklearn.utils import Tags, gen_batches
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from .._compute import DENSE_NUMBERS
+from .._validation import CheckedParameters, all_or_nothing, validate_rows
+from ._rows import values_of
+
+# How many times a value counts as seen that was not.
+_UNSEEN = 0.3
+
+
+class ValueRarity(CheckedParameters):
+    """Value rarity: scores each row by how often its values occur among the training rows.
+
+    The error of a feature is minus the logarithm of the relative frequency of its value,
+    whatever the order of the values: codes of categories, counts and rounded numbers. Features
+    whose values seldom repeat, as measurements do not, have the error 0.
+
+    It sees what distances do not: a rare code between two frequent ones. By itself it knows
+    nothing of how features depend on each other, so that it is one of several learners.
+
+    Parameters
+    ----------
+    min_repetition : float, default=3.0
+        Least number of training rows per distinct value, on average, for a feature whose values
+        are counted.
+
+    Attributes
+    ----------
+    counted_features_ : ndarray of int
+        Indices of the features whose values are counted.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    skae.OutlierDetector : Has it in its default learner.
+
+    Notes
+    -----
+    A value that was not seen counts as if it had been 0.3 times. The sum over the features is
+    the surprise of the row if these were independent, as in histogram-based scores (Goldstein
+    and Dengel 2012).
+
+    References
+    ----------
+    M. Goldstein and A. Dengel, Histogram-Based Outlier Score (HBOS), KI 2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.outlier import ValueRarity
+    >>> X = np.array([[0], [0], [0], [0], [0], [1], [2], [2], [2], [2]])
+    >>> ValueRarity().fit(X).score_samples([[0], [1], [2]]).round(1)
+    array([-0.7, -2.3, -0.9])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "min_repetition": [Interval(Real, 1, None, closed="left")],
+    }
+
+    def __init__(self, min_repetition: float = 3.0):
+        self.min_repetition = min_repetition
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Count the values of each feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored, here for consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the input is not valid; nothing changes then.
+        """
+        with all_or_nothing(self):
+            X = validate_rows(self, X, reset=True)
+            n_samples, n_features = X.shape
+            columns = X.tocsc() if sparse.issparse(X) else X
+            self._counts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+            for j in range(n_features):
+                values, counts = np.unique(values_of(columns[:, [j]]), return_counts=True)
+                if self.min_repetition * len(values) <= n_samples:
+                    self._counts[j] = values, -np.log(np.append(counts, _UNSEEN) / n_samples)
+            self.counted_features_ = np.array(list(self._counts), dtype=int)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: minus its mean error per feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal.
+        """
+        return -self.reconstruction_error(X)
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return how rare the values of each row are, in nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        per_feature : bool, default=False
+            Whether to give the error of each entry instead of the mean of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        errors = np.empty(X.shape if per_feature else X.shape[0], dtype=X.dtype)
+        for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
+            rows = values_of(X[chunk])
+            rarity = np.zeros_like(rows)
+            for j, (values, rarities) in self._counts.items():
+                place = np.searchsorted(values, rows[:, j]).clip(max=len(values) - 1)
+                is_seen = values[place] == rows[:, j]
+                rarity[:, j] = rarities[np.where(is_seen, place, len(values))]
+            errors[chunk] = rarity if per_feature else rarity.mean(axis=1)
+        return errors
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,107 @@
+"""What different learners say of a row, on one scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._contributions import error_of, takes_features
+
+# An error counts as no smaller than about this part of the median one, or a row that is rebuilt
+# exactly would have a score without bound.
+_SMALLEST_PART = 1e-3
+
+
+def scale_of(learner: Any, X: Any) -> ErrorScale | ScoreScale:
+    """Return the scale of a fitted learner, by training rows."""
+    return (ErrorScale if _is_by_error(learner, X) else ScoreScale)(learner, X)
+
+
+def _is_by_error(learner: Any, X: Any) -> bool:
+    """Return whether a learner has an error per feature, by whose mean its score orders rows."""
+    error = error_of(learner)
+    if not takes_features(error):
+        return False
+    order = np.argsort(-learner.score_samples(X))
+    ordered = error(X, per_feature=True).mean(axis=1)[order]
+    return bool((np.diff(ordered) >= -1e-5 * ordered[1:]).all())  # but for rounding
+
+
+class ErrorScale:
+    """The logarithm of an error, less its median over training rows, over its spread there.
+
+    Of an outlier it is a matter of magnitude, so that no learner outvotes all others.
+
+    Parameters
+    ----------
+    learner : object
+        A fitted one with an error per feature, by whose mean its score orders rows.
+    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+        Training rows.
+    """
+
+    def __init__(self, learner: Any, X: Any):
+        errors = error_of(learner)(X, per_feature=True).astype(np.float64)
+        self.typical = np.median(errors, axis=0)
+        error = errors.mean(axis=1)
+        self.floor = _SMALLEST_PART * np.median(error) + np.finfo(np.float32).tiny
+        logs = np.log(error + self.floor)
+        self.centre, self.spread = np.median(logs), _positive(logs.std())
+
+    def scores(self, learner: Any, X: Any) -> np.ndarray:
+        """Return the scores of rows on the common scale, of shape (n_samples,)."""
+        return self._of(error_of(learner)(X).astype(np.float64))
+
+    def _of(self, error: Any) -> Any:
+        return (self.centre - np.log(np.maximum(error, 0) + self.floor)) / self.spread
+
+    def shares(self, learner: Any, X: Any) -> np.ndarray:
+        """Return what each feature contributes to these, of shape (n_samples, n_features).
+
+        These are Aumann-Shapley values: integrals of the gradient of the score along the straight
+        line from the typical errors to those of the row. The score of the typical errors
+        is shared out evenly.
+        """
+        errors = error_of(learner)(X, per_feature=True).astype(np.float64)
+        n_features = errors.shape[1]
+        start = self.typical.mean() + self.floor
+        growth = (errors.mean(axis=1) + self.floor) / start - 1
+        slope = np.ones_like(growth)  # of the logarithm, the mean along the line
+        np.divide(np.log1p(growth), growth, out=slope, where=growth != 0)
+        gained = slope[:, None] * (errors - self.typical) / (start * self.spread)
+        return (self._of(self.typical.mean()) - gained) / n_features
+
+
+class ScoreScale:
+    """A score that is no error, less its median over training rows, over its spread there.
+
+    Large deviations count by their logarithm (inverse hyperbolic sine): likelihoods
+    fall without bound.
+
+    Parameters
+    ----------
+    learner : object
+        A fitted one.
+    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+        Training rows.
+    """
+
+    def __init__(self, learner: Any, X: Any):
+        scores = np.asarray(learner.score_samples(X), dtype=np.float64)
+        self.centre = np.median(scores)
+        self.width = _positive(1.4826 * np.median(np.abs(scores - self.centre)), scores.std())
+        self.spread = 1.0
+        self.spread = _positive(self._of(scores).std())
+
+    def scores(self, learner: Any, X: Any) -> np.ndarray:
+        """Return the scores of rows on the common scale, of shape (n_samples,)."""
+        return self._of(np.asarray(learner.score_samples(X), dtype=np.float64))
+
+    def _of(self, scores: np.ndarray) -> np.ndarray:
+        return np.arcsinh((scores - self.centre) / self.width) / self.spread
+
+
+def _positive(*candidates: float) -> float:
+    """Return the first number that is positive; 1 if none is."""
+    return next((float(one) for one in candidates if one > 0), 1.0)
