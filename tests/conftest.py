@@ -117,8 +117,6 @@ def quick(estimator_class, **parameters):
     if issubclass(estimator_class, OutlierMixin):
         return estimator_class(**{"random_state": 0, **parameters})
     defaults = {**epochs(estimator_class, 5), "random_state": 0, "device": "cpu"}
-    if has(estimator_class, "discriminator_layers"):
-        defaults |= {"n_iter": 2}  # three networks learn in each
     if has(estimator_class, "n_iter"):
         defaults |= width(estimator_class, 16)  # the 256 of a Boltzmann machine take their time
     return estimator_class(**{**defaults, **parameters})
