@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ._warn import warn
 
 _FILE = "checkpoint.safetensors"
 
-# Parameters that make no difference to what is learned.
+# Parameters by which fits are not told apart.
 _IRRELEVANT = {"checkpoint", "checkpoint_every", "callbacks", "device", "n_jobs", "verbose"}
 
 # A tensor in a nested state is replaced by this name with its number.
@@ -58,8 +59,8 @@ def open_checkpoint(
     fit = {
         "estimator": type(estimator).__name__,
         **parameters,
-        "the training rows": joblib.hash(source.fingerprint()),
-        "X_val": None if validation is None else joblib.hash(validation.fingerprint()),
+        "the training rows": _hash_of(source),
+        "X_val": None if validation is None else _hash_of(validation),
         "the fit that warm_start goes on from": joblib.hash([one.numpy() for one in before]),
         "the version of skae": _version(),
         "the version of torch": torch.__version__,
@@ -91,7 +92,12 @@ class Checkpoint:
         self._path = folder / _FILE
         self._draws: dict[str, Any] | None = None
         self._has_failed = False
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(
+                f"checkpoint must be a folder, but {error.filename!r} is a file."
+            ) from None
         self._saved = self._read()
 
     def _read(self) -> dict[str, Any] | None:
@@ -119,7 +125,7 @@ class Checkpoint:
         other = [name for name in {**there, **here} if there.get(name) != here.get(name)]
         if not other:
             return
-        result = self._saved["state"]["module"] if self.is_finished else []
+        result = self._saved["state"]["module"]
         if before and len(before) == len(result) and all(map(torch.equal, before, result)):
             self._saved = None
             return
@@ -172,8 +178,10 @@ class Checkpoint:
         if state.ending is None and len(state.history) % self._every:
             return
         tensors: dict[str, Tensor] = {}
-        content = {"fit": self._fit, "draws": self._draws, "state": state.state_dict()}
-        text = json.dumps(_without_tensors(content, tensors), default=_plain)
+        known = state.state_dict()
+        known["history"] = [_noted(epoch) for epoch in state.history]
+        content = {"fit": self._fit, "draws": self._draws, "state": known}
+        text = json.dumps(_without_tensors(content, tensors), default=np.generic.item)
         unfinished = self._path.with_suffix(".unfinished")
         try:
             save_file(tensors, unfinished, {"skae": text})
@@ -188,13 +196,28 @@ class Checkpoint:
                 )
             self._has_failed = True
         finally:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
+def _hash_of(source: Source) -> str:
+    found: Any = source.fingerprint()
+    kind, (_, *shape), *arrays = found  # whatever the device
+    return str(joblib.hash((kind, shape, arrays)))
 
 
 def _shown(value: Any) -> str:
     """Return what tells a parameter from others, in words if they say all."""
+    value = _as_python(value)
     is_plain = isinstance(value, str | int | float | tuple | None)
     return repr(value) if is_plain else f"{type(value).__name__} {joblib.hash(value)}"
+
+
+def _as_python(value: Any) -> Any:
+    """Return a number of numpy, as from a grid, as one of Python, and a list as a tuple."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_as_python, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _version() -> str:
@@ -205,8 +228,8 @@ def _version() -> str:
 
 def _without_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Return a nested state with names in place of tensors, and collect those."""
-    if isinstance(value, np.ndarray):
-        value = torch.from_numpy(value.astype(np.int64))  # safetensors has no uint32
+    if isinstance(value, np.ndarray):  # the key of numpy's generator
+        value = torch.from_numpy(value.astype(np.int64))
     if isinstance(value, Tensor):
         name = str(len(tensors))
         # Copies, since safetensors takes none that share memory.
@@ -227,6 +250,12 @@ def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     return [_with_tensors(one, tensors) for one in value] if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
-    """Return a number of numpy as one of Python; None for an object that a callback noted."""
-    return value.item() if isinstance(value, np.generic) else None
+def _noted(epoch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers and words in an epoch of a history, of whatever callbacks noted there."""
+    values = {
+        str(name): value.item()
+        if isinstance(value, Tensor | np.generic) and value.ndim == 0
+        else value
+        for name, value in epoch.items()
+    }
+    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}

@@ -44,6 +44,8 @@ class Fitting:
         """Train alone, unless a checkpoint holds the result."""
         training = self.training
         if training.state.ending is not None:
+            if training.tasks is not None:
+                training.tasks.begin()
             return
         with gradients_enabled():
             try:

@@ -13,6 +13,7 @@ import torch
 from conftest import VARIANTS, TwoGroups, groups, has, quick
 from safetensors import safe_open
 from sklearn.base import clone
+from skorch.callbacks import Callback
 
 import skae._checkpoint
 from skae import Autoencoder, BernoulliRBM, DeepBeliefNetwork, DenoisingAutoencoder
@@ -21,6 +22,12 @@ from skae._training._trainable import tensors_of
 
 class Killed(BaseException):
     """Ends a fit as the end of its process does: nobody catches it."""
+
+
+class Interrupt(Callback):
+    def on_batch_end(self, net, training=False, **_):
+        if training and len(net.history) == 4:
+            signal.raise_signal(signal.SIGINT)
 
 
 def fit(estimator, X):
@@ -115,14 +122,14 @@ X = np.random.default_rng(0).random((400, 30))
 
 
 def test_a_killed_process(tmp_path):
-    parameters = {"max_iter": 3000, "tol": 0, "n_iter_no_change": 3000}
+    parameters = {"max_iter": 300, "tol": 0, "n_iter_no_change": 300, "checkpoint_every": 3}
     script = SCRIPT.format(name="Autoencoder", parameters=parameters)
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
     file = tmp_path / "checkpoint.safetensors"
     while not file.exists():
         assert process.poll() is None
         time.sleep(0.01)
-    time.sleep(0.1)
+    time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
     with safe_open(file, framework="pt") as saved:  # whole, whenever it was
@@ -130,7 +137,7 @@ def test_a_killed_process(tmp_path):
     X = np.random.default_rng(0).random((400, 30))
     estimator = Autoencoder(8, random_state=0, checkpoint=tmp_path, **parameters)
     n_epochs = len(skae._checkpoint.Checkpoint(tmp_path, 1, {})._saved["state"]["history"])
-    assert 0 < n_epochs < 3000
+    assert 0 < n_epochs < 300
     estimator.fit(X)
     assert_same_fit(clone(estimator).set_params(checkpoint=None).fit(X), estimator, X)
 
@@ -202,13 +209,6 @@ def test_a_full_disk_loses_nothing(table, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_leaves_what_the_next_call_goes_on_from(table, tmp_path):
-    from skorch.callbacks import Callback
-
-    class Interrupt(Callback):
-        def on_batch_end(self, net, training=False, **_):
-            if training and len(net.history) == 4:
-                signal.raise_signal(signal.SIGINT)
-
     estimator = quick(Autoencoder, checkpoint=tmp_path, callbacks=[Interrupt()])
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(table)
@@ -236,6 +236,58 @@ def test_a_warm_start_goes_on_in_the_same_folder(table, tmp_path, monkeypatch):
     assert_same_fit(straight, estimator.fit(table), table)
     with pytest.raises(ValueError, match="warm_start goes on from"):
         quick(Autoencoder, checkpoint=tmp_path, **settings).fit(table)
+
+
+def test_ctrl_c_with_a_warm_start_is_no_obstacle(table, tmp_path):
+    estimator = quick(Autoencoder, checkpoint=tmp_path, warm_start=True, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(table)
+    straight = clone(estimator).set_params(checkpoint=None)
+    with pytest.raises(KeyboardInterrupt):
+        straight.fit(table)
+    for one in (estimator, straight):
+        one.set_params(callbacks=None).fit(table)
+    assert_same_fit(straight, estimator, table)
+
+
+def test_a_pretrained_network(table, tmp_path, monkeypatch):
+    estimator = quick(Autoencoder, hidden_layers=(4,), pretrain=True)
+    straight = clone(estimator).fit(table)
+    estimator.set_params(checkpoint=tmp_path)
+    killed_after(estimator, table, 2, monkeypatch)
+    assert_same_fit(straight, clone(estimator).fit(table), table)
+
+
+def test_the_same_numbers_of_another_kind(table, tmp_path):
+    quick(Autoencoder, hidden_layers=(4,), learning_rate=0.01, checkpoint=tmp_path).fit(table)
+    settings = {"hidden_layers": [np.int64(4)], "learning_rate": np.float64(0.01)}
+    with pytest.warns(UserWarning, match="holds the result of this fit"):
+        quick(Autoencoder, checkpoint=tmp_path, **settings).fit(table)
+
+
+def test_what_callbacks_note_does_not_stop_it(table, tmp_path):
+    class Notes(Callback):
+        def on_epoch_end(self, net, **_):
+            net.history.record("number", np.float64(0.5))
+            net.history.record("array", np.array(["a", "b"]))
+            net.history.record("dict", {(0, 1): {"__tensor__": 3}})
+
+    quick(Autoencoder, checkpoint=tmp_path, callbacks=[Notes()]).fit(table)
+    with pytest.warns(UserWarning, match="holds the result of this fit"):
+        again = quick(Autoencoder, checkpoint=tmp_path).fit(table)
+    assert again.history_["number"] == [0.5] * 5
+
+
+def test_a_file_is_no_folder(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="checkpoint must be a folder"):
+        quick(Autoencoder, checkpoint=tmp_path / "file").fit(table)
+
+
+def test_layers_of_a_network_are_their_own_afterwards(table, tmp_path):
+    network = quick(DeepBeliefNetwork, checkpoint=tmp_path).fit(table)
+    with pytest.raises(ValueError, match="another fit"):
+        network.rbms_[0].set_params(learning_rate=0.5).fit(table)
 
 
 def test_every_few_epochs(table, tmp_path, monkeypatch):

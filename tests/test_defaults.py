@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GenerativeAdversarialNetwork
 
-LOADERS = [load_iris, load_wine, load_breast_cancer, load_digits]
+LOADERS = [load_iris, load_wine, load_digits]
 
 
 @pytest.mark.parametrize("load", LOADERS, ids=lambda one: one.__name__)

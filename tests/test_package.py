@@ -307,6 +307,7 @@ def test_texts_of_another_module_are_outliers(tmp_path):
     assert max(others) < 0.6
 
 
+@takes_long
 def test_a_search_in_one_run_has_the_same_scores(tmp_path):
     printed = run_example("plot_grid_search.py", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) == 1
@@ -331,7 +332,7 @@ def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
         ("plot_som_wine.py", 2),
-        ("plot_vae_digits.py", 2),
+        pytest.param("plot_vae_digits.py", 2, marks=takes_long),
         ("plot_som_chainlink.py", 1),
     ],
 )

@@ -20,6 +20,7 @@ keep, and schedules change it. It is one launch by itself (one for each learning
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +48,8 @@ def captured(
     except Exception:  # whatever it is, the recording runs without
         return None
 
-    def replayed(*passing: Tensor) -> list[Tensor]:
+    # A graph knows addresses only. The recording owns what lies there, and is kept with it.
+    def replayed(*passing: Tensor, _owner: Any = run) -> list[Tensor]:
         torch._foreach_copy_(inputs, passing)
         replay()
         loss, *gradients = results
@@ -72,7 +74,11 @@ def _capture(
                 function()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # Other threads may allocate memory meanwhile.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        # Other threads may allocate memory meanwhile. A capture that fails leaves its stream as the
+        # current one, unless somebody outside sets that back.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
             results = function()
     return graph.replay, results

@@ -22,7 +22,7 @@ from .._random import Generator
 from ._bars import ProgressBar
 from ._batch import Batch
 from ._batches import Batches
-from ._callbacks import EndOfTraining, FiniteWeights, Patience, own_callbacks
+from ._callbacks import EndOfTraining, FiniteWeights, Patience, Scheduler, own_callbacks
 from ._plan import Plan
 from ._source import Source
 from ._state import TrainingState
@@ -159,11 +159,12 @@ class Net(NeuralNet):
         except KeyboardInterrupt as error:
             self.stopped = _is_stated(error)
             if not isinstance(now, FiniteWeights):  # which notes the weights of an epoch
-                self._hand_over(method_name)
+                # What these two know of the epoch may be half of it.
+                self._hand_over(method_name, whole=not isinstance(now, Scheduler | Patience))
             raise
         self._hand_over(method_name)
 
-    def _hand_over(self, method_name: str) -> None:
+    def _hand_over(self, method_name: str, *, whole: bool = True) -> None:
         """Give the callbacks what the state holds, or the state what it needs to go on."""
         state = self.state
         if method_name == "on_train_begin":
@@ -179,7 +180,7 @@ class Net(NeuralNet):
         # All but one know what they need by the number of the epoch.
         if self.scheduler is not None and self.plan.schedule == "plateau":
             state.schedule = self.scheduler.lr_scheduler_.state_dict()
-        if self.on_epoch_complete is not None:
+        if self.on_epoch_complete is not None and whole:
             self.on_epoch_complete(state)
 
     def run_single_epoch(

@@ -103,7 +103,7 @@ class StackTraining:
                 raise
         return None, is_memory_short
 
-    # -- who learns together ---------------------------------------------------------------
+    # -- which members learn together --------------------------------------------------------
 
     def _share_generators(self) -> None:
         """Let members draw once what they would draw alike: the order of rows, and noise."""

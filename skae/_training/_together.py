@@ -85,7 +85,10 @@ def train_together(
             key = key, member.shapes()
             if key not in rooms:
                 n_at_a_time = _n_at_a_time(member, n_threads)
-                rooms[key] = room_for(member, n_at_a_time, n_batched)
+                try:
+                    rooms[key] = room_for(member, n_at_a_time, n_batched)
+                except Exception:  # its own fit raises it again
+                    rooms[key] = Room(1, 1)
             if rooms[key].in_stack == 1:
                 done(training)
                 continue

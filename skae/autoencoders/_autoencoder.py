@@ -81,7 +81,7 @@ default="constant"
         `n_iter_no_change` epochs.
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks of skorch, or your own, for `fit`: they see the net in training, with its
-        module, optimizer and history, at the begin and end of the training and of each epoch
+        module, optimizer and history, at the start and end of the training and of each epoch
         (and batch, if they have a method for that, which makes each step slower). They are
         not copied, so that you can look at them after `fit`, and a pickle contains them. What
         one sets on itself needs a name that ends in an underscore, as in skorch, or it

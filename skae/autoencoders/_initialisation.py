@@ -25,6 +25,7 @@ from ._module import AutoencoderModule
 # Parameters of the estimator that an autoencoder of one of its layers has otherwise.
 _SINGLE_LAYER: dict[str, Any] = {
     "callbacks": None,
+    "checkpoint": None,
     "hidden_layers": (),
     "init": "glorot",
     "ordered": False,

@@ -310,6 +310,8 @@ class DeepBeliefNetwork(FeatureLearner):
                     interrupted = method == "fit" and hasattr(machines[-1], "module_")
                     if not interrupted:
                         raise
+                finally:
+                    machine._network = None
             self._keep_machines(machines[:number])
             if layer.call_on_fit_task_end(estimator=self, X=X, reconstruction_attributes={}):
                 break

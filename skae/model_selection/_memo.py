@@ -25,13 +25,16 @@ from ._parts import is_learner, n_learners, parts_of, watchable
 # What scikit-learn sets on an estimator beside its parameters, that changes what it gives.
 _SETTINGS = ("_sklearn_output_config", "_metadata_request")
 
+# Rows whose hashes are known, and which are kept for that.
+_MOST_DIGESTS = 64
+
 # Bytes of weights of fitted learners that are held in memory; further ones wait in files.
 _MOST_BYTES = 2**26
 
 
 @dataclass
 class _Fitted:
-    """What a learner came to: attributes, warnings, and an error if there was one."""
+    """The result of a fit: attributes, warnings, and an error if there was one."""
 
     attributes: dict[str, Any]
     warnings: list[tuple[str, type[Warning]]]
@@ -241,6 +244,8 @@ class Memo:
         if not self.is_collecting or not hasattr(value, "shape"):
             return joblib.hash(value)
         if id(value) not in self._digests:
+            while len(self._digests) >= _MOST_DIGESTS:
+                del self._digests[next(iter(self._digests))]
             self._digests[id(value)] = value, joblib.hash(value)
         return self._digests[id(value)][1]
 
