@@ -252,3 +252,40 @@ def test_rarity_is_minus_the_logarithm_of_the_frequency():
     assert_allclose(rarity.score_samples(new), -expected / 2)
     again = ValueRarity().fit(sparse.csr_matrix(X)).score_samples(new)
     assert_array_equal(again, rarity.score_samples(new))
+
+
+def gaussians_beside(column):
+    normal = np.random.default_rng(0).normal(size=(len(column), 4))
+    return np.column_stack([column, normal])
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        gaussians_beside(np.ones(200)),
+        np.ones((60, 3)),
+        np.repeat([[0.0, 1.0], [1.0, 0.0]], 50, axis=0),
+        gaussians_beside(np.repeat([0, 1], 100)),
+        np.vstack([np.zeros((150, 3)), np.random.default_rng(0).normal(size=(100, 3))]),
+    ],
+    ids=["constant column", "equal rows", "two kinds of rows", "binary column", "duplicates"],
+)
+def test_equal_errors_are_no_scale(X):
+    outliers = X[:2] + np.array([[1], [20]])
+    learners = [ValueRarity(), NestedCodebooks(64), CodebookEnsemble()]
+    detector = OutlierDetector(learners, random_state=0).fit(X)
+    each = np.vstack([detector.decision_function(rows, per_learner=True) for rows in (X, outliers)])
+    assert np.abs(each).max() < 100
+    scores = detector.score_samples(outliers)
+    assert scores[1] < scores[0] - 0.5 < np.median(detector.score_samples(X))
+
+
+def test_rounded_values_were_seen():
+    steps = np.random.default_rng(0).integers(0, 20, size=(400, 2))
+    X = steps * [0.1, 0.7] + [0, 2000.1]
+    X = np.column_stack([X, np.full(400, 0.1)])
+    rarity = ValueRarity().fit(X)
+    assert_allclose(rarity.score_samples(X.astype(np.float32)), rarity.score_samples(X), rtol=1e-5)
+    assert rarity.reconstruction_error([[0.05, 2000.2, 0.11]], per_feature=True).min() > 7
+    rarity.fit(X.astype(np.float32))
+    assert_allclose(rarity.score_samples(X), rarity.score_samples(X.astype(np.float32)), rtol=1e-5)

@@ -136,7 +136,7 @@ class NestedCodebooks(CheckedParameters):
             size = n_drawn >> n_halvings
             self.sizes_ = [size << doubling for doubling in range(n_halvings + 1)]
             drawn = random_state.choice(X.shape[0], self.sizes_[-1], replace=False, p=share)
-            self.entries_ = to_dense(X[drawn])  # exact, so that a row finds itself
+            self.entries_ = to_dense(X[drawn])  # in the dtype of X, in which a row finds itself
             if X.shape[0] > _TYPICAL_ROWS:
                 X = X[random_state.choice(X.shape[0], _TYPICAL_ROWS, replace=False)]
             self.typical_errors_ = np.ones(len(self.sizes_))

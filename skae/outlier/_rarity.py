@@ -53,7 +53,8 @@ class ValueRarity(CheckedParameters):
     -----
     A value that was not seen counts as if it had been 0.3 times. The sum over the features is
     the surprise of the row if these were independent, as in histogram-based scores (Goldstein
-    and Dengel 2012).
+    and Dengel 2012). A value within a thousandth of the least step between training values is
+    the same, so that float32 rows find the values of a float64 fit.
 
     References
     ----------
@@ -100,11 +101,12 @@ class ValueRarity(CheckedParameters):
             X = validate_rows(self, X, reset=True)
             n_samples, n_features = X.shape
             columns = X.tocsc() if sparse.issparse(X) else X
-            self._counts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+            self._counts: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
             for j in range(n_features):
                 values, counts = np.unique(values_of(columns[:, [j]]), return_counts=True)
                 if self.min_repetition * len(values) <= n_samples:
-                    self._counts[j] = values, -np.log(np.append(counts, _UNSEEN) / n_samples)
+                    rarities = -np.log(np.append(counts, _UNSEEN) / n_samples)
+                    self._counts[j] = values, rarities, _tolerance(values)
             self.counted_features_ = np.array(list(self._counts), dtype=int)
         return self
 
@@ -143,9 +145,9 @@ class ValueRarity(CheckedParameters):
         for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
             rows = values_of(X[chunk])
             rarity = np.zeros_like(rows)
-            for j, (values, rarities) in self._counts.items():
-                place = np.searchsorted(values, rows[:, j]).clip(max=len(values) - 1)
-                is_seen = values[place] == rows[:, j]
+            for j, (values, rarities, tolerance) in self._counts.items():
+                place = np.searchsorted(values, rows[:, j] - tolerance).clip(max=len(values) - 1)
+                is_seen = np.abs(values[place] - rows[:, j]) <= tolerance
                 rarity[:, j] = rarities[np.where(is_seen, place, len(values))]
             errors[chunk] = rarity if per_feature else rarity.mean(axis=1)
         return errors
@@ -154,3 +156,10 @@ class ValueRarity(CheckedParameters):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _tolerance(values: np.ndarray) -> float:
+    """Return how far from a value one that is equal but for rounding, as to float32, may lie."""
+    if len(values) > 1:
+        return 1e-3 * float(np.diff(values).min())
+    return 1e-5 * max(abs(float(values[0])), 1.0)
