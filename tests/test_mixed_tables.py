@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn import config_context
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -143,6 +144,24 @@ def test_columns_by_name_index_and_mask(frame):
     assert_allclose(scores[-1], scores[0])
     other = OutlierDetector(learner, categorical_features=[1]).fit(coded).score_samples(coded)
     assert not np.allclose(other, scores[0])
+
+
+def test_a_whole_number_is_one_category_whatever_its_type():
+    frame = pd.DataFrame({"kind": np.arange(60) % 3, "size": np.arange(60.0) % 7})
+    learner = IsolationForest(n_estimators=20, random_state=0)
+    detector = OutlierDetector(learner, categorical_features=["kind"]).fit(frame)
+    as_floats = frame.astype({"kind": float})
+    assert_array_equal(detector.score_samples(as_floats), detector.score_samples(frame))
+
+
+@pytest.mark.parametrize("put_out", ["pandas", "polars"])
+def test_output_of_transformers_as_frames(frame, table, put_out):
+    pytest.importorskip(put_out)
+    for X in (frame, table, sparse.csr_matrix(table)):
+        expected = OutlierDetector(random_state=0).fit(X).score_samples(X)
+        with config_context(transform_output=put_out):
+            detector = OutlierDetector(random_state=0).fit(X)
+            assert_array_equal(detector.score_samples(X), expected)
 
 
 def test_weights_reach_a_learner_behind_the_encoder(frame):

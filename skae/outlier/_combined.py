@@ -94,7 +94,7 @@ class CombinedLearner(_BaseComposition):
         if self.scaled:
             dense = RobustFeatureScaler(random_state=random_state)
             scaler = StandardScaler(with_mean=False) if sparse.issparse(X) else dense
-            self._scaler = scaler.fit(X)
+            self._scaler = scaler.set_output(transform="default").fit(X)
         X = self._seen(X)
         self.learners_ = [clone(learner) for _, learner in self.learners]
         n_first = self.n_untrimmed if self.trim else len(self.learners_)

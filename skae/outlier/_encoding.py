@@ -121,13 +121,16 @@ class TableEncoder:
         categorical, missing = self.columns
         numbers = self._numbers_of(X)
         imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-        self._scaler = make_pipeline(StandardScaler(), imputer)
+        # Whatever the user has scikit-learn's transformers put out, the parts here are arrays.
+        self._scaler = make_pipeline(StandardScaler(), imputer).set_output(transform="default")
         if numbers.shape[1]:
             self._scaler.fit(numbers)
         self._one_hot = {
             i: OneHotEncoder(
                 handle_unknown="ignore", max_categories=_MAX_CATEGORIES, sparse_output=False
-            ).fit(_categories(X, i))
+            )
+            .set_output(transform="default")
+            .fit(_categories(X, i))
             for i in np.flatnonzero(categorical).tolist()
         }
         widths = [1 + len(one.get_feature_names_out()) for one in self._one_hot.values()]
@@ -249,8 +252,14 @@ def _categories(X: Any, i: int) -> np.ndarray:
     else:
         values = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
         missing = [value is None or value != value for value in values]
-    found = [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    found = [None if gone else _name(value) for value, gone in zip(values, missing, strict=True)]
     return np.array(found, dtype=object)[:, None]
+
+
+def _name(value: Any) -> str:
+    """Return a category as a string, the same for 1 and 1.0: missing values make ints floats."""
+    is_whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value) if is_whole else value)
 
 
 def _named(X: Any, columns: Sequence[int] | np.ndarray) -> str:
