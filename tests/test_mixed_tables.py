@@ -164,6 +164,31 @@ def test_output_of_transformers_as_frames(frame, table, put_out):
             assert_array_equal(detector.score_samples(X), expected)
 
 
+def as_polars(frame):
+    return pytest.importorskip("polars").DataFrame(frame)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pd.DataFrame, as_polars, lambda frame: pd.DataFrame(frame).to_numpy(dtype=object)],
+    ids=["pandas", "polars", "objects"],
+)
+def test_the_reference_misses_no_value(kind):
+    # All complete rows are strange, so that the most normal one has a missing value.
+    size = [1.0 + i % 2 for i in range(60)]
+    frame = {"size": [*size, 9.0], "colour": [None] * 60 + ["red"]}
+    detector = OutlierDetector(
+        IsolationForest(n_estimators=20, random_state=0), categorical_features=[0, 1]
+    )
+    assert list(detector.fit(kind(frame)).reference_) == [9.0, "red"]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_column_without_values(table):
+    X = np.column_stack([table, np.full(300, np.nan)])
+    assert np.isfinite(OutlierDetector(random_state=0).fit(X).score_samples(X)).all()
+
+
 def test_weights_reach_a_learner_behind_the_encoder(frame):
     weight = np.where(np.arange(300) < 200, 1.0, 0.0)
     detector = OutlierDetector(random_state=0).fit(frame, sample_weight=weight)

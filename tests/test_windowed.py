@@ -187,6 +187,7 @@ def test_a_constant_channel_is_zero_in_its_window():
     found = _series.scaled(windows)
     assert_allclose(found[0, 0], [0, 0, 0, np.nan, 0, 0], atol=1e-9)
     assert np.isnan(found[1]).all()
+    assert_allclose(_series.scaled(1e200 * windows[2:]), found[2:])
     assert_allclose(found[2, 0], (np.arange(6) - 2.5) / np.std(np.arange(6)))
 
 

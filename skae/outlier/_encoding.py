@@ -94,6 +94,25 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     return Columns(categorical, missing)
 
 
+def refuse_missing(X: Any) -> None:
+    """Raise ValueError if a number is missing in a table without an encoder."""
+    if sparse.issparse(X) or (not is_frame(X) and X.dtype.kind != "f"):
+        return
+    if is_frame(X):
+        found = [i for i in range(X.shape[1]) if np.isnan(_numbers(X, i)).any()]
+    else:
+        found = np.flatnonzero(np.isnan(X.min(axis=0, initial=np.inf))).tolist()
+    _refuse(X, found)
+
+
+def _refuse(X: Any, columns: Sequence[int] | np.ndarray) -> None:
+    if len(columns):
+        raise ValueError(
+            f"column(s) {_named(X, columns)} of X have missing values, but had none in the "
+            "training rows."
+        )
+
+
 class TableEncoder:
     """Encoder of mixed tables in numbers.
 
@@ -124,7 +143,8 @@ class TableEncoder:
         # Whatever the user has scikit-learn's transformers put out, the parts here are arrays.
         self._scaler = make_pipeline(StandardScaler(), imputer).set_output(transform="default")
         if numbers.shape[1]:
-            self._scaler.fit(numbers)
+            with np.errstate(invalid="ignore"):  # the mean of a column whose values all miss
+                self._scaler.fit(numbers)
         self._one_hot = {
             i: OneHotEncoder(
                 handle_unknown="ignore", max_categories=_MAX_CATEGORIES, sparse_output=False
@@ -150,12 +170,7 @@ class TableEncoder:
         numbers = self._numbers_of(X)
         is_missing = np.isnan(numbers)
         unexpected = is_missing.any(axis=0) & ~missing[~categorical]
-        if unexpected.any():
-            new = np.flatnonzero(~categorical)[unexpected]
-            raise ValueError(
-                f"column(s) {_named(X, new)} of X have missing values, but had none in the "
-                "training rows."
-            )
+        _refuse(X, np.flatnonzero(~categorical)[unexpected])
         parts = [self._scaler.transform(numbers)] if numbers.shape[1] else []
         parts.append(is_missing[:, missing[~categorical]].astype(float))
         for i, one_hot in self._one_hot.items():

@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import _fit_context
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS
-from .._validation import CheckedParameters, all_or_nothing, validate_rows
+from .._training import drop_zero_weight
+from .._typed import _fit_context
+from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
 from ._rows import values_of
 
 # How many times a value counts as seen that was not.
@@ -77,7 +78,7 @@ class ValueRarity(CheckedParameters):
         self.min_repetition = min_repetition
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Count the values of each feature.
 
         Parameters
@@ -86,6 +87,8 @@ class ValueRarity(CheckedParameters):
             Training rows.
         y : None
             Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts; their scale is of no account. None is 1 each.
 
         Returns
         -------
@@ -99,12 +102,15 @@ class ValueRarity(CheckedParameters):
         """
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
+            X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
+            share = np.ones(n_samples) if weight is None else weight / weight.mean()
             columns = X.tocsc() if sparse.issparse(X) else X
             self._counts: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
             for j in range(n_features):
-                values, counts = np.unique(values_of(columns[:, [j]]), return_counts=True)
+                values, place = np.unique(values_of(columns[:, [j]])[:, 0], return_inverse=True)
                 if self.min_repetition * len(values) <= n_samples:
+                    counts = np.bincount(place, share)
                     rarities = -np.log(np.append(counts, _UNSEEN) / n_samples)
                     self._counts[j] = values, rarities, _tolerance(values)
             self.counted_features_ = np.array(list(self._counts), dtype=int)

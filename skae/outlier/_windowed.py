@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, get_tags
@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
+from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, shape_of_layers
 from ._conformal import p_values
 from ._detector import OutlierDetector
@@ -57,11 +58,11 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
         steps; "window", each window by itself, so that its shape counts, and neither level nor
         strength; None, not at all.
     resolution : {"auto", "step", "window"}, default="auto"
-        What is averaged over the windows of a step: "step", what the step itself contributes
-        to the score of a window, times `window`; "window", the score of the window. The first tells where in a window the fault lies, the second is less noisy. "auto"
-        is "step" where the learner has an error for each feature, as an autoencoder has, and
-        "window" otherwise, where contributions take ``2 * n_channels * window`` scores for
-        each window.
+        What is averaged over the windows of a step: "step", what the step itself contributes to the
+        score of a window, times `window`; "window", the score of the window. The first tells where
+        in a window the fault lies, the second is less noisy. "auto" is "step" where the learner has
+        an error for each feature, as an autoencoder has, and "window" otherwise, where
+        contributions take ``2 * n_channels * window`` scores for each window.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal steps lies among the scores of the training
         steps, or of the calibration steps if there are any; see `OutlierDetector`.
