@@ -17,6 +17,7 @@ from sklearn.utils import get_tags
 
 from skae import DenoisingAutoencoder, OutlierDetector
 from skae.autoencoders import CodebookEnsemble
+from skae.outlier import _encoding, _rows
 
 NUMBERS, CATEGORIES = ["size", "count", "works"], ["colour", "kind"]
 
@@ -187,6 +188,26 @@ def test_the_reference_misses_no_value(kind):
 def test_a_column_without_values(table):
     X = np.column_stack([table, np.full(300, np.nan)])
     assert np.isfinite(OutlierDetector(random_state=0).fit(X).score_samples(X)).all()
+
+
+def test_no_more_rows_are_encoded_than_are_needed_at_a_time(frame, monkeypatch):
+    def transform(self, X):
+        n_rows.append(len(X))
+        return whole(self, X)
+
+    n_rows, whole = [], _encoding.TableEncoder.transform
+    detector = OutlierDetector(random_state=0).fit(frame)
+    expected = detector.score_samples(frame)
+    monkeypatch.setattr(_encoding.TableEncoder, "transform", transform)
+    monkeypatch.setattr(_rows, "DENSE_NUMBERS", 40 * 15)  # 5 columns, which make 12
+    assert_allclose(detector.score_samples(frame), expected, rtol=1e-5, atol=1e-5)
+    assert max(n_rows) == 40
+    n_rows.clear()
+    monkeypatch.setattr("skae.outlier._default.MAX_SAMPLES", 50)
+    weight = np.linspace(1, 2, 300)
+    drawn = OutlierDetector(random_state=0).fit(frame, sample_weight=weight)
+    assert n_rows[0] == 50
+    assert np.corrcoef(drawn.score_samples(frame), expected)[0, 1] > 0.5
 
 
 def test_weights_reach_a_learner_behind_the_encoder(frame):

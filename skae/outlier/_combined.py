@@ -90,8 +90,7 @@ class CombinedLearner(_BaseComposition):
             raise ValueError("sample_weight was given, but no learner of the list takes it.")
         random_state = new_random_state(self.random_state)
         X = self._without_names(X)
-        if self.max_samples is not None and X.shape[0] > self.max_samples:
-            rows = random_state.choice(X.shape[0], self.max_samples, replace=False)
+        if (rows := self.drawn_rows(X.shape[0], random_state)) is not None:
             X, sample_weight = select(X, rows), _of_rows(sample_weight, rows)
         self._scaler: Any = None
         if self.scaled:
@@ -111,6 +110,12 @@ class CombinedLearner(_BaseComposition):
             X = select(X, random_state.choice(X.shape[0], n_rows, replace=False))
         self._scales = [scale_of(learner, X) for learner in self.learners_]
         return self
+
+    def drawn_rows(self, n_rows: int, random_state: np.random.RandomState) -> np.ndarray | None:
+        """Return which rows the learners are fitted to; None if all."""
+        if self.max_samples is None or n_rows <= self.max_samples:
+            return None
+        return random_state.choice(n_rows, self.max_samples, replace=False)
 
     def _seen(self, X: Any) -> Any:
         """Return rows as the learners see them."""

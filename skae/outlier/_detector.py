@@ -62,7 +62,8 @@ class OutlierDetector(
     ----------
     estimator : object, list of object or None, default=None
         The learner, which is cloned. The scores of a list are brought to one scale (see
-        Notes) and averaged. None is a list for rows of a table as they come, behind
+        Notes) and averaged; the parameters of its learners are out of reach of `set_params`, so
+        that a search tries whole lists. None is a list for rows of a table as they come, behind
         `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks` and
         `ValueRarity`, of 2 to 6 times the weight of a network, a `SelfOrganizingMap` of 12 x 12
         units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
