@@ -11,8 +11,9 @@ default parameters, and "skae, known" is told whether the training rows are all 
 
 Then the false alarms on normal rows that were not learned from, where 5 % are asked for by
 calibration on 30 % of the training rows; the seconds to fit to 5,000 x 20 rows and to score them;
-and the rows a second of scoring 1,000,000 x 20. The default learner was chosen on halves of these
-tables, so that its means are a little better than those to expect on others.
+and the rows a second of scoring 1,000,000 x 20. The weights of the default learner were chosen on
+these same tables, watching that both halves of them moved together, so that its means are a little
+better than those to expect on others.
 
 Command: ``python benchmarks/bench_outliers.py [--seeds 3] [--rounds 5] [--peers 1] [--every 1]``,
 where the environment variable SKAE_DATA names a folder with adbench/*.npz (from the repository of

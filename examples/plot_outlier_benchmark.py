@@ -9,7 +9,7 @@ curve of the default `OutlierDetector` against that of the distance to the fifth
 `IsolationForest`, and of empirical tail probabilities (ECOD). Points above the diagonal are tables
 on which the default is better.
 
-The detector is told that its training rows are normal. All others have standardised rows.
+The detector is told that its training rows are normal. All have standardised rows.
 
 Run it with ``python examples/plot_outlier_benchmark.py [folder]``, where the picture goes to
 ``examples/output`` unless a folder is given. It needs OddBench, see

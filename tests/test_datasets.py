@@ -548,6 +548,12 @@ def test_tables_of_oddbench(tmp_path):
     ]
 
 
-def test_missing_tables_of_oddbench(tmp_path):
+def test_missing_tables_of_oddbench(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"data set oddbench is missing.*SKAE_DATA"):
         fetch_oddbench(data_home=tmp_path)
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    (tmp_path / "oddbench").mkdir()
+    np.savez(tmp_path / "oddbench" / "oddbench_a.npz", train=[], test=[], y=[])
+    monkeypatch.chdir(tmp_path)  # which is no place to look
+    with pytest.raises(OSError, match=r"data set oddbench is missing; name in .*SKAE_DATA"):
+        fetch_oddbench()

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn import config_context
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -16,6 +17,7 @@ from sklearn.utils import get_tags
 
 from skae import DenoisingAutoencoder, OutlierDetector
 from skae.autoencoders import CodebookEnsemble
+from skae.outlier import _encoding, _rows
 
 NUMBERS, CATEGORIES = ["size", "count", "works"], ["colour", "kind"]
 
@@ -143,6 +145,69 @@ def test_columns_by_name_index_and_mask(frame):
     assert_allclose(scores[-1], scores[0])
     other = OutlierDetector(learner, categorical_features=[1]).fit(coded).score_samples(coded)
     assert not np.allclose(other, scores[0])
+
+
+def test_a_whole_number_is_one_category_whatever_its_type():
+    frame = pd.DataFrame({"kind": np.arange(60) % 3, "size": np.arange(60.0) % 7})
+    learner = IsolationForest(n_estimators=20, random_state=0)
+    detector = OutlierDetector(learner, categorical_features=["kind"]).fit(frame)
+    as_floats = frame.astype({"kind": float})
+    assert_array_equal(detector.score_samples(as_floats), detector.score_samples(frame))
+
+
+@pytest.mark.parametrize("put_out", ["pandas", "polars"])
+def test_output_of_transformers_as_frames(frame, table, put_out):
+    pytest.importorskip(put_out)
+    for X in (frame, table, sparse.csr_matrix(table)):
+        expected = OutlierDetector(random_state=0).fit(X).score_samples(X)
+        with config_context(transform_output=put_out):
+            detector = OutlierDetector(random_state=0).fit(X)
+            assert_array_equal(detector.score_samples(X), expected)
+
+
+def as_polars(frame):
+    return pytest.importorskip("polars").DataFrame(frame)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pd.DataFrame, as_polars, lambda frame: pd.DataFrame(frame).to_numpy(dtype=object)],
+    ids=["pandas", "polars", "objects"],
+)
+def test_the_reference_misses_no_value(kind):
+    # All complete rows are strange, so that the most normal one has a missing value.
+    size = [1.0 + i % 2 for i in range(60)]
+    frame = {"size": [*size, 9.0], "colour": [None] * 60 + ["red"]}
+    detector = OutlierDetector(
+        IsolationForest(n_estimators=20, random_state=0), categorical_features=[0, 1]
+    )
+    assert list(detector.fit(kind(frame)).reference_) == [9.0, "red"]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_column_without_values(table):
+    X = np.column_stack([table, np.full(300, np.nan)])
+    assert np.isfinite(OutlierDetector(random_state=0).fit(X).score_samples(X)).all()
+
+
+def test_no_more_rows_are_encoded_than_are_needed_at_a_time(frame, monkeypatch):
+    def transform(self, X):
+        n_rows.append(len(X))
+        return whole(self, X)
+
+    n_rows, whole = [], _encoding.TableEncoder.transform
+    detector = OutlierDetector(random_state=0).fit(frame)
+    expected = detector.score_samples(frame)
+    monkeypatch.setattr(_encoding.TableEncoder, "transform", transform)
+    monkeypatch.setattr(_rows, "DENSE_NUMBERS", 40 * 15)  # 5 columns, which make 12
+    assert_allclose(detector.score_samples(frame), expected, rtol=1e-5, atol=1e-5)
+    assert max(n_rows) == 40
+    n_rows.clear()
+    monkeypatch.setattr("skae.outlier._default.MAX_SAMPLES", 50)
+    weight = np.linspace(1, 2, 300)
+    drawn = OutlierDetector(random_state=0).fit(frame, sample_weight=weight)
+    assert n_rows[0] == 50
+    assert np.corrcoef(drawn.score_samples(frame), expected)[0, 1] > 0.5
 
 
 def test_weights_reach_a_learner_behind_the_encoder(frame):

@@ -1,6 +1,7 @@
 """Lists of learners, trimming, the default learner, and the learners made for it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from conftest import quick
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, OutlierDetector, SelfOrganizingMap
@@ -134,6 +136,28 @@ def test_bad_lists(table, learners, message):
         OutlierDetector(learners).fit(table)
 
 
+@pytest.mark.parametrize("learners", [[], [3], [PCA], (PCA(1), None)], ids=str)
+def test_bad_lists_are_shown(learners):
+    detector = OutlierDetector(learners)
+    assert not get_tags(detector).input_tags.sparse
+    detector.get_metadata_routing()
+    assert "OutlierDetector" in detector._repr_html_()
+
+
+def test_scales_of_many_features_are_found_from_fewer_rows(monkeypatch):
+    class Measured(CodebookEnsemble):
+        def reconstruction_error(self, X, per_feature=False):
+            if per_feature:
+                n_rows.append(len(X))
+            return super().reconstruction_error(X, per_feature)
+
+    n_rows = []
+    monkeypatch.setattr("skae.outlier._combined.DENSE_NUMBERS", 1200 * 40)
+    X = np.random.default_rng(0).normal(size=(1500, 40))
+    OutlierDetector([Measured(random_state=0)]).fit(X)
+    assert max(n_rows) == 1200
+
+
 # -- trimming ------------------------------------------------------------------------------
 
 
@@ -252,3 +276,67 @@ def test_rarity_is_minus_the_logarithm_of_the_frequency():
     assert_allclose(rarity.score_samples(new), -expected / 2)
     again = ValueRarity().fit(sparse.csr_matrix(X)).score_samples(new)
     assert_array_equal(again, rarity.score_samples(new))
+
+
+def gaussians_beside(column):
+    normal = np.random.default_rng(0).normal(size=(len(column), 4))
+    return np.column_stack([column, normal])
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        gaussians_beside(np.ones(200)),
+        np.ones((60, 3)),
+        np.repeat([[0.0, 1.0], [1.0, 0.0]], 50, axis=0),
+        gaussians_beside(np.repeat([0, 1], 100)),
+        np.vstack([np.zeros((150, 3)), np.random.default_rng(0).normal(size=(100, 3))]),
+    ],
+    ids=["constant column", "equal rows", "two kinds of rows", "binary column", "duplicates"],
+)
+def test_equal_errors_are_no_scale(X):
+    outliers = X[:2] + np.array([[1], [20]])
+    learners = [ValueRarity(), NestedCodebooks(64), CodebookEnsemble()]
+    detector = OutlierDetector(learners, random_state=0).fit(X)
+    each = np.vstack([detector.decision_function(rows, per_learner=True) for rows in (X, outliers)])
+    assert np.abs(each).max() < 100
+    scores = detector.score_samples(outliers)
+    assert scores[1] < scores[0] - 0.5 < np.median(detector.score_samples(X))
+
+
+def test_rounded_values_were_seen():
+    steps = np.random.default_rng(0).integers(0, 20, size=(400, 2))
+    X = steps * [0.1, 0.7] + [0, 2000.1]
+    X = np.column_stack([X, np.full(400, 0.1)])
+    rarity = ValueRarity().fit(X)
+    assert_allclose(rarity.score_samples(X.astype(np.float32)), rarity.score_samples(X), rtol=1e-5)
+    assert rarity.reconstruction_error([[0.05, 2000.2, 0.11]], per_feature=True).min() > 7
+    rarity.fit(X.astype(np.float32))
+    assert_allclose(rarity.score_samples(X), rarity.score_samples(X.astype(np.float32)), rtol=1e-5)
+
+
+def test_weights_are_frequencies():
+    X = np.array([[0.0], [0.0], [1.0], [1.0], [1.0], [1.0], [2.0]])
+    weight = np.array([4, 0, 1, 1, 1, 1, 0])
+    weighted = ValueRarity(min_repetition=2).fit(X, sample_weight=weight)
+    assert_allclose(weighted.score_samples([[0], [1]]), np.log([0.5, 0.5]))
+    assert_allclose(weighted.score_samples([[2]]), np.log(0.3 / 5))
+    scaled = ValueRarity(min_repetition=2).fit(X, sample_weight=weight / 100)
+    assert_allclose(scaled.score_samples(X), weighted.score_samples(X))
+
+
+def test_rows_unlike_the_training_rows(table):
+    frame = pd.DataFrame(table, columns=list("abcde"))
+    gap = table[:3].copy()
+    gap[1, 2] = np.nan
+    detector = OutlierDetector(random_state=0).fit(table)
+    with pytest.raises(ValueError, match=r"^column\(s\) 2 of X have missing values, but had none"):
+        detector.predict(gap)
+    with pytest.raises(TypeError, match=r"^X is sparse, but the training rows were not"):
+        detector.predict(sparse.csr_matrix(table))
+    detector.fit(frame)
+    with pytest.raises(ValueError, match=r"^column\(s\) 'c' of X have missing values"):
+        detector.predict(pd.DataFrame(gap, columns=list("abcde")))
+    with pytest.warns(UserWarning, match="X does not have valid feature names") as said:
+        detector.predict(table)
+    assert len(said) == 1

@@ -124,3 +124,13 @@ def test_inverse_of_another_width(mixed):
     scaler = RobustFeatureScaler().fit(mixed)
     with pytest.raises(ValueError, match=r"X has 3 features, but RobustFeatureScaler .* 4"):
         scaler.inverse_transform(mixed[:, :3])
+
+
+def test_smallest_numbers_have_a_scale():
+    X = np.array([[0.0], [5e-324]])
+    assert np.isfinite(RobustFeatureScaler().fit_transform(X)).all()
+
+
+def test_a_kurtosis_that_is_no_number(mixed):
+    with pytest.raises(ValueError, match="min_kurtosis"):
+        RobustFeatureScaler(min_kurtosis=np.nan).fit(mixed)

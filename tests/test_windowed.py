@@ -187,6 +187,7 @@ def test_a_constant_channel_is_zero_in_its_window():
     found = _series.scaled(windows)
     assert_allclose(found[0, 0], [0, 0, 0, np.nan, 0, 0], atol=1e-9)
     assert np.isnan(found[1]).all()
+    assert_allclose(_series.scaled(1e200 * windows[2:]), found[2:])
     assert_allclose(found[2, 0], (np.arange(6) - 2.5) / np.std(np.arange(6)))
 
 
@@ -274,11 +275,14 @@ def test_missing_values_where_the_learner_takes_them():
     for scaling in ("channel", "window", None):
         detector = WindowedDetector(forest, 12, scaling=scaling).fit(X)
         assert np.isfinite(detector.score_samples(X)).all()
-    assert get_tags(WindowedDetector(forest)).input_tags.allow_nan
-    for learner in (None, PCA(2)):
-        assert not get_tags(WindowedDetector(learner)).input_tags.allow_nan
-        with pytest.raises(ValueError, match="contains NaN"):
-            WindowedDetector(learner, 12).fit(X)
+    detector = WindowedDetector(None, 12, stride=4, random_state=0).fit(X)
+    by_name = WindowedDetector(OutlierDetector(), 12, stride=4, random_state=0).fit(X)
+    assert_array_equal(detector.score_samples(X), by_name.score_samples(X))
+    for learner in (None, forest):
+        assert get_tags(WindowedDetector(learner)).input_tags.allow_nan
+    assert not get_tags(WindowedDetector(PCA(2))).input_tags.allow_nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        WindowedDetector(PCA(2), 12).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +16,7 @@ from torch import Tensor
 from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
 from .._training import drop_zero_weight, to_dense
+from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
 
 # Training rows by which the errors of a size are measured, at most.
@@ -65,8 +65,9 @@ class NestedCodebooks(CheckedParameters):
     Notes
     -----
     As in `CodebookEnsemble`, nothing is trained, features should have comparable scales, and a
-    row that is itself an entry is rebuilt from the others, unless it is there twice. One
-    search among all entries serves all sizes.
+    row that is itself an entry is rebuilt from the others, unless it is there twice. Rows are
+    compared to the last digit: in float32, one of float64 is another row. One search among all
+    entries serves all sizes.
 
     References
     ----------
@@ -136,7 +137,7 @@ class NestedCodebooks(CheckedParameters):
             size = n_drawn >> n_halvings
             self.sizes_ = [size << doubling for doubling in range(n_halvings + 1)]
             drawn = random_state.choice(X.shape[0], self.sizes_[-1], replace=False, p=share)
-            self.entries_ = to_dense(X[drawn])  # exact, so that a row finds itself
+            self.entries_ = to_dense(X[drawn])  # in the dtype of X, in which a row finds itself
             if X.shape[0] > _TYPICAL_ROWS:
                 X = X[random_state.choice(X.shape[0], _TYPICAL_ROWS, replace=False)]
             self.typical_errors_ = np.ones(len(self.sizes_))
@@ -194,7 +195,7 @@ class NestedCodebooks(CheckedParameters):
         """Return the sums of absolute differences of rows from all entries but themselves."""
         found = torch.cdist(x, torch.from_numpy(self.entries_).to(x.dtype), p=1.0)
         if len(self.entries_) > 1:
-            at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few: the others need no look
+            at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few rows, so that the search is cheap
             is_same = found[at_zero] == 0
             alone = is_same.sum(1) == 1
             found[at_zero[alone], is_same[alone].int().argmax(1)] = torch.inf

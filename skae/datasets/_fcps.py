@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions
 
+from .._typed import validate_params
 from ._source import COMMON_PARAMETERS, Source, load, make_bunch, read_npz
 
 _CHECKSUMS = {

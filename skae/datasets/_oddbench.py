@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions
+
+from .._typed import validate_params
 
 _DESCR = """\
 OddBench and OvRBench, tables to test outlier detectors on
@@ -64,7 +66,12 @@ def fetch_oddbench(
     >>> tables[0].name, tables[0].train.shape  # doctest: +SKIP
     ('AbandonedMineLand', (2000, 5))
     """
-    home = os.environ.get("SKAE_DATA", "") if data_home is None else data_home
+    home = os.environ.get("SKAE_DATA") if data_home is None else data_home
+    if not home:
+        raise OSError(
+            f"The data set {collection} is missing; name in the environment variable "
+            "SKAE_DATA, or in data_home, a folder with a folder oddbench that holds it."
+        )
     folder = Path(home, "oddbench")
     paths = sorted(folder.glob(f"{collection}_*.npz"))
     if not paths:

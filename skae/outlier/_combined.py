@@ -15,14 +15,16 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from .._compute import DENSE_NUMBERS
 from .._fitting import fit_together
 from .._random import new_random_state
 from ..preprocessing import RobustFeatureScaler
-from ._rows import select
+from ._rows import is_frame, select, values_of
 from ._scales import ErrorScale, scale_of
 
-# Rows from which the scales of the scores are found, at most.
-_SCALE_ROWS = 10_000
+# Rows from which the scales of the scores are found, at most; and of very many features, whose
+# errors would take up much memory.
+_SCALE_ROWS, _LEAST_SCALE_ROWS = 10_000, 1000
 
 
 class CombinedLearner(_BaseComposition):
@@ -87,14 +89,14 @@ class CombinedLearner(_BaseComposition):
         ):
             raise ValueError("sample_weight was given, but no learner of the list takes it.")
         random_state = new_random_state(self.random_state)
-        if self.max_samples is not None and X.shape[0] > self.max_samples:
-            rows = random_state.choice(X.shape[0], self.max_samples, replace=False)
+        X = self._without_names(X)
+        if (rows := self.drawn_rows(X.shape[0], random_state)) is not None:
             X, sample_weight = select(X, rows), _of_rows(sample_weight, rows)
         self._scaler: Any = None
         if self.scaled:
             dense = RobustFeatureScaler(random_state=random_state)
             scaler = StandardScaler(with_mean=False) if sparse.issparse(X) else dense
-            self._scaler = scaler.fit(X)
+            self._scaler = scaler.set_output(transform="default").fit(X)
         X = self._seen(X)
         self.learners_ = [clone(learner) for _, learner in self.learners]
         n_first = self.n_untrimmed if self.trim else len(self.learners_)
@@ -103,14 +105,30 @@ class CombinedLearner(_BaseComposition):
             kept = most_normal(self.learners_[0].score_samples(X), self.trim)
             weight = _of_rows(sample_weight, kept)
             self._fit_learners(self.learners_[n_first:], select(X, kept), weight)
-        if X.shape[0] > _SCALE_ROWS:
-            X = select(X, random_state.choice(X.shape[0], _SCALE_ROWS, replace=False))
+        n_rows = max(_LEAST_SCALE_ROWS, min(_SCALE_ROWS, DENSE_NUMBERS // X.shape[1]))
+        if X.shape[0] > n_rows:
+            X = select(X, random_state.choice(X.shape[0], n_rows, replace=False))
         self._scales = [scale_of(learner, X) for learner in self.learners_]
         return self
 
+    def drawn_rows(self, n_rows: int, random_state: np.random.RandomState) -> np.ndarray | None:
+        """Return which rows the learners are fitted to; None if all."""
+        if self.max_samples is None or n_rows <= self.max_samples:
+            return None
+        return random_state.choice(n_rows, self.max_samples, replace=False)
+
     def _seen(self, X: Any) -> Any:
         """Return rows as the learners see them."""
-        return X if self._scaler is None else self._scaler.transform(X).astype(np.float32)
+        if self._scaler is None:
+            return X
+        if sparse.issparse(X) and isinstance(self._scaler, RobustFeatureScaler):
+            raise TypeError("X is sparse, but the training rows were not; give X.toarray().")
+        return self._scaler.transform(self._without_names(X)).astype(np.float32)
+
+    def _without_names(self, X: Any) -> Any:
+        """Return numbers without names for the scaler, which the detector has checked."""
+        is_plain = not self.scaled or not is_frame(X)
+        return X if is_plain or (values := values_of(X)).dtype.kind == "O" else values
 
     def _fit_learners(self, learners: list[Any], X: Any, sample_weight: Any) -> None:
         """Fit learners to the same rows, networks that are alike as one batch."""
@@ -146,7 +164,8 @@ class CombinedLearner(_BaseComposition):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        inputs = [get_tags(learner).input_tags for _, learner in self.learners]
+        estimators = [one for _, one in self.learners if hasattr(one, "__sklearn_tags__")]
+        inputs = [get_tags(learner).input_tags for learner in estimators]
         for name in ("allow_nan", "sparse", "string", "categorical"):
             setattr(tags.input_tags, name, all(getattr(one, name) for one in inputs))
         return tags

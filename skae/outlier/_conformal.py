@@ -138,8 +138,9 @@ class ConformalTests:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to test. They are tested together: the value of each depends on all.
         fdr : float, default=0.1
-            Level of the selection by this detector alone, in (0, 1). To select by several, half of
-            the level of that selection found most in ``benchmarks/bench_selection.py``.
+            Level of the selection by this detector alone, in (0, 1). To select by several, half the
+            level passed to `select_by_e_values` found the most outliers in
+            ``benchmarks/bench_selection.py``.
 
         Returns
         -------

@@ -46,6 +46,17 @@ def default_learner(clean: bool | None) -> CombinedLearner:
     )
 
 
+def is_bad_list(estimator: Any) -> bool:
+    """Return whether `learner_of` refuses a list."""
+    is_list = isinstance(estimator, list | tuple)
+    return is_list and not (estimator and all(map(_is_learner, estimator)))
+
+
+def _is_learner(one: Any) -> bool:
+    has_methods = hasattr(one, "fit") and hasattr(one, "score_samples")
+    return has_methods and not isinstance(one, type)
+
+
 def learner_of(estimator: Any, clean: bool | None) -> Any:
     """Return the learner, not fitted; a list of learners as one.
 
@@ -59,7 +70,7 @@ def learner_of(estimator: Any, clean: bool | None) -> Any:
     if not isinstance(estimator, list | tuple):
         return estimator
     for one in estimator:
-        if isinstance(one, type) or not (hasattr(one, "fit") and hasattr(one, "score_samples")):
+        if not _is_learner(one):
             raise ValueError(
                 "estimator must hold learners with the methods `fit` and `score_samples`, got "
                 f"{one!r} in the list."

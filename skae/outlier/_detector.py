@@ -35,8 +35,8 @@ from .._warn import warn
 from ._combined import CombinedLearner
 from ._conformal import ConformalTests
 from ._contributions import errors_add_up
-from ._default import learner_of
-from ._encoding import columns_of
+from ._default import is_bad_list, learner_of
+from ._encoding import columns_of, refuse_missing
 from ._explanations import Explanations
 from ._members import fit_members
 from ._rows import by_chunks, complete, select, validated, values_of
@@ -61,8 +61,9 @@ class OutlierDetector(
     Parameters
     ----------
     estimator : object, list of object or None, default=None
-        The learner, which is cloned. Of a list of learners, the scores are brought to one
-        scale (see Notes) and averaged. None is a list for rows of a table as they come, behind
+        The learner, which is cloned. The scores of a list are brought to one scale (see
+        Notes) and averaged; the parameters of its learners are out of reach of `set_params`, so
+        that a search tries whole lists. None is a list for rows of a table as they come, behind
         `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks` and
         `ValueRarity`, of 2 to 6 times the weight of a network, a `SelfOrganizingMap` of 12 x 12
         units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
@@ -132,7 +133,7 @@ class OutlierDetector(
     estimators_features_ : list of ndarray
         Indices of the features that each learner sees.
     max_samples_ : int
-        Number of rows that each learner is fitted to.
+        Number of rows that are drawn for each learner, before trimming.
     offset_ : float
         The threshold: rows with a lower score are outliers.
     calibration_scores_ : ndarray of shape (n_calibration,) or None
@@ -268,7 +269,9 @@ class OutlierDetector(
         **fit_params : dict
             More arguments for `fit` of the learner, such as `sample_weight` if it takes
             weights. What has one entry per row goes with its row. A row of weight 0
-            is left out; beyond that, weights do not move the threshold.
+            is left out; beyond that, weights do not move the threshold. Those learners of a list
+            that take no weights are fitted without them; all of the default take them, but not
+            its scaler.
 
         Returns
         -------
@@ -302,6 +305,7 @@ class OutlierDetector(
                 X = select(X, used)
             with clear_errors(self, X, "X"):
                 self._columns = columns_of(X, self._categories())
+                self._is_complete = self._columns is None and self._categories() is not None
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
@@ -462,7 +466,11 @@ class OutlierDetector(
 
     def _validated(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validated(self, X, reset=False)
+        X = validated(self, X, reset=False)
+        if self._is_complete:
+            with clear_errors(self.estimators_[0], X, "X"):
+                refuse_missing(X)
+        return X
 
     def _members(self) -> Iterator[tuple[Any, np.ndarray]]:
         return zip(self.estimators_, self.estimators_features_, strict=True)
@@ -483,14 +491,19 @@ class OutlierDetector(
         -------
         MetadataRouter
         """
+        router = MetadataRouter(owner=self)
+        if is_bad_list(self.estimator):  # which `fit` says
+            return router
         learner = learner_of(self.estimator, self.clean)
         if isinstance(learner, CombinedLearner) and _routing_enabled():
             learner.set_fit_request(sample_weight=True)
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add(estimator=learner, method_mapping=mapping)
+        return router.add(estimator=learner, method_mapping=mapping)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        if is_bad_list(self.estimator):  # which `fit` says
+            return tags
         learner = learner_of(self.estimator, self.clean)
         if not hasattr(learner, "__sklearn_tags__"):  # it is no estimator, which `fit` says
             return tags

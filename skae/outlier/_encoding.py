@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,9 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_method_params
 
+from .._random import new_random_state
+from ._combined import CombinedLearner
 from ._contributions import error_of, takes_features
-from ._rows import is_frame
+from ._rows import by_chunks, is_frame, select
 
 # Of more categories in a column, the rarest count as one.
 _MAX_CATEGORIES = 50
@@ -94,6 +98,25 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     return Columns(categorical, missing)
 
 
+def refuse_missing(X: Any) -> None:
+    """Raise ValueError if a number is missing in a table without an encoder."""
+    if sparse.issparse(X) or (not is_frame(X) and X.dtype.kind != "f"):
+        return
+    if is_frame(X):
+        found = [i for i in range(X.shape[1]) if np.isnan(_numbers(X, i)).any()]
+    else:
+        found = np.flatnonzero(np.isnan(X.min(axis=0, initial=np.inf))).tolist()
+    _refuse(X, found)
+
+
+def _refuse(X: Any, columns: Sequence[int] | np.ndarray) -> None:
+    if len(columns):
+        raise ValueError(
+            f"column(s) {_named(X, columns)} of X have missing values, but had none in the "
+            "training rows."
+        )
+
+
 class TableEncoder:
     """Encoder of mixed tables in numbers.
 
@@ -121,13 +144,17 @@ class TableEncoder:
         categorical, missing = self.columns
         numbers = self._numbers_of(X)
         imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-        self._scaler = make_pipeline(StandardScaler(), imputer)
+        # Whatever the user has scikit-learn's transformers put out, the parts here are arrays.
+        self._scaler = make_pipeline(StandardScaler(), imputer).set_output(transform="default")
         if numbers.shape[1]:
-            self._scaler.fit(numbers)
+            with np.errstate(invalid="ignore"):  # the mean of a column whose values all miss
+                self._scaler.fit(numbers)
         self._one_hot = {
             i: OneHotEncoder(
                 handle_unknown="ignore", max_categories=_MAX_CATEGORIES, sparse_output=False
-            ).fit(_categories(X, i))
+            )
+            .set_output(transform="default")
+            .fit(_categories(X, i))
             for i in np.flatnonzero(categorical).tolist()
         }
         widths = [1 + len(one.get_feature_names_out()) for one in self._one_hot.values()]
@@ -147,12 +174,7 @@ class TableEncoder:
         numbers = self._numbers_of(X)
         is_missing = np.isnan(numbers)
         unexpected = is_missing.any(axis=0) & ~missing[~categorical]
-        if unexpected.any():
-            new = np.flatnonzero(~categorical)[unexpected]
-            raise ValueError(
-                f"column(s) {_named(X, new)} of X have missing values, but had none in the "
-                "training rows."
-            )
+        _refuse(X, np.flatnonzero(~categorical)[unexpected])
         parts = [self._scaler.transform(numbers)] if numbers.shape[1] else []
         parts.append(is_missing[:, missing[~categorical]].astype(float))
         for i, one_hot in self._one_hot.items():
@@ -186,26 +208,45 @@ class EncodedLearner(BaseEstimator):
         self.encoder = encoder
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
-        """Fit the encoder and then the learner."""
-        self.learner.fit(self.encoder.fit(X).transform(X), **fit_params)
+        """Fit the encoder to all rows and then the learner, to those that it draws."""
+        self.encoder.fit(X)
+        if isinstance(self.learner, CombinedLearner):
+            random_state = new_random_state(self.learner.random_state)
+            rows = self.learner.drawn_rows(X.shape[0], random_state)
+            if rows is not None:  # encoded, all rows may be many times as large
+                fit_params = _check_method_params(X, fit_params, indices=rows)
+                X = select(X, rows)
+        self.learner.fit(self.encoder.transform(X), **fit_params)
         return self
+
+    def _encoded(self, function: Callable[[Any], np.ndarray], X: Any) -> np.ndarray:
+        """Return what a function makes of the encoded rows, a chunk at a time."""
+        copies = math.ceil(len(self.encoder.origins_) / X.shape[1])
+        return by_chunks(
+            lambda rows: function(self.encoder.transform(rows)), X, np.arange(X.shape[1]), copies
+        )
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the scores of the learner."""
-        return self.learner.score_samples(self.encoder.transform(X))
+        return self._encoded(self.learner.score_samples, X)
 
     @available_if(lambda self: hasattr(self.learner, "learner_scores"))
     def learner_scores(self, X: Any) -> np.ndarray:
         """Return a column for each learner of a list."""
-        return self.learner.learner_scores(self.encoder.transform(X))
+        return self._encoded(self.learner.learner_scores, X)
 
     @available_if(lambda self: takes_features(error_of(self.learner)))
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the mean error of each row, or a share of it for each column, with this mean."""
-        errors = error_of(self.learner)(self.encoder.transform(X), per_feature=True)
-        if not per_feature:
-            return errors.mean(axis=1)
-        return self.encoder.fold(errors) * (len(self.encoder.columns.missing) / errors.shape[1])
+        error, n_columns = error_of(self.learner), len(self.encoder.columns.missing)
+
+        def errors(encoded: np.ndarray) -> np.ndarray:
+            found = error(encoded, per_feature=True)
+            if not per_feature:
+                return found.mean(axis=1)
+            return self.encoder.fold(found) * (n_columns / found.shape[1])
+
+        return self._encoded(errors, X)
 
 
 # -- columns -------------------------------------------------------------------------------
@@ -249,8 +290,14 @@ def _categories(X: Any, i: int) -> np.ndarray:
     else:
         values = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
         missing = [value is None or value != value for value in values]
-    found = [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    found = [None if gone else _name(value) for value, gone in zip(values, missing, strict=True)]
     return np.array(found, dtype=object)[:, None]
+
+
+def _name(value: Any) -> str:
+    """Return a category as a string, the same for 1 and 1.0: missing values make ints floats."""
+    is_whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value) if is_whole else value)
 
 
 def _named(X: Any, columns: Sequence[int] | np.ndarray) -> str:

@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import _fit_context
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS
-from .._validation import CheckedParameters, all_or_nothing, validate_rows
+from .._training import drop_zero_weight
+from .._typed import _fit_context
+from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
 from ._rows import values_of
 
 # How many times a value counts as seen that was not.
@@ -53,7 +54,8 @@ class ValueRarity(CheckedParameters):
     -----
     A value that was not seen counts as if it had been 0.3 times. The sum over the features is
     the surprise of the row if these were independent, as in histogram-based scores (Goldstein
-    and Dengel 2012).
+    and Dengel 2012). A value within a thousandth of the least step between training values is
+    the same, so that float32 rows find the values of a float64 fit.
 
     References
     ----------
@@ -76,7 +78,7 @@ class ValueRarity(CheckedParameters):
         self.min_repetition = min_repetition
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Count the values of each feature.
 
         Parameters
@@ -85,6 +87,8 @@ class ValueRarity(CheckedParameters):
             Training rows.
         y : None
             Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts; their scale is of no account. None is 1 each.
 
         Returns
         -------
@@ -98,13 +102,17 @@ class ValueRarity(CheckedParameters):
         """
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
+            X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
+            share = np.ones(n_samples) if weight is None else weight / weight.mean()
             columns = X.tocsc() if sparse.issparse(X) else X
-            self._counts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+            self._counts: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
             for j in range(n_features):
-                values, counts = np.unique(values_of(columns[:, [j]]), return_counts=True)
+                values, place = np.unique(values_of(columns[:, [j]])[:, 0], return_inverse=True)
                 if self.min_repetition * len(values) <= n_samples:
-                    self._counts[j] = values, -np.log(np.append(counts, _UNSEEN) / n_samples)
+                    counts = np.bincount(place, share)
+                    rarities = -np.log(np.append(counts, _UNSEEN) / n_samples)
+                    self._counts[j] = values, rarities, _tolerance(values)
             self.counted_features_ = np.array(list(self._counts), dtype=int)
         return self
 
@@ -143,9 +151,9 @@ class ValueRarity(CheckedParameters):
         for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
             rows = values_of(X[chunk])
             rarity = np.zeros_like(rows)
-            for j, (values, rarities) in self._counts.items():
-                place = np.searchsorted(values, rows[:, j]).clip(max=len(values) - 1)
-                is_seen = values[place] == rows[:, j]
+            for j, (values, rarities, tolerance) in self._counts.items():
+                place = np.searchsorted(values, rows[:, j] - tolerance).clip(max=len(values) - 1)
+                is_seen = np.abs(values[place] - rows[:, j]) <= tolerance
                 rarity[:, j] = rarities[np.where(is_seen, place, len(values))]
             errors[chunk] = rarity if per_feature else rarity.mean(axis=1)
         return errors
@@ -154,3 +162,10 @@ class ValueRarity(CheckedParameters):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _tolerance(values: np.ndarray) -> float:
+    """Return how far from a value one that is equal but for rounding, as to float32, may lie."""
+    if len(values) > 1:
+        return 1e-3 * float(np.diff(values).min())
+    return 1e-5 * max(abs(float(values[0])), 1.0)

@@ -75,11 +75,20 @@ def values_of(X: Any) -> np.ndarray:
 
 def complete(X: Any) -> np.ndarray:
     """Return which rows have no missing values; all if that is not known, or none has all."""
-    found = np.ones(X.shape[0], dtype=bool)
-    values = np.empty((0, 0), dtype=int) if sparse.issparse(X) else np.asarray(X)
-    if values.dtype.kind == "f" and (with_all := ~np.isnan(values).any(axis=1)).any():
-        found = with_all
-    return found
+    missing = np.zeros(X.shape[0], dtype=bool)
+    if hasattr(X, "isna"):  # of pandas
+        missing = X.isna().to_numpy().any(axis=1)
+    elif is_frame(X):
+        for column in X:  # where NaN is a number
+            gone = column.is_null()
+            if column.dtype.is_float():
+                gone |= column.is_nan().fill_null(True)
+            missing |= gone.to_numpy()
+    elif not sparse.issparse(X) and X.dtype.kind in "fO":
+        missing = (X != X).any(axis=1)
+        if X.dtype.kind == "O":
+            missing |= np.equal(X, np.array(None, dtype=object)).any(axis=1)
+    return ~missing | missing.all()
 
 
 def in_form_of(X: Any, values: np.ndarray) -> Any:

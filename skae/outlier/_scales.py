@@ -12,6 +12,9 @@ from ._contributions import error_of, takes_features
 # exactly would have a score without bound.
 _SMALLEST_PART = 1e-3
 
+# A standard deviation of logarithms below this is one of rounding errors, which is no scale.
+_SMALLEST_SPREAD = 1e-4
+
 
 def scale_of(learner: Any, X: Any) -> ErrorScale | ScoreScale:
     """Return the scale of a fitted learner, by training rows."""
@@ -45,9 +48,10 @@ class ErrorScale:
         errors = error_of(learner)(X, per_feature=True).astype(np.float64)
         self.typical = np.median(errors, axis=0)
         error = errors.mean(axis=1)
-        self.floor = _SMALLEST_PART * np.median(error) + np.finfo(np.float32).tiny
+        # Of rows most of which repeat, the median error may be 0, and of equal rows all are.
+        self.floor = _SMALLEST_PART * (np.median(error) or error.mean() or 1.0)
         logs = np.log(error + self.floor)
-        self.centre, self.spread = np.median(logs), _positive(logs.std())
+        self.centre, self.spread = np.median(logs), _above(_SMALLEST_SPREAD, logs.std())
 
     def scores(self, learner: Any, X: Any) -> np.ndarray:
         """Return the scores of rows on the common scale, of shape (n_samples,)."""
@@ -90,9 +94,11 @@ class ScoreScale:
     def __init__(self, learner: Any, X: Any):
         scores = np.asarray(learner.score_samples(X), dtype=np.float64)
         self.centre = np.median(scores)
-        self.width = _positive(1.4826 * np.median(np.abs(scores - self.centre)), scores.std())
+        deviation = 1.4826 * np.median(np.abs(scores - self.centre))
+        rounding = 1e-6 * abs(self.centre)
+        self.width = _above(rounding, deviation, scores.std())
         self.spread = 1.0
-        self.spread = _positive(self._of(scores).std())
+        self.spread = _above(_SMALLEST_SPREAD, self._of(scores).std())
 
     def scores(self, learner: Any, X: Any) -> np.ndarray:
         """Return the scores of rows on the common scale, of shape (n_samples,)."""
@@ -102,6 +108,6 @@ class ScoreScale:
         return np.arcsinh((scores - self.centre) / self.width) / self.spread
 
 
-def _positive(*candidates: float) -> float:
-    """Return the first number that is positive; 1 if none is."""
-    return next((float(one) for one in candidates if one > 0), 1.0)
+def _above(least: float, *candidates: float) -> float:
+    """Return the first number that is above the least one; 1 if none is."""
+    return next((float(one) for one in candidates if one > least), 1.0)

@@ -138,7 +138,10 @@ def scaled(windows: np.ndarray) -> np.ndarray:
     n_known = np.maximum(known.sum(axis=-1, keepdims=True), 1)
     mean = np.where(known, windows, 0).sum(axis=-1, keepdims=True) / n_known
     centred = windows - mean.astype(windows.dtype)
-    square = np.square(np.where(known, centred, 0)).sum(axis=-1, keepdims=True) / n_known
-    deviation = np.sqrt(square)
+    deviations = np.where(known, centred, 0)
+    unit = np.abs(deviations).max(axis=-1, keepdims=True)  # whose square may be too large
+    unit = np.where(unit > 0, unit, 1)
+    square = np.square(deviations / unit).sum(axis=-1, keepdims=True) / n_known
+    deviation = unit * np.sqrt(square)
     rounding = 10 * np.finfo(windows.dtype).eps * np.abs(mean)
     return centred / np.where(deviation <= rounding, 1, deviation).astype(windows.dtype)

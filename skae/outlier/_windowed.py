@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, get_tags
@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
+from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, shape_of_layers
 from ._conformal import p_values
 from ._detector import OutlierDetector
@@ -57,12 +58,11 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
         steps; "window", each window by itself, so that its shape counts, and neither level nor
         strength; None, not at all.
     resolution : {"auto", "step", "window"}, default="auto"
-        Of what the score of a step is a mean over windows: "step", of what the step itself
-        contributes to the score of a window, times `window`; "window", of the score of the
-        window. The first tells where in a window the fault lies, the second is less noisy. "auto"
-        is "step" where the learner has an error for each feature, as an autoencoder has, and
-        "window" otherwise, where contributions take ``2 * n_channels * window`` scores for
-        each window.
+        What is averaged over the windows of a step: "step", what the step itself contributes to the
+        score of a window, times `window`; "window", the score of the window. The first tells where
+        in a window the fault lies, the second is less noisy. "auto" is "step" where the learner has
+        an error for each feature, as an autoencoder has, and "window" otherwise, where
+        contributions take ``2 * n_channels * window`` scores for each window.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal steps lies among the scores of the training
         steps, or of the calibration steps if there are any; see `OutlierDetector`.
@@ -208,11 +208,11 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
             self.calibration_scores_ = None
             if held_out:
                 self.calibration_scores_ = np.sort(
-                    np.concatenate(self._each(self._score, held_out))
+                    np.concatenate([self._score(one) for one in held_out])
                 )
                 scores = self.calibration_scores_
             else:
-                scores = np.concatenate(self._each(self._score, train))
+                scores = np.concatenate([self._score(one) for one in train])
             self.offset_ = threshold_of(self.contamination, scores, self.calibration_scores_)
         return self
 
@@ -241,7 +241,7 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
         return train, held_out
 
     def _learner(self) -> OutlierDetector:
-        learner = self.estimator
+        learner = OutlierDetector() if self.estimator is None else self.estimator
         if isinstance(learner, OutlierDetector):
             return learner
         return OutlierDetector(learner, categorical_features=None)
@@ -311,16 +311,13 @@ class WindowedDetector(OutlierMixin, CheckedParameters):
 
         return to_steps(contributions, series, self._window, self._stride)
 
-    def _each(self, function: Callable[[np.ndarray], Any], series: list[np.ndarray]) -> list[Any]:
-        return [function(one) for one in series]
-
     # -- inference -----------------------------------------------------------------------------
 
     def _map(self, function: Callable[[np.ndarray], Any], X: Any) -> Any:
         """Return what a function makes of a series, or a list of that for a list."""
         check_is_fitted(self)
         series = validated_series(self, X, reset=False, least=self._window)
-        found = self._each(function, series)
+        found = [function(one) for one in series]
         return found if is_list_of_series(X) else found[0]
 
     def score_samples(self, X: Any) -> Any:

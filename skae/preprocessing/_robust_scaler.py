@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 from scipy.stats import norm
-from sklearn.base import OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._random import new_random_state
+from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, validate_rows
 
 _CHUNK_ROWS = 2**12
@@ -94,7 +95,7 @@ class RobustFeatureScaler(OneToOneFeatureMixin, TransformerMixin, CheckedParamet
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "min_kurtosis": [Real],
+        "min_kurtosis": [Interval(Real, None, None, closed="neither")],
         "min_distinct": [Interval(Integral, 0, None, closed="left")],
         "clip": [Interval(Real, 0, None, closed="neither")],
         "n_quantiles": [Interval(Integral, 2, None, closed="left")],
@@ -265,4 +266,6 @@ def _moments(values: np.ndarray) -> tuple[float, float, float, float]:
     squares = values**2
     variance = squares.mean()
     kurtosis = np.mean(squares**2) / variance**2 - 3
-    return centre, unit * mean, unit * np.sqrt(variance), kurtosis
+    # The smallest numbers have no half.
+    scale = max(unit * np.sqrt(variance), np.finfo(np.float64).tiny)
+    return centre, unit * mean, scale, kurtosis
