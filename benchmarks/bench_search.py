@@ -10,13 +10,13 @@
 - ``memory``: how the peak of memory grows with the models in flight, beside the formula of
   `fit_many`.
 
-On 2 cores of an AMD EPYC (November 2026): 64-32-64 takes 0.55 of the recorded search and 0.32 of
-the one without recorded steps, its training 0.51 and 0.28; a single candidate 1.03. The net with
-hidden layers of 128, whose steps are mostly matrix products, takes 0.99 and 0.71 of the search.
-These are from before large results had memory that is kept. Since then, by the processor time of
-one thread on a busy machine (30 epochs without a stopping rule), the training of 64-32-64 takes
-0.39 of the recorded one and 0.20 of the one without recorded steps, and 32 autoencoders with a
-seed each have 6 times the throughput of a bare loop.
+On 2 cores of an AMD EPYC (November 2026): 64-32-64 takes 0.56 of the recorded search and 0.22 of
+the one without recorded steps, and 256 autoencoders with a seed each have 6.4 times the throughput
+of a bare loop. By the processor time of one thread on a busy machine (30 epochs without a stopping
+rule), the training of 64-32-64 takes 0.39 of the recorded one and 0.20 of the one without recorded
+steps; that of the net with hidden layers of 128, whose steps are mostly matrix products, 0.79 and
+0.57. Before large results had memory that is kept, its whole search took 0.99 and 0.71. A single
+candidate takes 1.03.
 
 Command: ``python benchmarks/bench_search.py [search] [population] [single] [memory] [--rounds 3]``
 """
