@@ -7,8 +7,8 @@ images that are held out; the mean over 1,000 test images. Published: 340 +- 2 n
 The figure rewards blur: 10,000 training images themselves have 243 nats of the held-out ones.
 Measured, of the held-out images, by 20,000 rows, two layers of 400 units and 15 epochs with the
 squared error (``alpha=0.2``): 229 with a code of 8, 245 with 6, 227 with 4, 241 with a dropout of
-0.2, and -38 with binary cross-entropy, whose images are sharper; by all rows and two layers of 1,000
-units for 12 epochs 250.
+0.2, and -38 with binary cross-entropy, whose images are sharper; by all rows and two layers of
+1,000 units for 12 epochs 250.
 
 Each epoch of the full setting takes minutes on two cores, and is printed with its figure; ``short``
 trains narrower layers for a few epochs.
