@@ -1,5 +1,6 @@
 """Defaults on data that everybody knows: they fit without a warning."""
 
+import os
 import warnings
 
 import numpy as np
@@ -9,7 +10,15 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import BernoulliRBM, DeepBeliefNetwork, GenerativeAdversarialNetwork
 
-LOADERS = [load_iris, load_wine, load_digits]
+LOADERS = [
+    load_iris,
+    load_wine,
+    pytest.param(
+        load_digits,
+        marks=pytest.mark.skipif("SKAE_LONG" not in os.environ, reason="long: set SKAE_LONG"),
+        id="load_digits",
+    ),
+]
 
 
 @pytest.mark.parametrize("load", LOADERS, ids=lambda one: one.__name__)
