@@ -62,6 +62,10 @@ def _tear_down(estimator: Any) -> None:
     """Let scikit-learn tear down the callbacks of a fit."""
 
 
+def _is_ours(learner: Any) -> bool:
+    return type(learner).__module__.split(".")[0] == __name__.split(".")[0]
+
+
 @contextmanager
 def task_of_learner(context: Any, learner: Any, caller: Any) -> Iterator[None]:
     """Tell of the fit of a learner in another estimator, and let it tell of its own tasks.
@@ -75,7 +79,9 @@ def task_of_learner(context: Any, learner: Any, caller: Any) -> Iterator[None]:
     caller : estimator
         What fits it.
     """
-    with context.propagate_callback_context(learner):
+    # A list of learners, say, hands nothing on; of others scikit-learn warns.
+    hands_on = isinstance(learner, CallbackSupportMixin) or not _is_ours(learner)
+    with context.propagate_callback_context(learner) if hands_on else nullcontext():
         context.call_on_fit_task_begin(estimator=caller)
         yield
     context.call_on_fit_task_end(estimator=caller)

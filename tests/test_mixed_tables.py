@@ -267,6 +267,38 @@ def test_the_default_gives_each_of_its_learners(frame):
     assert n_learners > 1
 
 
+def test_rare_ones_of_many_categories_are_no_more_normal():
+    rng = np.random.default_rng(0)
+    zips = [f"common{i % 49}" for i in range(1470)] + [f"once{i}" for i in range(400)]
+    table = pd.DataFrame(rng.normal(size=(1870, 3)), columns=list("abc")).assign(zip=zips)
+    detector = OutlierDetector(random_state=0).fit(table)
+    common, once = np.split(detector.score_samples(table), [1470])
+    assert np.median(once) <= np.median(common)
+    assert detector.explain(table[:2]).shape == (2, 4)
+    new = table[:1].assign(zip="new")
+    assert detector.score_samples(new)[0] <= detector.score_samples(table[:1])[0] + 0.1
+
+
+def test_equally_many_rows_of_each_category_say_nothing():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=600), "id": [f"z{i % 300}" for i in range(600)]})
+    detector = OutlierDetector(random_state=0).fit(table)
+    named = detector.predict(table) == -1
+    assert named.mean() < 0.15
+    table.loc[0, "a"] = 9.0
+    assert detector.score_samples(table).argmin() == 0
+
+
+def test_empty_frames_are_named(frame):
+    detector = OutlierDetector(random_state=0)
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        detector.fit(frame[:0])
+    with pytest.raises(ValueError, match=r"0 feature\(s\)"):
+        detector.fit(frame[[]])
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        detector.fit(frame).predict(frame[:0])
+
+
 def test_tags_say_what_is_encoded():
     for detector, takes in [
         (OutlierDetector(), True),

@@ -340,3 +340,16 @@ def test_rows_unlike_the_training_rows(table):
     with pytest.warns(UserWarning, match="X does not have valid feature names") as said:
         detector.predict(table)
     assert len(said) == 1
+
+
+def test_equal_weights_are_none():
+    X = np.random.default_rng(0).random((200, 6))
+    plain, weighted = NestedCodebooks(random_state=0), NestedCodebooks(random_state=0)
+    plain.fit(X), weighted.fit(X, sample_weight=np.full(200, 2.0))
+    assert_array_equal(plain.score_samples(X), weighted.score_samples(X))
+
+
+def test_a_threshold_of_few_calibration_rows_is_refused():
+    X = np.random.default_rng(0).normal(size=(150, 4))
+    with pytest.raises(ValueError, match="needs 5 calibration rows or more"):
+        OutlierDetector(calibration_fraction=0.001, random_state=0).fit(X)

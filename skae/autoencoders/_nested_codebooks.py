@@ -130,7 +130,9 @@ class NestedCodebooks(CheckedParameters):
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
-            share = None if weight is None else weight / weight.sum()
+            share = None
+            if weight is not None and (weight != weight[0]).any():  # or draw as without
+                share = weight / weight.sum()
             random_state = new_random_state(self.random_state)
             n_drawn = min(self.n_entries, X.shape[0])
             n_halvings = max(0, math.floor(math.log2(max(n_drawn / self.smallest, 1))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -21,7 +22,7 @@ from ._combined import CombinedLearner
 from ._contributions import error_of, takes_features
 from ._rows import by_chunks, is_frame, select
 
-# Of more categories in a column, the rarest count as one.
+# A column of more categories becomes a number: the rarity of each.
 _MAX_CATEGORIES = 50
 
 
@@ -122,8 +123,8 @@ class TableEncoder:
 
     Numbers are standardised; missing ones are replaced by the median, and a column of zeros and
     ones says where. Of categories there is such a column for each, where "missing" is a category
-    too, and one more for those that were not seen in `fit`. Of more than 50 categories the rarest
-    have one together.
+    too, and one more for those that were not seen in `fit`. More than 50 categories are replaced by
+    their rarity in nats, standardised, where one that was not seen counts as seen once.
 
     Parameters
     ----------
@@ -149,15 +150,12 @@ class TableEncoder:
         if numbers.shape[1]:
             with np.errstate(invalid="ignore"):  # the mean of a column whose values all miss
                 self._scaler.fit(numbers)
-        self._one_hot = {
-            i: OneHotEncoder(
-                handle_unknown="ignore", max_categories=_MAX_CATEGORIES, sparse_output=False
-            )
-            .set_output(transform="default")
-            .fit(_categories(X, i))
-            for i in np.flatnonzero(categorical).tolist()
-        }
-        widths = [1 + len(one.get_feature_names_out()) for one in self._one_hot.values()]
+        self._of_categories: dict[int, _OneHot | _Rarity] = {}
+        for i in np.flatnonzero(categorical).tolist():
+            counts = Counter(_categories(X, i)[:, 0].tolist())
+            kind = _OneHot if len(counts) <= _MAX_CATEGORIES else _Rarity
+            self._of_categories[i] = kind(counts)
+        widths = [one.width for one in self._of_categories.values()]
         parts = np.flatnonzero(~categorical), np.flatnonzero(missing), np.flatnonzero(categorical)
         self.origins_ = np.concatenate([*parts[:2], np.repeat(parts[2], widths)])
         return self
@@ -177,9 +175,7 @@ class TableEncoder:
         _refuse(X, np.flatnonzero(~categorical)[unexpected])
         parts = [self._scaler.transform(numbers)] if numbers.shape[1] else []
         parts.append(is_missing[:, missing[~categorical]].astype(float))
-        for i, one_hot in self._one_hot.items():
-            seen = one_hot.transform(_categories(X, i))
-            parts += [seen, 1 - seen.sum(axis=1, keepdims=True)]
+        parts += [one.encode(_categories(X, i)) for i, one in self._of_categories.items()]
         return np.concatenate(parts, axis=1)
 
     def fold(self, of_encoded: np.ndarray) -> np.ndarray:
@@ -190,6 +186,39 @@ class TableEncoder:
     def _numbers_of(self, X: Any) -> np.ndarray:
         numbers = [_numbers(X, i) for i in np.flatnonzero(~self.columns.categorical).tolist()]
         return np.stack(numbers, axis=1) if numbers else np.empty((X.shape[0], 0))
+
+
+class _OneHot:
+    """A column of zeros and ones for each category, and one for all others."""
+
+    def __init__(self, counts: Counter[str | None]):
+        known = np.array(list(counts), dtype=object)[:, None]
+        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+        self._encoder = encoder.set_output(transform="default").fit(known)
+        self.width = len(counts) + 1
+
+    def encode(self, categories: np.ndarray) -> np.ndarray:
+        seen = self._encoder.transform(categories)
+        return np.hstack([seen, 1 - seen.sum(axis=1, keepdims=True)])
+
+
+class _Rarity:
+    """Minus the logarithm of the fraction of rows with a category, standardised."""
+
+    width = 1
+
+    def __init__(self, counts: Counter[str | None]):
+        number = np.array(list(counts.values()), dtype=float)
+        rarity = np.log(number.sum() / number)
+        self._rarity = dict(zip(counts, rarity.tolist(), strict=True))
+        self._of_one = np.log(number.sum())
+        self._mean = np.average(rarity, weights=number)
+        spread = np.sqrt(np.average((rarity - self._mean) ** 2, weights=number))
+        self._scale = spread if spread > 1e-9 else 1.0
+
+    def encode(self, categories: np.ndarray) -> np.ndarray:
+        found = [self._rarity.get(one, self._of_one) for one in categories[:, 0].tolist()]
+        return (np.array(found)[:, None] - self._mean) / self._scale
 
 
 class EncodedLearner(BaseEstimator):

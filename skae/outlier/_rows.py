@@ -39,6 +39,12 @@ def validated(detector: Any, X: Any, *, reset: bool) -> Any:
     if detector._layers_shape is not None:
         return validate_rows(detector, X, reset=reset)
     if is_frame(X):
+        for number, of in zip(X.shape, ("sample", "feature"), strict=True):
+            if number == 0:
+                raise ValueError(
+                    f"Found array with 0 {of}(s) (shape={X.shape}) while a minimum of 1 is "
+                    f"required by {type(detector).__name__}."
+                )
         return validate_data(detector, X, reset=reset, skip_check_array=True)
     if isinstance(X, torch.Tensor):
         X = from_torch(X, "X")

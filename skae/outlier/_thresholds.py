@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+# Of fewer scores the rule of "auto" says nothing.
+_FEWEST = 5
+
 
 def mean_threshold(scores: np.ndarray, n_std: float = 3.0) -> float:
     """Return the mean score less `n_std` standard deviations.
@@ -106,7 +109,12 @@ def threshold_of(
 
 
 def check_enough(contamination: Any, n_calibration: int, given: str) -> None:
-    """Refuse too few calibration rows for a fraction; `given` says in words how they came."""
+    """Refuse too few calibration rows for a threshold; `given` says in words how they came."""
+    if contamination == "auto" and n_calibration < _FEWEST:
+        raise ValueError(
+            f'contamination="auto" needs {_FEWEST} calibration rows or more, but {given} gives '
+            f"{n_calibration}; increase either."
+        )
     if isinstance(contamination, Real) and _rank(float(contamination), n_calibration) == 0:
         needed = int(np.ceil(1 / float(contamination) - 1e-9)) - 1
         raise ValueError(
