@@ -35,6 +35,7 @@ from skae import (
     fit_many,
 )
 from skae._training import _memory, _stack_training
+from skae.autoencoders import AutoencoderModule
 from skae.layers import Conv2d, Dense
 
 
@@ -513,3 +514,20 @@ def test_blocks_have_the_same_results(digits, monkeypatch):
     fit_many(together, X, n_batched=2)
     for one, other in zip(alone, together, strict=True):
         assert_same_fit(one.fit(X), other)
+
+
+def test_a_loss_that_fails_ends_its_own_fit_alone(table):
+    class FailingModule(AutoencoderModule):
+        def loss(self, batch, noise):
+            raise RuntimeError("no loss")
+
+    class Failing(Autoencoder):
+        def _make_module(self, n_features):
+            return FailingModule(**self._module_arguments(n_features))
+
+    failing = [Failing(2, max_iter=3, random_state=seed) for seed in range(2)]
+    others = [Autoencoder(2, max_iter=3, random_state=seed) for seed in range(2)]
+    with pytest.raises(RuntimeError, match="no loss"):
+        fit_many([*failing, *others], table)
+    assert all(hasattr(one, "module_") for one in others)
+    assert not any(hasattr(one, "module_") for one in failing)
