@@ -12,12 +12,9 @@
 
 On 2 cores of an AMD EPYC (November 2026): 64-32-64 takes 0.56 of the recorded search and 0.22 of
 the one without recorded steps, and 256 autoencoders with a seed each have 6.4 times the throughput
-of a bare loop. By the processor time of one thread on a busy machine (30 epochs without a stopping
-rule), the training of 64-32-64 takes 0.39 of the recorded one and 0.20 of the one without recorded
-steps; that of the net with hidden layers of 128, whose steps are mostly matrix products, 0.79 and
-0.57. Before large results had memory that is kept, its whole search took 0.99 and 0.71. A single
-candidate takes 1.00. The peak of memory of 8, 16, 32 and 64 models is 1.58, 1.42, 1.45 and 1.06
-times the formula, which leaves out some 60 MB that do not grow with them.
+of a bare loop. The net with hidden layers of 128, whose steps are mostly matrix products, took 0.99
+and 0.71 before large results had memory that is kept. A single candidate takes 1.00. The peak of
+memory of 8, 16, 32 and 64 models is 1.58, 1.42, 1.45 and 1.06 times the formula (one round).
 
 Command: ``python benchmarks/bench_search.py [search] [population] [single] [memory] [--rounds 3]``
 """

@@ -155,7 +155,6 @@ class Checkpoint:
         """Let a state that is about to be trained go on from the file, if there is one."""
         if self._saved is not None:
             state.load_state_dict(self._saved["state"])
-
             if self.is_finished:
                 state.module.eval()
 

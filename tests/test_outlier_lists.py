@@ -342,9 +342,10 @@ def test_rows_unlike_the_training_rows(table):
     assert len(said) == 1
 
 
-def test_equal_weights_are_none():
+@pytest.mark.parametrize("cls", [NestedCodebooks, CodebookEnsemble])
+def test_equal_weights_are_none(cls):
     X = np.random.default_rng(0).random((200, 6))
-    plain, weighted = NestedCodebooks(random_state=0), NestedCodebooks(random_state=0)
+    plain, weighted = cls(random_state=0), cls(random_state=0)
     plain.fit(X), weighted.fit(X, sample_weight=np.full(200, 2.0))
     assert_array_equal(plain.score_samples(X), weighted.score_samples(X))
 

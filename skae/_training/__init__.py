@@ -10,6 +10,7 @@ from ._source import (
     as_source,
     as_tensor,
     drop_zero_weight,
+    mean_one,
     merge_equal_rows,
     to_dense,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "drop_zero_weight",
     "joined",
     "load_weights",
+    "mean_one",
     "merge_equal_rows",
     "read",
     "restore_on_error",

@@ -29,7 +29,7 @@ def progress_bar(**settings: Any) -> Any:
     """Return a bar of tqdm.
 
     A notebook has its own kind. Where standard error is a file or a pipe, there is a line at the
-    begin, one about every ten seconds, and one at the end.
+    start, one about every ten seconds, and one at the end.
     """
     in_notebook = tqdm.auto.notebook_tqdm is not tqdm.auto.std_tqdm
     if in_notebook or sys.stderr.isatty():

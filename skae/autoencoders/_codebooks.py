@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
-from .._training import drop_zero_weight, to_dense
+from .._training import drop_zero_weight, mean_one, to_dense
 from .._typed import _fit_context
 from .._validation import (
     CheckedParameters,
@@ -130,6 +130,7 @@ class CodebookEnsemble(CheckedParameters):
             X = validate_rows(self, X, reset=True)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
+            weight = mean_one(weight)
             share = None if weight is None else weight / weight.sum()
             random_state = new_random_state(self.random_state)
             self.entries_: list[np.ndarray] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
-from .._training import drop_zero_weight, to_dense
+from .._training import drop_zero_weight, mean_one, to_dense
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
 
@@ -130,9 +130,8 @@ class NestedCodebooks(CheckedParameters):
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
-            share = None
-            if weight is not None and (weight != weight[0]).any():  # or draw as without
-                share = weight / weight.sum()
+            weight = mean_one(weight)
+            share = None if weight is None else weight / weight.sum()
             random_state = new_random_state(self.random_state)
             n_drawn = min(self.n_entries, X.shape[0])
             n_halvings = max(0, math.floor(math.log2(max(n_drawn / self.smallest, 1))))
