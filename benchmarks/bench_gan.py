@@ -10,39 +10,53 @@ chosen by these seeds.
 One seed of 15 epochs takes three minutes of a core, ten take half an hour; ``short`` trains two
 seeds for 4 epochs in two minutes.
 
-Command: ``python benchmarks/bench_gan.py [short]``
+Command: ``python benchmarks/bench_gan.py [short] [--jobs 10]``
 """
 
-import sys
+import argparse
 import time
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from skae import GenerativeAdversarialNetwork
 from skae.metrics import mode_coverage
 
 MODES = np.array([[x, y] for x in range(-4, 5, 2) for y in range(-4, 5, 2)], dtype=float)
 DEVIATION = 0.05
+CANDIDATES = 1, 16, 64
 
 
-def main(n_seeds: int, n_iter: int) -> None:
-    results: dict[int, list[tuple[int, float]]] = {1: [], 16: [], 64: []}
-    for seed in range(1000, 1000 + n_seeds):
-        start = time.perf_counter()
-        rng = np.random.default_rng(seed)
-        X = MODES[rng.integers(25, size=100_000)] + DEVIATION * rng.normal(size=(100_000, 2))
-        network = GenerativeAdversarialNetwork(
-            2, batch_size=128, n_iter=n_iter, random_state=seed, device="cpu"
-        ).fit(X)
-        for n_candidates, found in results.items():
-            samples = network.sample(2500, n_candidates=n_candidates)
-            found.append(mode_coverage(samples, MODES, 3 * DEVIATION)[:2])
-        shown = ", ".join(f"{k}: {f[-1][0]} {100 * f[-1][1]:.1f} %" for k, f in results.items())
-        print(f"seed {seed}: candidates {shown}; {time.perf_counter() - start:.0f} s", flush=True)
-    for n_candidates, found in results.items():
+def coverage(seed: int, n_iter: int) -> list[tuple[int, float]]:
+    """Return the covered modes and the share of good samples, for each number of candidates."""
+    start = time.perf_counter()
+    rng = np.random.default_rng(seed)
+    X = MODES[rng.integers(25, size=100_000)] + DEVIATION * rng.normal(size=(100_000, 2))
+    network = GenerativeAdversarialNetwork(
+        2, batch_size=128, n_iter=n_iter, random_state=seed, device="cpu"
+    ).fit(X)
+    found = []
+    for n_candidates in CANDIDATES:
+        samples = network.sample(2500, n_candidates=n_candidates)
+        found.append(mode_coverage(samples, MODES, 3 * DEVIATION)[:2])
+    shown = (f"{k}: {n} {100 * part:.1f} %" for k, (n, part) in zip(CANDIDATES, found, strict=True))
+    seconds = time.perf_counter() - start
+    print(f"seed {seed}: candidates {', '.join(shown)}; {seconds:.0f} s", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("setting", nargs="?", choices=["full", "short"], default="full")
+    parser.add_argument("--jobs", type=int, default=1)
+    given = parser.parse_args()
+    n_seeds, n_iter = {"full": (10, 15), "short": (2, 4)}[given.setting]
+    seeds = range(1000, 1000 + n_seeds)
+    results = Parallel(given.jobs)(delayed(coverage)(seed, n_iter) for seed in seeds)
+    for n_candidates, found in zip(CANDIDATES, zip(*results, strict=True), strict=True):
         modes, quality = np.mean(found, axis=0)
         print(f"{n_candidates} candidates: {modes:.1f} modes, {100 * quality:.1f} % high quality")
 
 
 if __name__ == "__main__":
-    main(*((2, 4) if sys.argv[1:] == ["short"] else (10, 15)))
+    main()

@@ -69,6 +69,9 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from skorch.callbacks import Callback
 
 from skae import ConditionalVariationalAutoencoder, OutlierDetector, VariationalAutoencoder
+from skae._random import Generator
+from skae._training import Batch
+from skae.autoencoders._evidence import VariationalModule
 from skae.datasets import fetch_mnist, fetch_nsl_kdd
 from skae.layers import Dense
 from skae.outputs import Gaussian
@@ -78,7 +81,6 @@ Train = Callable[[np.ndarray, int], Any]
 
 SETTINGS: dict[str, Any] = {
     "likelihood": "bernoulli",
-    "batch_size": 128,
     "learning_rate_schedule": "linear",
     "tol": 0,
     "random_state": 0,
@@ -99,85 +101,110 @@ def binary(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (rng.random(X.shape, dtype=np.float32) < X).astype(np.float32)
 
 
-def fixed_settings(epochs: int) -> dict[str, Any]:
-    return {**SETTINGS, "max_iter": epochs, "n_iter_no_change": epochs + 1}
+def fixed_settings(epochs: int, batch_size: int = 128) -> dict[str, Any]:
+    bounds = {"max_iter": epochs, "n_iter_no_change": epochs + 1}
+    return {**SETTINGS, **bounds, "batch_size": batch_size}
 
 
 class Curve(Callback):
     """Prints the negative log-likelihood of some rows after 1, 2, 5, 10, 20, 50, ... epochs."""
 
     def __init__(self, rows: np.ndarray, condition: np.ndarray | None = None):
-        self.rows, self.condition = rows[:1000], condition
+        self.rows = rows[:1000]
+        self.condition = None if condition is None else condition[:1000]
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Note the time."""
         self.start_ = time.perf_counter()
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        """Print the figure; see `show`."""
-        self.show(net.module_, len(net.history))
-
-    def show(self, module: Any, epoch: int) -> None:
-        """Print the figure of a module, if the number of epochs is one of those."""
+        """Print the figure, if the number of epochs is one of those."""
+        module, epoch = net.module_, len(net.history)
         if str(epoch).rstrip("0") not in {"1", "2", "5"}:
             return
         seconds = time.perf_counter() - self.start_
-        draws = torch.randn(200, module.n_components, generator=torch.Generator().manual_seed(0))
-        told = self.condition if self.condition is None else torch.from_numpy(self.condition)
+        device = next(module.parameters()).device
+        rows, told = (
+            None if one is None else torch.from_numpy(one).to(device)
+            for one in (self.rows, self.condition)
+        )
         with torch.inference_mode():
             module.eval()
-            likelihood = module.log_likelihood(torch.from_numpy(self.rows), draws, told).mean()
+            likelihood = module.log_score(rows, 200, told).mean()
         print(f"{epoch:5} epochs, {seconds:5.0f} s: {-likelihood:.2f} nats of 1,000", flush=True)
 
 
-def fixed(epochs: int, validation: bool, importance: int) -> None:
+def fixed(given: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
-    X, _, X_test, _ = (binary(one, rng) if one.ndim == 2 else one for one in images(validation))
+    X, _, X_test, _ = (
+        binary(one, rng) if one.ndim == 2 else one for one in images(given.validation)
+    )
     autoencoder = VariationalAutoencoder(
         40,
         hidden_layers=Dense((400,), batch_norm=True),
-        n_importance_samples=importance,
+        n_importance_samples=given.importance,
         callbacks=[Curve(X_test)],
-        **fixed_settings(epochs) | {"learning_rate": 3e-3, "learning_rate_schedule": "cosine"},
+        **fixed_settings(given.epochs, given.batch_size)
+        | {"learning_rate": 3e-3, "learning_rate_schedule": "cosine"},
     )
-    report("784-400-40, fixed binary images", autoencoder, lambda: autoencoder.fit(X), X_test)
+    name = f"784-400-40, fixed binary images, importance samples: {given.importance}"
+    report(name, autoencoder, lambda: autoencoder.fit(X), X_test)
 
 
-def dynamic(epochs: int, validation: bool, importance: int) -> None:
-    X, _, X_test, _ = images(validation)
-    learn_anew(VariationalAutoencoder, "dynamic", epochs, importance, (X,), (X_test,))
+def dynamic(given: argparse.Namespace) -> None:
+    X, _, X_test, _ = images(given.validation)
+    learn_anew(BinaryAnewVariational, "dynamic", given, (X,), (X_test,))
 
 
-def conditional(epochs: int, validation: bool, importance: int) -> None:
-    X, y, X_test, y_test = images(validation)
-    model = ConditionalVariationalAutoencoder
-    learn_anew(model, "conditional", epochs, importance, (X, y), (X_test, y_test))
+def conditional(given: argparse.Namespace) -> None:
+    X, y, X_test, y_test = images(given.validation)
+    learn_anew(BinaryAnewConditional, "conditional", given, (X, y), (X_test, y_test))
 
 
 def learn_anew(
-    model: type, name: str, epochs: int, importance: int, train: tuple, test: tuple
+    model: type, name: str, given: argparse.Namespace, train: tuple, test: tuple
 ) -> None:
-    """Train 784-200-200-50 on images, with labels or not, that each epoch makes binary anew."""
-    rng = np.random.default_rng(0)
-    (X, *labels), (X_test, *scored_labels) = train, (one[:1000] for one in test)
-    scored = binary(X_test, rng)
-    told = [np.eye(10, dtype=np.float32)[one.astype(int)] for one in scored_labels]
+    """Train 784-200-200-50 on images, with labels or not, that each batch makes binary anew."""
+    X_test, *labels = (one[: given.scored_rows] for one in test)
+    scored = binary(X_test, np.random.default_rng(0))
+    told = [np.eye(10, dtype=np.float32)[one.astype(int)] for one in labels]
     autoencoder = model(
         50,
         hidden_layers=Dense((200, 200), activation="tanh"),
-        n_importance_samples=importance,
-        **fixed_settings(epochs) | {"n_score_samples": 5000},
+        n_importance_samples=given.importance,
+        callbacks=[Curve(scored, *told)],
+        **fixed_settings(given.epochs, given.batch_size) | {"n_score_samples": 5000},
     )
-    curve = Curve(scored, *told)
+    name = f"784-200-200-50, {name}, importance samples: {given.importance}"
+    report(name, autoencoder, lambda: autoencoder.fit(*train), scored, *labels)
 
-    def learn() -> None:
-        curve.on_train_begin(None)
-        for epoch in range(epochs):
-            rate = 1e-3 * 10 ** -(3 * epoch // epochs / 3)  # in three steps, to a fifth
-            autoencoder.set_params(learning_rate=rate).partial_fit(binary(X, rng), *labels)
-            curve.show(autoencoder.module_, epoch + 1)
 
-    report(f"784-200-200-50, {name}", autoencoder, learn, scored, *scored_labels)
+class BinaryAnewModule(VariationalModule):
+    """Makes the images of each batch binary at random."""
+
+    def sample_noise(self, batch: Batch, generator: Generator) -> Any:
+        """Draw also what the pixels are compared with."""
+        return generator.uniform(tuple(batch.x.shape)), super().sample_noise(batch, generator)
+
+    def loss(self, batch: Batch, noise: Any) -> torch.Tensor:
+        """Return the loss of binary images."""
+        threshold, rest = noise
+        return super().loss(batch._replace(x=(threshold < batch.x).to(batch.x.dtype)), rest)
+
+
+class BinaryAnew:
+    """Has such a module."""
+
+    def _make_module(self, n_features: int) -> BinaryAnewModule:
+        return BinaryAnewModule(**self._module_arguments(n_features))  # type: ignore[attr-defined]
+
+
+class BinaryAnewVariational(BinaryAnew, VariationalAutoencoder):
+    """A variational autoencoder of images between 0 and 1."""
+
+
+class BinaryAnewConditional(BinaryAnew, ConditionalVariationalAutoencoder):
+    """The same, told the class."""
 
 
 def report(name: str, autoencoder: Any, train: Callable[[], Any], *scored: Any) -> None:
@@ -193,7 +220,7 @@ def report(name: str, autoencoder: Any, train: Callable[[], Any], *scored: Any) 
     )
 
 
-def digits(epochs: int, validation: bool, importance: int) -> None:
+def digits(given: argparse.Namespace) -> None:
     X, y = load_digits(return_X_y=True)
     X, labels, shares = X / 16, np.repeat(np.arange(10), 100), []
     for seed in range(5):
@@ -207,9 +234,9 @@ def digits(epochs: int, validation: bool, importance: int) -> None:
     print(f"digits drawn by class and read as that class: {np.round(shares, 3)}", flush=True)
 
 
-def intrusion(epochs: int, validation: bool, importance: int) -> None:
+def intrusion(given: argparse.Namespace) -> None:
     X, y = fetch_nsl_kdd(return_X_y=True, as_frame=True)
-    if validation:
+    if given.validation:
         X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
     else:
         X_test, y_test = fetch_nsl_kdd(subset="test", return_X_y=True, as_frame=True)
@@ -238,7 +265,7 @@ def intrusion(epochs: int, validation: bool, importance: int) -> None:
         print_limit("1 - AUC", 1 - np.mean(auc), 0.04)
 
 
-def speed(epochs: int, validation: bool, importance: int) -> None:
+def speed(given: argparse.Namespace) -> None:
     X = images(False)[0][:20_000]
     trains = {"skae": train_skae, "bare loop": bare, **installed(PEERS)}
     epoch = {name: lambda train=train: seconds_an_epoch(train, X) for name, train in trains.items()}
@@ -356,11 +383,15 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["digits", "speed"])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--importance", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--scored-rows", type=int, default=1000)
     parser.add_argument("--validation", action="store_true")
     given = parser.parse_args()
+    epochs = given.epochs
     for name in given.parts:
-        part, epochs = PARTS[name]
-        part(given.epochs or epochs, given.validation, given.importance)
+        part, usual = PARTS[name]
+        given.epochs = usual if epochs is None else epochs
+        part(given)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 import skae
-from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    AdversarialAutoencoder,
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
 from skae._training import Plan, Trainable, TrainingState, _steps, as_source, train
 from skae._training._placing import Places
 from skae._training._recording import Recording
@@ -43,6 +50,11 @@ KINDS = {
     "l1": SparseAutoencoder(9, sparsity="l1"),
     "kl": SparseAutoencoder(9, sparsity="kl", code_activation="sigmoid"),
     "lifetime": SparseAutoencoder(9, sparsity="lifetime"),
+    "evidence": VariationalAutoencoder(4, beta_warmup=3),
+    "free bits": VariationalAutoencoder(4, free_bits=0.1),
+    "importance": VariationalAutoencoder(4, n_importance_samples=3),
+    "doubly": VariationalAutoencoder(4, n_importance_samples=3, doubly_reparameterized=True),
+    "discrepancy": AdversarialAutoencoder(4),
 }
 
 

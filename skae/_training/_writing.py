@@ -86,7 +86,8 @@ def written_out(
     lines.append(f"    def run({arguments}):")
     returned = set(outputs)
     for place, operation in enumerate(each):
-        lines.append(f"        {_line(operation, names, is_placed=operation.outputs in found)}")
+        is_placed = isinstance(operation.outputs, Slot) and operation.outputs in found
+        lines.append(f"        {_line(operation, names, is_placed=is_placed)}")
         over = {
             slot
             for slot in (*operation.inputs, *slots_in([operation.outputs]))
