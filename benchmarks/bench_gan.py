@@ -5,7 +5,8 @@ The protocol of Srivastava et al. (2017) and Lin et al. (2018): 25 Gaussians of 
 is within three standard deviations of a mode, and a mode is covered if a sample is. Published
 by Lin et al.: 17.3 modes and 94.8 % for a plain network, 24.8 and 93.6 % for PacGAN. "Candidates"
 are the rows from which the discriminator chooses each sample (1: none is chosen). No setting was
-chosen by these seeds.
+chosen by these seeds. Measured: 25.0 modes on average of 10 seeds, with 93.5 %, 98.9 % and 99.0 %
+samples of high quality by 1, 16 and 64 candidates.
 
 One seed of 15 epochs takes three minutes of a core, ten take half an hour; ``short`` trains two
 seeds for 4 epochs in two minutes.
