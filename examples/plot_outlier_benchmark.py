@@ -6,8 +6,8 @@ Outlier detectors on 24 small tables
 No outlier detector is best on all tables, so the mean over many says too little. Here each of 24
 small tables of OddBench, whose training rows are all normal, is a point: the area under the ROC
 curve of the default `OutlierDetector` against that of the distance to the fifth neighbour, of an
-`IsolationForest`, and of empirical tail probabilities (ECOD). Points above the diagonal are tables
-on which the default is better.
+`IsolationForest`, of empirical tail probabilities (ECOD) and, where pyod is installed, of its
+`AutoEncoder`. Points above the diagonal are tables on which the default is better.
 
 The detector is told that its training rows are normal. All have standardised rows.
 
@@ -17,6 +17,7 @@ Run it with ``python examples/plot_outlier_benchmark.py [folder]``, where the pi
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
@@ -60,11 +61,20 @@ def tail_probabilities(train, test):
     return np.max([left.sum(axis=1), right.sum(axis=1), by_skewness.sum(axis=1)], axis=0)
 
 
+def pyod_autoencoder(train, test):
+    from pyod.models.auto_encoder import AutoEncoder
+
+    detector = AutoEncoder(random_state=0, device="cpu", verbose=0)
+    return detector.fit(train).decision_function(test)
+
+
 PEERS = {
     "fifth neighbour": fifth_neighbour,
     "IsolationForest": isolation_forest,
     "ECOD": tail_probabilities,
 }
+if find_spec("pyod"):
+    PEERS["pyod's AutoEncoder"] = pyod_autoencoder
 
 
 def small(table, rng):
@@ -91,7 +101,7 @@ def measure():
 
 def draw(figures):
     """Draw a panel for each peer."""
-    figure, axes = plt.subplots(1, len(PEERS), figsize=(11, 4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(PEERS), figsize=(3.6 * len(PEERS), 4), sharey=True, layout="constrained")
     for ax, name, of_peer in zip(axes, PEERS, figures.T[1:], strict=True):
         wins = (figures[:, 0] > of_peer).sum()
         ax.plot([0, 100], [0, 100], color="k", lw=0.8)
