@@ -101,7 +101,9 @@ def measure():
 
 def draw(figures):
     """Draw a panel for each peer."""
-    figure, axes = plt.subplots(1, len(PEERS), figsize=(3.6 * len(PEERS), 4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(PEERS), figsize=(3.6 * len(PEERS), 4), sharey=True, layout="constrained"
+    )
     for ax, name, of_peer in zip(axes, PEERS, figures.T[1:], strict=True):
         wins = (figures[:, 0] > of_peer).sum()
         ax.plot([0, 100], [0, 100], color="k", lw=0.8)

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 # Of fewer scores the rule of "auto" says nothing.
 _FEWEST = 5
@@ -44,8 +45,10 @@ def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
 
     The latter is 1.4826 times the median of the deviations of the scores below the median,
     which is the standard deviation if these are normal. The scores above the median are
-    left aside, since scores reach further down than up. Fewer than a quarter of outliers
-    among the rows cannot move the threshold far.
+    left aside, since scores reach further down than up. Scores below the threshold are then left
+    out, and median and deviation of the others are those of normal scores cut off there,
+    until no further score is below: so outliers among the rows hardly move the threshold,
+    if they are fewer than a quarter.
 
     Parameters
     ----------
@@ -70,11 +73,19 @@ def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
     >>> from skae.outlier import median_threshold
     >>> scores = np.array([-1.0, -2.0, -3.0, -4.0, -1000.0])
     >>> median_threshold(scores, n_deviations=2)
-    -5.965...
+    -5.619...
     """
-    median = np.median(scores)
-    deviation = np.median(median - scores[scores <= median])
-    return float(median - n_deviations * 1.4826 * deviation)
+    threshold, share_below = -np.inf, 0.0
+    while True:
+        kept = scores[scores >= threshold]
+        median = np.median(kept)
+        deviation = np.median(median - kept[kept <= median])
+        # Where the two lie of a standard normal distribution whose lowest part is cut off.
+        middle, quarter = norm.ppf(share_below + (1 - share_below) * np.array([0.5, 0.25]))
+        new = median - (middle + n_deviations) * deviation / (middle - quarter)
+        if new <= threshold:
+            return float(threshold)
+        threshold, share_below = new, norm.cdf(-n_deviations)
 
 
 def threshold_of(
