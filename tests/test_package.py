@@ -29,10 +29,20 @@ def python(*arguments, **settings):
     ).stdout
 
 
-def test_import_brings_neither_matplotlib_nor_pandas():
-    # scikit-learn imports pandas by itself where there is one, and does without it.
-    hide = "import sys; sys.modules['pandas'] = sys.modules['matplotlib'] = None; "
-    assert python("-c", hide + "import skae; print(skae.__version__)") == skae.__version__ + "\n"
+def test_import_and_a_fit_bring_nothing_that_they_can_do_without():
+    program = """
+import sys
+# scikit-learn imports pandas by itself where there is one, and does without it.
+sys.modules["pandas"] = sys.modules["matplotlib"] = None
+import skae
+print(skae.__version__)
+print([name for name in ("skae.datasets", "pooch") if name in sys.modules])
+import skae.plotting
+import numpy as np
+skae.Autoencoder(2, max_iter=20, tol=1).fit(np.random.rand(300, 4))  # a step is recorded
+print([name for name in ("torch._dynamo", "sympy", "torch._inductor") if name in sys.modules])
+"""
+    assert python("-W", "ignore", "-c", program).split("\n") == [skae.__version__, "[]", "[]", ""]
 
 
 # What these do depends on how a family trains.
