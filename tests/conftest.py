@@ -186,7 +186,7 @@ VARIANTS += [(one, parameters) for one in public_estimators() for parameters in 
 def estimator(request):
     """Return each estimator, with defaults and with each of its variants; see `quick`."""
     estimator_class, parameters = request.param
-    return quick(estimator_class, **parameters)
+    return quick(estimator_class, **epochs(estimator_class, 3), **parameters)
 
 
 @pytest.fixture(autouse=True)
