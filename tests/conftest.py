@@ -1,5 +1,6 @@
 """What the tests share: the public estimators, their families, and small data."""
 
+import gc
 import inspect
 import os
 
@@ -31,6 +32,12 @@ settings.register_profile("long", max_examples=2000, print_blob=True, **_ANYHOW)
 settings.load_profile("quick")
 
 
+def pytest_collection_finish():
+    """Let collections of garbage pass over what stays: hundreds of thousands of objects."""
+    gc.collect()
+    gc.freeze()
+
+
 def public_classes() -> list[type[BaseEstimator]]:
     """Return every public class that can be fitted."""
     public = [getattr(skae, name) for name in skae.__all__]
@@ -40,7 +47,7 @@ def public_classes() -> list[type[BaseEstimator]]:
 class TwoGroups(ConditionalVariationalAutoencoder):
     """A conditional one that labels the rows by itself, for tests that give no labels."""
 
-    __doc__ = ConditionalVariationalAutoencoder.__doc__
+    __doc__ = ConditionalVariationalAutoencoder.__doc__.split("Examples\n")[0]  # they run there
 
     def fit(self, X, y=None, sample_weight=None, *, X_val=None):
         y, y_val = (None if rows is None else groups(rows) for rows in (X, X_val))
@@ -179,7 +186,7 @@ VARIANTS += [(one, parameters) for one in public_estimators() for parameters in 
 def estimator(request):
     """Return each estimator, with defaults and with each of its variants; see `quick`."""
     estimator_class, parameters = request.param
-    return quick(estimator_class, **parameters)
+    return quick(estimator_class, **epochs(estimator_class, 3), **parameters)
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,17 @@ from skae import GenerativeAdversarialNetwork
 from skae._convergence import ConvergingEstimator
 
 
-def more_variants(estimator_class):
+def more(estimator_class):
+    """Return the variants, with early stopping where there is any."""
     stops_early = issubclass(estimator_class, ConvergingEstimator)
-    return variants(estimator_class) + [dict(early_stopping=True)] * stops_early
+    return [
+        one | ({"early_stopping": True} if stops_early else {}) for one in variants(estimator_class)
+    ]
 
 
-def few_epochs(estimator_class, n):
-    """Return the parameter for `n` epochs, or for two of a training with three networks."""
-    return epochs(estimator_class, 2 if estimator_class is GenerativeAdversarialNetwork else n)
+def few_epochs(estimator_class):
+    """Return the parameter for few epochs, or for two of a training with three networks."""
+    return epochs(estimator_class, 2 if estimator_class is GenerativeAdversarialNetwork else 5)
 
 
 LEARNERS = [one.__base__ if one is TwoGroups else one for one in public_estimators()]
@@ -25,8 +28,8 @@ LEARNERS = [one.__base__ if one is TwoGroups else one for one in public_estimato
 @parametrize_with_checks(
     [
         # All defaults, but for the number of epochs.
-        *(one(**few_epochs(one, 20)) for one in LEARNERS),
-        *(quick(one, **few_epochs(one, 5), **v) for one in LEARNERS for v in more_variants(one)),
+        *(one(**few_epochs(one)) for one in LEARNERS),
+        *(quick(one, **few_epochs(one), **variant) for one in LEARNERS for variant in more(one)),
     ]
 )
 def test_scikit_learn_checks(estimator, check):

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import http.server
 import os
-import subprocess
 import sys
 import threading
 
@@ -202,14 +201,6 @@ def test_folder_without_the_file_falls_through_to_the_cache(data_home, tmp_path,
 def test_bad_subset():
     with pytest.raises(ValueError, match="'subset' parameter"):
         fetch_mnist(subset="validation")
-
-
-def test_import_of_the_package_leaves_the_loaders_out():
-    program = "import sys, skae; print('skae.datasets' in sys.modules, 'pooch' in sys.modules)"
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert output == "False False\n"
 
 
 # -- data sets in one file ---------------------------------------------------------------------

@@ -153,14 +153,14 @@ def test_chunks_do_not_change_the_results(rng):
 
 
 def test_memory_is_bounded():
-    # All distances would take 800 MB.
+    # All distances would take 480 MB.
     program = """
         import resource, sklearn, numpy as np
         from skae.metrics import maximum_mean_discrepancy, parzen_log_likelihood
-        X = np.random.default_rng(0).normal(size=(20_000, 2))
+        X = np.random.default_rng(0).normal(size=(15_000, 2))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with sklearn.config_context(working_memory=20):
-            parzen_log_likelihood(X, X[:5000], 0.1)
+            parzen_log_likelihood(X, X[:4000], 0.1)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     done = [sys.executable, "-c", textwrap.dedent(program)]

@@ -4,10 +4,13 @@ import inspect
 import itertools
 import os
 import re
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import public_classes, quick
@@ -15,6 +18,7 @@ from numpydoc.docscrape import ClassDoc
 from sklearn.base import OutlierMixin
 
 import skae
+from skae.outlier import _default
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,10 +29,20 @@ def python(*arguments, **settings):
     ).stdout
 
 
-def test_import_brings_neither_matplotlib_nor_pandas():
-    # scikit-learn imports pandas by itself where there is one, and does without it.
-    hide = "import sys; sys.modules['pandas'] = sys.modules['matplotlib'] = None; "
-    assert python("-c", hide + "import skae; print(skae.__version__)") == skae.__version__ + "\n"
+def test_import_and_a_fit_bring_nothing_that_they_can_do_without():
+    program = """
+import sys
+# scikit-learn imports pandas by itself where there is one, and does without it.
+sys.modules["pandas"] = sys.modules["matplotlib"] = None
+import skae
+print(skae.__version__)
+print([name for name in ("skae.datasets", "pooch") if name in sys.modules])
+import skae.plotting
+import numpy as np
+skae.Autoencoder(2, max_iter=20, tol=1).fit(np.random.rand(300, 4))  # a step is recorded
+print([name for name in ("torch._dynamo", "sympy", "torch._inductor") if name in sys.modules])
+"""
+    assert python("-W", "ignore", "-c", program).split("\n") == [skae.__version__, "[]", "[]", ""]
 
 
 # What these do depends on how a family trains.
@@ -124,15 +138,29 @@ takes_long = pytest.mark.skipif(
 )
 
 
-def run_example(name, folder):
-    """Return what an example prints; it saves its pictures in `folder`."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    return python(str(ROOT / "examples" / name), str(folder), env=environment)
+@pytest.fixture
+def run_example(tmp_path, monkeypatch, capsys):
+    """Return a function that runs an example as a program and returns what it prints.
+
+    Not in a process of its own, whose imports take longer than most examples. The pictures go
+    to `tmp_path`.
+    """
+    monkeypatch.setattr(_default, "NETWORK_SETTINGS", {})  # all epochs, as of a user
+
+    def run(name):
+        monkeypatch.setattr(sys, "argv", [name, str(tmp_path)])
+        with warnings.catch_warnings(action="ignore"):
+            runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        plt.close("all")
+        return capsys.readouterr().out
+
+    return run
 
 
 def test_main_job(tmp_path):
-    """`make demo` reaches its figure and draws its pictures."""
-    table = run_example("plot_digits_pipeline.py", tmp_path)
+    """`make demo` reaches its figure and draws its pictures, in a process of its own."""
+    demo = str(ROOT / "examples" / "plot_digits_pipeline.py")
+    table = python("-W", "ignore", demo, str(tmp_path))
     accuracy = {
         line.split("  ")[0]: float(re.search(r" (0\.\d{4}) ", line)[1])
         for line in table.splitlines()
@@ -152,15 +180,15 @@ def test_main_job(tmp_path):
 
 
 @takes_long
-def test_sparse_codes_tell_digits_apart(tmp_path):
-    printed = run_example("plot_sparse_filters.py", tmp_path)
+def test_sparse_codes_tell_digits_apart(run_example, tmp_path):
+    printed = run_example("plot_sparse_filters.py")
     assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.985
     assert (tmp_path / "sparse_filters.png").exists()
 
 
 @takes_long
-def test_features_of_a_boltzmann_machine_tell_digits_apart(tmp_path):
-    printed = run_example("plot_rbm_digits.py", tmp_path)
+def test_features_of_a_boltzmann_machine_tell_digits_apart(run_example, tmp_path):
+    printed = run_example("plot_rbm_digits.py")
     # 0.940 to 0.954 over four splits with fixed parameters.
     assert float(re.search(r"test accuracy (\S+),", printed)[1]) >= 0.93
     assert (tmp_path / "rbm_digits.png").exists()
@@ -181,24 +209,24 @@ def numbers_in_line(words, printed):
 
 
 @needs_data("ecg5000")
-def test_abnormal_heartbeats_are_found(tmp_path):
-    printed = run_example("plot_ecg_anomaly.py", tmp_path)
+def test_abnormal_heartbeats_are_found(run_example, tmp_path):
+    printed = run_example("plot_ecg_anomaly.py")
     assert number_after("ROC-AUC", printed) >= 0.988
     assert number_after("accuracy", printed) >= 0.975
     assert len(list(tmp_path.glob("*.png"))) == 2
 
 
 @needs_data("nsl_kdd")
-def test_network_attacks_are_found(tmp_path):
-    printed = run_example("plot_network_intrusion.py", tmp_path)
+def test_network_attacks_are_found(run_example, tmp_path):
+    printed = run_example("plot_network_intrusion.py")
     assert number_after("ROC-AUC", printed) >= 0.95
     assert len(list(tmp_path.glob("*.png"))) == 1
 
 
 @takes_long
 @needs_data("oddbench", "oddbench_SalesAnomalies.npz")
-def test_the_default_detector_is_better_than_others_on_most_tables(tmp_path):
-    printed = run_example("plot_outlier_benchmark.py", tmp_path)
+def test_the_default_detector_is_better_than_others_on_most_tables(run_example, tmp_path):
+    printed = run_example("plot_outlier_benchmark.py")
     own, *others = re.findall(r"mean ROC-AUC (\S+) %", printed)
     assert float(own) > max(map(float, others))
     assert len(list(tmp_path.glob("*.png"))) == 1
@@ -206,8 +234,8 @@ def test_the_default_detector_is_better_than_others_on_most_tables(tmp_path):
 
 @takes_long
 @needs_data("jsb_chorales", "jsb16_satb.npz")
-def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
-    printed = run_example("plot_chorales.py", tmp_path)
+def test_drawn_voices_go_together_as_those_of_bach(run_example, tmp_path):
+    printed = run_example("plot_chorales.py")
     assert len(list(tmp_path.glob("*.png"))) == 2
     _, of_bach, held_by_bach = numbers_in_line("chorales not learned", printed)
     _, of_chance, _ = numbers_in_line("notes drawn one by one", printed)
@@ -219,8 +247,8 @@ def test_drawn_voices_go_together_as_those_of_bach(tmp_path):
 
 @takes_long
 @needs_data("mario_levels", "mario-1-1.txt")
-def test_drawn_levels_have_the_patterns_of_levels(tmp_path):
-    printed = run_example("plot_mario_levels.py", tmp_path)
+def test_drawn_levels_have_the_patterns_of_levels(run_example, tmp_path):
+    printed = run_example("plot_mario_levels.py")
     assert len(list(tmp_path.glob("*.png"))) == 1
     pipes_by_chance, far_by_chance = numbers_in_line("tiles one by one", printed)
     pipes, far = numbers_in_line("drawn by the decoder", printed)
@@ -229,8 +257,8 @@ def test_drawn_levels_have_the_patterns_of_levels(tmp_path):
 
 
 @takes_long
-def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
-    printed = run_example("plot_augmentation.py", tmp_path)
+def test_digits_drawn_by_class_help_some_classifiers(run_example, tmp_path):
+    printed = run_example("plot_augmentation.py")
     assert len(list(tmp_path.glob("*.png"))) == 1
     # Gains of neighbours by decoded digits, and of a tree by drawn pixels: mean and spread.
     _, by_decoded, spread, _, _ = numbers_in_line("3 nearest neighbours", printed)
@@ -250,24 +278,24 @@ def test_digits_drawn_by_class_help_some_classifiers(tmp_path):
         "plot_outlier_benchmark.py",
     ],
 )
-def test_examples_end_without_their_data(name, tmp_path, monkeypatch):
+def test_examples_end_without_their_data(name, run_example, tmp_path, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # no network, where there is one
-    assert "skipped: The data set" in run_example(name, tmp_path)
+    assert "skipped: The data set" in run_example(name)
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_wrong_entries_are_found(tmp_path):
-    printed = run_example("plot_explain_outliers.py", tmp_path)
+def test_wrong_entries_are_found(run_example, tmp_path):
+    printed = run_example("plot_explain_outliers.py")
     assert (tmp_path / "explain_outliers.png").exists()
     of_autoencoder, of_pca = (float(n) for n in re.findall(r"wrong entries (\S+) have", printed))
     assert of_autoencoder > max(of_pca, 0.6)
 
 
 @takes_long
-def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
-    printed = run_example("plot_filled_blocks.py", tmp_path)
+def test_blocks_are_filled_in_better_than_by_the_mean(run_example, tmp_path):
+    printed = run_example("plot_filled_blocks.py")
     assert (tmp_path / "filled_blocks.png").exists()
     names = ["mean image", "PCA", "one network", "mean of 6"]
     errors = [numbers_in_line(name, printed)[0] for name in names]
@@ -279,8 +307,8 @@ def test_blocks_are_filled_in_better_than_by_the_mean(tmp_path):
 
 @takes_long
 @needs_data("mnist")
-def test_an_autoencoder_needs_half_the_bits_of_pca(tmp_path):
-    printed = run_example("plot_compression.py", tmp_path)
+def test_an_autoencoder_needs_half_the_bits_of_pca(run_example, tmp_path):
+    printed = run_example("plot_compression.py")
     assert (tmp_path / "compression.png").exists()
     rows = {tuple(line.split()[:2]): float(line.split()[2]) for line in printed.splitlines()[1:11]}
     for bits in (32, 64, 128):
@@ -288,8 +316,8 @@ def test_an_autoencoder_needs_half_the_bits_of_pca(tmp_path):
 
 
 @takes_long
-def test_neighbours_on_the_plane_of_tsne_are_those_of_the_code(tmp_path):
-    printed = run_example("plot_latent_tsne.py", tmp_path)
+def test_neighbours_on_the_plane_of_tsne_are_those_of_the_code(run_example, tmp_path):
+    printed = run_example("plot_latent_tsne.py")
     assert len(list(tmp_path.glob("*.png"))) == 2
     (by_tsne,) = numbers_in_line("16 components, by t-SNE", printed)
     (of_code,) = numbers_in_line("the 16 components", printed)
@@ -299,8 +327,8 @@ def test_neighbours_on_the_plane_of_tsne_are_those_of_the_code(tmp_path):
 
 
 @takes_long
-def test_texts_of_another_module_are_outliers(tmp_path):
-    printed = run_example("plot_text_outliers.py", tmp_path)
+def test_texts_of_another_module_are_outliers(run_example, tmp_path):
+    printed = run_example("plot_text_outliers.py")
     assert (tmp_path / "text_outliers.png").exists()
     ours, neighbour, *others = numbers_in_line("mean", printed)
     assert min(ours, neighbour) > 0.9
@@ -308,16 +336,16 @@ def test_texts_of_another_module_are_outliers(tmp_path):
 
 
 @takes_long
-def test_a_search_in_one_run_has_the_same_scores(tmp_path):
-    printed = run_example("plot_grid_search.py", tmp_path)
+def test_a_search_in_one_run_has_the_same_scores(run_example, tmp_path):
+    printed = run_example("plot_grid_search.py")
     assert len(list(tmp_path.glob("*.png"))) == 1
     assert numbers_in_line("largest difference", printed)[0] < 1e-4
     assert numbers_in_line("accuracy of the best", printed)[0] > 0.92
 
 
 @takes_long
-def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
-    printed = run_example("plot_gan_grid.py", tmp_path)
+def test_the_discriminator_chooses_samples_on_a_grid(run_example, tmp_path):
+    printed = run_example("plot_gan_grid.py")
     assert (tmp_path / "gan_grid.png").exists()
     found = re.findall(r": (\d+) modes, (\d+\.\d) % high quality", printed)
     (_, of_rows), (_, of_all), (n_modes, of_chosen) = found
@@ -336,6 +364,6 @@ def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
         ("plot_som_chainlink.py", 1),
     ],
 )
-def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):
-    run_example(name, tmp_path)
+def test_other_examples_draw_their_pictures(name, n_pictures, run_example, tmp_path):
+    run_example(name)
     assert len(list(tmp_path.glob("*.png"))) == n_pictures

@@ -90,13 +90,6 @@ def test_displays_document_their_parameters_attributes_and_methods(name):
         assert f"Returns\n        -------\n        {name}\n" in method.__doc__
 
 
-def test_import_leaves_matplotlib_out():
-    from test_package import python
-
-    program = "import sys, skae.plotting; print('matplotlib' in sys.modules)"
-    assert python("-c", program) == "False\n"
-
-
 def test_without_matplotlib_it_says_what_is_missing(monkeypatch):
     display = LossCurveDisplay({"a": [1.0, 0.5]})
     monkeypatch.setitem(sys.modules, "matplotlib", None)

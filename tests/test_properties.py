@@ -80,15 +80,11 @@ def test_refit_clone_and_pickle_give_the_same_bits(estimator, table):
 
 def test_number_of_jobs_does_not_change_the_bits(estimator_class, table):
     widths = [width(estimator_class, n) for n in (2, 5)]
-    grid = [
-        {name: [value], "learning_rate": [1e-3, 1e-2]}
-        for parameter in widths
-        for name, value in parameter.items()
-    ]
+    grid = [{name: [value]} for parameter in widths for name, value in parameter.items()]
     estimator = quick(estimator_class, batch_size=50)
-    one = GridSearchCV(estimator, grid, n_jobs=1, cv=3).fit(table)
-    two = GridSearchCV(estimator, grid, n_jobs=2, cv=3).fit(table)
-    for split in range(3):
+    one = GridSearchCV(estimator, grid, n_jobs=1, cv=2).fit(table)
+    two = GridSearchCV(estimator, grid, n_jobs=2, cv=2).fit(table)
+    for split in range(2):
         key = f"split{split}_test_score"
         assert_array_equal(one.cv_results_[key], two.cv_results_[key])
     assert_array_equal(one.transform(table), two.transform(table))
@@ -127,6 +123,8 @@ def test_partial_fit_takes_a_changed_learning_rate(estimator_class, table):
     assert_allclose(estimator.transform(table), before, rtol=1e-12)
 
 
+# Threads share the filters of warnings, and `catch_warnings` in one may undo them in another.
+@pytest.mark.filterwarnings("ignore")
 def test_concurrent_fits_in_threads_give_the_same_bits(estimator, table):
     from joblib import Parallel, delayed
 
@@ -134,7 +132,7 @@ def test_concurrent_fits_in_threads_give_the_same_bits(estimator, table):
     threads = torch.get_num_threads()
     alone = clone(estimator).fit_transform(table)
     together = Parallel(n_jobs=4, backend="threading")(
-        delayed(clone(estimator).fit_transform)(table) for _ in range(8)
+        delayed(clone(estimator).fit_transform)(table) for _ in range(4)
     )
     for codes in together:
         assert_array_equal(codes, alone)
@@ -228,7 +226,7 @@ def test_scores_are_deterministic_and_independent_of_the_other_rows(estimator, t
 
 def test_scores_are_higher_for_what_was_trained_on(estimator_class, table):
     X = np.round(table)  # a binary machine has little to learn from greys
-    n_epochs = 20 if has(estimator_class, "discriminator_layers") else 50  # of three networks
+    n_epochs = 10 if has(estimator_class, "discriminator_layers") else 50  # of three networks
     settings = width(estimator_class, 8) | epochs(estimator_class, n_epochs)
     estimator = quick(estimator_class, batch_size=10, **settings).fit(X)
     shuffled = np.column_stack([np.roll(column, i) for i, column in enumerate(X.T)])
@@ -247,35 +245,35 @@ def test_weighted_score_is_the_weighted_mean(network_class, table):
 
 @pytest.mark.parametrize("n_rows", [1, 2, 19, 21, 40])
 def test_any_number_of_rows(estimator, table, n_rows):
-    estimator.set_params(batch_size=20)
+    estimator.set_params(batch_size=20, **epochs(type(estimator), 2))
     X = table[:n_rows]
     assert np.isfinite(estimator.fit(X).transform(X)).all()
     assert np.isfinite(clone(estimator).partial_fit(X).score_samples(X)).all()
 
 
-@pytest.mark.parametrize("chunk", [50, 1000])
+@pytest.mark.parametrize("chunk", [50, 400])
 def test_partial_fit_reaches_the_loss_of_fit(converging_class, digits, chunk):
-    X, n_epochs = digits[:1000], 20
+    X, n_epochs = digits[:400], 20
     estimator = quick(
         converging_class, n_components=16, learning_rate=3e-3, max_iter=n_epochs, tol=0
-    )
+    ).set_params(batch_size=100)
     fitted, chunked = clone(estimator).fit(X), go_through(estimator, X, chunk, n_epochs)
     # A constant answer has the variance as its error; smaller chunks make more steps.
     error, chunked_error = (((X - one.reconstruct(X)) ** 2).mean() for one in (fitted, chunked))
     if not has(converging_class, "beta"):  # which begins by ignoring the rows
         assert error < 0.6 * X.var(axis=0).mean()
     assert chunked_error < 1.05 * error
-    assert chunked.n_iter_ == n_epochs * -(-1000 // chunk)
+    assert chunked.n_iter_ == n_epochs * -(-400 // chunk)
 
 
-@pytest.mark.parametrize("chunk", [7, 1000])
+@pytest.mark.parametrize("chunk", [7, 300])
 def test_partial_fit_gains_nearly_what_fit_does(non_converging_class, digits, chunk):
-    X, n_epochs = digits[:1000], 5
+    X, n_epochs = digits[:300], 5
     estimator = quick(non_converging_class, n_iter=n_epochs)
     start = clone(estimator).set_params(n_iter=0).fit(X).score(X)
     fitted, chunked = clone(estimator).fit(X), go_through(estimator, X, chunk, n_epochs)
     assert chunked.score(X) - start > 0.8 * (fitted.score(X) - start) > 0
-    assert chunked.n_iter_ == n_epochs * -(-1000 // chunk)
+    assert chunked.n_iter_ == n_epochs * -(-300 // chunk)
 
 
 def go_through(estimator, X, chunk, n_epochs):
@@ -290,7 +288,7 @@ def go_through(estimator, X, chunk, n_epochs):
 
 
 def test_csr_equals_dense(estimator_class, digits):
-    X = sparse.csr_matrix(digits[:400])
+    X = sparse.csr_matrix(digits[:200])
     dense = quick(estimator_class).fit(X.toarray())
     for container in (sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix):
         from_sparse = quick(estimator_class).fit(container(X))
@@ -306,22 +304,23 @@ def test_csr_equals_dense(estimator_class, digits):
 OF_EACH_KIND = [BernoulliRBM, SelfOrganizingMap, VariationalAutoencoder]
 
 
-@pytest.mark.parametrize("estimator_class", OF_EACH_KIND, ids=lambda one: one.__name__)
-def test_large_csr_trains_without_a_dense_copy(estimator_class):
-    # Dense, these rows would take 950 MiB in float32; the CSR matrix takes 2 MB.
-    settings = width(estimator_class, 2) | epochs(estimator_class, 1)
-    if has(estimator_class, "hidden_layers"):
-        settings["hidden_layers"] = ()
-    # Three networks that learn from each other hold a batch some twenty times.
-    batch_size = 500 if has(estimator_class, "discriminator_layers") else 1000
+def test_large_csr_trains_without_a_dense_copy():
+    # Dense, these rows would take 477 MiB in float32; the CSR matrix takes 1 MB. One process for
+    # all, whose import takes longer than a fit: the memory is the largest of any so far.
+    of_each = {
+        one.__name__: width(one, 2)
+        | epochs(one, 1)
+        | ({"hidden_layers": ()} if has(one, "hidden_layers") else {})
+        for one in OF_EACH_KIND
+    }
     program = f"""
         import resource, warnings
         import numpy as np
+        import skae
         from scipy import sparse
-        from skae import {estimator_class.__name__} as Estimator
 
         warnings.simplefilter("ignore")
-        n_rows, n_columns, per_row = 25_000, 10_000, 10
+        n_rows, n_columns, per_row = 12_500, 10_000, 10
         rng = np.random.default_rng(0)
         X = sparse.csr_matrix(
             (
@@ -333,20 +332,24 @@ def test_large_csr_trains_without_a_dense_copy(estimator_class):
         )
         X.sum_duplicates()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        estimator = Estimator(**{settings}, batch_size={batch_size}, device="cpu")
-        estimator.fit(X)
-        estimator.transform(X)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        for name, settings in {of_each}.items():
+            estimator = getattr(skae, name)(**settings, batch_size=500, device="cpu")
+            estimator.fit(X)
+            estimator.transform(X)
+            print(name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
     )
-    grown_mib = int(result.stdout) / 1024
-    assert grown_mib < 700
+    grown_mib = {
+        name: int(grown) / 1024
+        for name, grown in (line.split() for line in result.stdout.splitlines())
+    }
+    assert max(grown_mib.values()) < 350, grown_mib
 
 
 def test_array_likes_give_the_same_fit(estimator_class, digits, tmp_path):
-    X = digits[:300]
+    X = digits[:100]
     expected = quick(estimator_class, batch_size=50).fit(X).transform(X)
     np.save(tmp_path / "X.npy", X)
     backwards = X[::-1].copy()[::-1]
@@ -489,7 +492,9 @@ def test_heavy_rows_are_learned_better(weighted_class, table):
     other = -3 * table[:, ::-1]
     X = np.vstack([table, other])
     weight = np.repeat([1.0, 0.01], 300)
-    parameters = width(weighted_class, 1) | epochs(weighted_class, 60) | dict(learning_rate=1e-2)
+    n_epochs = 15 if has(weighted_class, "discriminator_layers") else 60  # of three networks
+    parameters = width(weighted_class, 1) | epochs(weighted_class, n_epochs)
+    parameters |= dict(learning_rate=1e-2)
     plain = quick(weighted_class, **parameters).fit(X)
     weighted = quick(weighted_class, **parameters).fit(X, sample_weight=weight)
     assert weighted.score(table) > plain.score(table)
@@ -795,17 +800,18 @@ def test_a_signal_from_outside_ends_a_fit(tmp_path):
 
 
 def test_pickle_holds_no_skorch_and_little_more_than_the_weights(estimator_class, digits):
-    estimator = quick(estimator_class).fit(digits)
+    X = digits[:600]
+    estimator = quick(estimator_class).fit(X)
     n_bytes = sum(
         tensor.numel() * tensor.element_size()
         for module in modules_of(estimator)
         for tensor in module.state_dict().values()  # a Boltzmann machine keeps its chains, too
     )
-    around = 40_000 * len(modules_of(estimator))  # the rows have 460 kB
+    around = 40_000 * len(modules_of(estimator))  # the rows have 154 kB
     pickled = pickle.dumps(estimator)
     assert b"skorch" not in pickled
     assert len(pickled) <= n_bytes + around
-    pickled = pickle.dumps(estimator.partial_fit(digits))
+    pickled = pickle.dumps(estimator.partial_fit(X))
     assert b"skorch" not in pickled
     assert len(pickled) <= 3 * n_bytes + around  # with the two moments of Adam
 

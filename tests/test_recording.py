@@ -407,14 +407,3 @@ def test_constants_that_are_written_to_start_anew():
 def test_what_depends_on_the_data_cannot_be_recorded(function, message):
     with pytest.raises(CannotRecordError, match=message):
         record(function, [], [torch.ones(3)])
-
-
-def test_recording_imports_no_compiler():
-    from test_package import python
-
-    program = """
-import sys, numpy as np, skae
-skae.Autoencoder(2, max_iter=20, tol=1).fit(np.random.rand(300, 4))
-print([name for name in ("torch._dynamo", "sympy", "torch._inductor") if name in sys.modules])
-"""
-    assert python("-W", "ignore", "-c", program) == "[]\n"

@@ -81,9 +81,9 @@ def with_gaps(X, part=0.2):
 @parametrize_with_checks(
     [
         SelfOrganizingMap(algorithm="online", n_iter=5, shape=(4, 3)),
-        SelfOrganizingMap("auto", topology="hexagonal", toroidal=True, output="coordinates"),
-        SelfOrganizingMap(output="membership", init="sample", neighborhood="mexican_hat"),
-        SelfOrganizingMap(metric="manhattan", init="random", neighborhood="triangle"),
+        quick("auto", topology="hexagonal", toroidal=True, output="coordinates"),
+        quick(output="membership", init="sample", neighborhood="mexican_hat"),
+        quick(metric="manhattan", init="random", neighborhood="triangle"),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
