@@ -125,7 +125,7 @@ class ConvergingEstimator(BaseTorchEstimator):
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.max_iter,
-            batch_size=self._batch_size((source.n_rows, source.n_features)),
+            batch_size=self._batch_size(source),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             patience=self.n_iter_no_change,

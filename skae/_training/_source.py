@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
+from ._streams import RowStream
 
 # Rows that are written out to split a set by its weights, at most.
 _MOST_REPEATS = 2**20
@@ -41,7 +42,7 @@ def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
 
 
 def as_source(
-    X: np.ndarray | sparse.csr_matrix,
+    X: np.ndarray | sparse.csr_matrix | RowStream,
     sample_weight: np.ndarray | None,
     device: torch.device,
     *,
@@ -52,7 +53,7 @@ def as_source(
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
+    X : ndarray, CSR matrix or RowStream of shape (n_rows, n_features)
         The rows.
     sample_weight : ndarray of shape (n_rows,) or None
         Their weights.
@@ -63,7 +64,11 @@ def as_source(
     scaled : bool
         Whether batches have the weights with a mean of 1 over all rows, or as they are.
     """
-    kind = SparseSource if sparse.issparse(X) else DenseSource
+    kind: type[Source] = SparseSource if sparse.issparse(X) else DenseSource
+    if isinstance(X, RowStream):
+        from ._stream_source import StreamSource  # which is made of the sources here
+
+        kind = StreamSource
     return kind(X, sample_weight, device, condition=condition, scaled=scaled)
 
 
@@ -110,8 +115,13 @@ class Source:
         )
 
     @property
-    def X(self) -> np.ndarray | sparse.csr_matrix:
-        """The rows as they were given."""
+    def X(self) -> Any:
+        """The rows as they were given, or a copy of them."""
+        return self._X
+
+    @property
+    def table(self) -> np.ndarray | sparse.csr_matrix | None:
+        """The rows in one table; None where that would be a large copy."""
         return self._X
 
     def __len__(self) -> int:
@@ -138,13 +148,13 @@ class Source:
         """Return what two sources have in common whose batches hold the same bits."""
         if self._fingerprint is None:
             weight = None if self._weight is None else self._weight.cpu().numpy()
-            of_arrays = [_digest(one) for one in (*self._arrays(), weight, self.condition)]
-            self._fingerprint = type(self).__name__, self.shape(), *of_arrays
+            attached = _digest(weight), _digest(self.condition)
+            self._fingerprint = type(self).__name__, self.shape(), *self._digests(), *attached
         return self._fingerprint
 
-    def _arrays(self) -> list[Any]:
-        """Return all that the rows are made of, as arrays."""
-        return [self._X]
+    def _digests(self) -> list[Hashable]:
+        """Return digests of all that the rows are made of."""
+        return [_digest(self._X)]
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
@@ -171,6 +181,24 @@ class Source:
     def all(self) -> Batch:
         """Return all rows, which are not to be written to."""
         return self.between(0, self.n_rows)
+
+    def window_sizes(self) -> list[int]:
+        """Return how many rows of an epoch are in memory and shuffled at a time: all."""
+        return [self.n_rows]
+
+    def windows(self, generator: torch.Generator | None) -> Iterator[Source]:
+        """Go through the rows once, a window at a time.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            Source of their order, where it is not that of the rows.
+        """
+        yield self
+
+    def spread(self) -> Source:
+        """Return rows in memory that stand for all: all, or some at equal distances."""
+        return self
 
     def chunks(self) -> Iterator[tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]]:
         """Go through the rows and their weights once, some at a time, in their order."""
@@ -285,9 +313,9 @@ class SparseSource(Source):
         self._indices = as_tensor(X.indices).to(self.device)
         self._data = as_tensor(X.data).to(self.device)
 
-    def _arrays(self) -> list[Any]:
+    def _digests(self) -> list[Hashable]:
         table: Any = self._X
-        return [table.data, table.indices, table.indptr]
+        return [_digest(array) for array in (table.data, table.indices, table.indptr)]
 
     def _rows(self, index: Tensor) -> Tensor:
         start = self._indptr[index]
@@ -327,14 +355,19 @@ class Subset(Source):
         """A copy of the rows."""
         return self._all.X[self._numbers]
 
+    @property
+    def table(self) -> sparse.csr_matrix | None:
+        """A copy of sparse rows, of which few entries are not 0."""
+        return self.X if sparse.issparse(self._all.X) else None
+
     def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
         return self._all.X[self._numbers[rows]]
 
     def fingerprint(self) -> Hashable:
         return super().fingerprint(), self._all.fingerprint()
 
-    def _arrays(self) -> list[Any]:
-        return [self._numbers]
+    def _digests(self) -> list[Hashable]:
+        return [_digest(self._numbers)]
 
     def with_own_buffer(self) -> Self:
         other = super().with_own_buffer()
@@ -378,7 +411,8 @@ def drop_zero_weight(
     if weight is None or weight.all():
         return X, weight, condition
     kept = weight > 0
-    return X[kept], weight[kept], None if condition is None else condition[kept]
+    rows = X._select(kept) if isinstance(X, RowStream) else X[kept]
+    return rows, weight[kept], None if condition is None else condition[kept]
 
 
 def _fits(n_bytes: int, device: torch.device) -> bool:
