@@ -411,7 +411,7 @@ def drop_zero_weight(
     if weight is None or weight.all():
         return X, weight, condition
     kept = weight > 0
-    rows = X._select(kept) if isinstance(X, RowStream) else X[kept]
+    rows = X.select(kept) if isinstance(X, RowStream) else X[kept]
     return rows, weight[kept], None if condition is None else condition[kept]
 
 

@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ._source import Source, as_source, as_tensor, to_dense
-from ._streams import RowStream, in_windows, starts_of
+from ._streams import in_windows, starts_of
 
 
 class StreamSource(Source):
@@ -39,7 +39,9 @@ class StreamSource(Source):
     def _digests(self) -> list[Hashable]:
         digest = hashlib.sha256()
         for chunk in self._X:
-            arrays = [chunk.data, chunk.indices, chunk.indptr] if sparse.issparse(chunk) else [chunk]
+            arrays = (
+                [chunk.data, chunk.indices, chunk.indptr] if sparse.issparse(chunk) else [chunk]
+            )
             for array in arrays:
                 digest.update(np.ascontiguousarray(array).data)
         return [digest.digest()]
@@ -78,11 +80,11 @@ class StreamSource(Source):
         return self
 
     def spread(self) -> Source:
-        numbers = self._X._spread(self._X.window_rows)
+        numbers = self._X.spread(self._X.window_rows)
         weight, condition = (
             None if one is None else one[numbers] for one in (self.sample_weight, self.condition)
         )
-        return as_source(self._X._take(numbers), weight, self.device, condition=condition)
+        return as_source(self._X.take(numbers), weight, self.device, condition=condition)
 
     def hold_out(
         self, fraction: float, random_state: np.random.RandomState, batch_size: int = 0
@@ -117,8 +119,8 @@ class StreamSource(Source):
             None if one is None else one[kept] for one in (self.sample_weight, self.condition)
         )
         weight, condition = attached
-        return StreamSource(self._X._select(kept), weight, self.device, condition=condition)
+        return StreamSource(self._X.select(kept), weight, self.device, condition=condition)
 
     def _rows(self, index: Tensor) -> Tensor:
-        rows = self._X._take(index.numpy(force=True))
+        rows = self._X.take(index.numpy(force=True))
         return as_tensor(to_dense(rows)).to(self.device)

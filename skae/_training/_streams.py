@@ -98,21 +98,21 @@ class RowStream:
         """
         return _Mapped(self, function)
 
-    def _select(self, kept: np.ndarray) -> RowStream:
+    def select(self, kept: np.ndarray) -> RowStream:
         """Return the rows that a mask of shape (n_rows,) keeps."""
         return _Selected(self, kept)
 
-    def _take(self, numbers: np.ndarray) -> Any:
+    def take(self, numbers: np.ndarray) -> Any:
         """Return the rows of these numbers in memory, in the form of a chunk."""
         numbers = np.asarray(numbers)
         kept = np.zeros(self.n_rows, dtype=bool)
         kept[numbers] = True
-        rows = joined_rows(self._select(kept))
+        rows = joined_rows(self.select(kept))
         if len(numbers) == shape_of(rows)[0] and (np.diff(numbers) > 0).all():
             return rows
         return _safe_indexing(rows, np.searchsorted(np.flatnonzero(kept), numbers))
 
-    def _spread(self, n_rows: int) -> np.ndarray:
+    def spread(self, n_rows: int) -> np.ndarray:
         """Return the numbers of at most `n_rows` rows, evenly spaced."""
         n_all = self.n_rows
         n_rows = min(n_rows, n_all)
@@ -120,9 +120,9 @@ class RowStream:
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise TypeError(
-            f"X is a {type(self).__name__}, which is read in chunks, but what was called needs an "
-            "array in memory; call it for each chunk (``for chunk in source``), with partial_fit "
-            "for instance, or hand the source to an estimator of skae."
+            "X is a source of chunks, but what was called needs a table in memory; call it for "
+            "each chunk (``for chunk in source``), partial_fit for instance, or hand the source to "
+            "an estimator of skae that takes it."
         )
 
 
@@ -195,7 +195,7 @@ def joined_rows(chunks: Iterable[Any]) -> Any:
 
 
 def in_memory(X: Any) -> Any:
-    """Return the rows of a stream as one table if they fit in its window, and others as they are."""
+    """Return the rows of a stream as one table if they fit in its window; others as they are."""
     if not isinstance(X, RowStream) or (X.can_jump and X.n_rows > X.window_rows):
         return X
     parts, n_rows = [], 0

@@ -25,7 +25,6 @@ from .._training import (
     check_callbacks,
     joined,
     read,
-    to_dense,
 )
 from .._typed import _fit_context
 from .._warn import warn

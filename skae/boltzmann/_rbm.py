@@ -302,5 +302,5 @@ def _moments(source: Source, *, with_variance: bool) -> tuple[np.ndarray, np.nda
             sums += [rows[some].sum(axis=0) for some in parts]
         else:
             sums.append(rows.T @ (np.ones(rows.shape[0]) if weight is None else weight))
-    mean = np.sum(sums, axis=0, dtype=np.float64) / source.total_weight
+    mean: Any = np.sum(sums, axis=0, dtype=np.float64) / source.total_weight
     return mean, np.zeros_like(mean)

@@ -29,6 +29,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
 from .._sklearn_callbacks import CallbackSupportMixin
+from .._training import through
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
@@ -469,7 +470,7 @@ class OutlierDetector(
         X = validated(self, X, reset=False)
         if self._is_complete:
             with clear_errors(self.estimators_[0], X, "X"):
-                refuse_missing(X)
+                X = through(refuse_missing, X)
         return X
 
     def _members(self) -> Iterator[tuple[Any, np.ndarray]]:

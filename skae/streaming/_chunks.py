@@ -107,8 +107,7 @@ class ChunkSource(RowStream):
             return iter(made)
         except TypeError:
             raise TypeError(
-                "factory must return an iterable of chunks, but it returned "
-                f"{type(made).__name__}."
+                f"factory must return an iterable of chunks, but it returned {type(made).__name__}."
             ) from None
 
     def _changed(self, sizes: Sequence[int], bound: str = "") -> ValueError:

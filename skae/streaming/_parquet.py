@@ -89,7 +89,7 @@ class ParquetSource(RowStream):
         self.path = path
         names = dataset.schema.names
         if isinstance(columns, str):
-            raise ValueError(f"columns must be a list of names, got {columns!r}; give [{columns!r}].")
+            raise ValueError(f"columns must be a list of names, got the string {columns!r}.")
         self.columns = list(names if columns is None else columns)
         missing = [name for name in self.columns if name not in names]
         if missing or not self.columns:
@@ -102,11 +102,9 @@ class ParquetSource(RowStream):
         self._sizes: list[int] = []
         for fragment in dataset.get_fragments():
             self._check_schema(fragment)
-            splits = hasattr(fragment, "split_by_row_group")
-            for one in fragment.split_by_row_group() if splits else [fragment]:
-                n_rows = one.count_rows()
+            for group, n_rows in _groups_of(fragment):
                 if n_rows:
-                    self._row_groups.append(one)
+                    self._row_groups.append(group)
                     self._sizes.append(n_rows)
         if not self._sizes:
             raise ValueError(f"X has no rows: {_shown(path)} holds none.")
@@ -175,12 +173,20 @@ def _opened(path: Any) -> Any:
         raise ValueError(f"{_shown(path)} cannot be read as Parquet: {error}") from error
 
 
+def _groups_of(fragment: Any) -> list[tuple[Any, int]]:
+    """Return the row groups of a file with their numbers of rows; the whole of another format."""
+    if not hasattr(fragment, "split_by_row_group"):
+        return [(fragment, fragment.count_rows())]
+    groups = fragment.split_by_row_group()
+    return [(group, sum(one.num_rows for one in group.row_groups)) for group in groups]
+
+
 def _shown(path: Any) -> str:
     return repr(str(path)) if isinstance(path, str | os.PathLike) else "the dataset"
 
 
 def _as_frame(batch: Any) -> Any:
-    """Return a record batch as a DataFrame; numbers as one block in C order, as networks need it."""
+    """Return a record batch as a DataFrame, numbers as one block in C order for networks."""
     import pandas as pd
     from pyarrow import types
 

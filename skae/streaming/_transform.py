@@ -40,8 +40,8 @@ def transform(estimator: Any, X: Any, out: Any, *, method: str = "transform") ->
     Returns
     -------
     ndarray, str or path-like
-        `out`. Columns of a Parquet file are named by `get_feature_names_out` for "transform", as the
-        features for reconstructions, and otherwise after the method.
+        `out`. Columns of a Parquet file are named by `get_feature_names_out` for "transform", as
+        the features for reconstructions, and otherwise after the method.
 
     Raises
     ------
