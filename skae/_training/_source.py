@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import warnings
 from collections.abc import Hashable, Iterator
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
+from ._digest import digest_of
 from ._streams import RowStream
 
 # Rows that are written out to split a set by its weights, at most.
@@ -148,13 +148,13 @@ class Source:
         """Return what two sources have in common whose batches hold the same bits."""
         if self._fingerprint is None:
             weight = None if self._weight is None else self._weight.cpu().numpy()
-            attached = _digest(weight), _digest(self.condition)
+            attached = digest_of(weight), digest_of(self.condition)
             self._fingerprint = type(self).__name__, self.shape(), *self._digests(), *attached
         return self._fingerprint
 
     def _digests(self) -> list[Hashable]:
         """Return digests of all that the rows are made of."""
-        return [_digest(self._X)]
+        return [digest_of(self._X)]
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
@@ -315,7 +315,7 @@ class SparseSource(Source):
 
     def _digests(self) -> list[Hashable]:
         table: Any = self._X
-        return [_digest(array) for array in (table.data, table.indices, table.indptr)]
+        return [digest_of(array) for array in (table.data, table.indices, table.indptr)]
 
     def _rows(self, index: Tensor) -> Tensor:
         start = self._indptr[index]
@@ -367,7 +367,7 @@ class Subset(Source):
         return super().fingerprint(), self._all.fingerprint()
 
     def _digests(self) -> list[Hashable]:
-        return [_digest(self._numbers)]
+        return [digest_of(self._numbers)]
 
     def with_own_buffer(self) -> Self:
         other = super().with_own_buffer()
@@ -376,14 +376,6 @@ class Subset(Source):
 
     def _rows(self, index: Tensor) -> Tensor:
         return self._all._rows(self._index[index])
-
-
-def _digest(array: np.ndarray | None) -> Hashable:
-    """Return what equal arrays have in common, and others have not."""
-    if array is None:
-        return None
-    in_order = np.ascontiguousarray(array)
-    return array.dtype.str, array.shape, hashlib.sha256(in_order.data).digest()
 
 
 def mean_one(weight: np.ndarray | None) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from ._digest import digest_of_chunks
 from ._source import Source, as_source, as_tensor, to_dense
 from ._streams import in_windows, starts_of
 
@@ -34,17 +34,10 @@ class StreamSource(Source):
 
     def shape(self) -> Hashable:
         of_table: Any = super().shape()
-        return *of_table, self._X.window_rows
+        return *of_table, self._X.window_rows, tuple(self._X.sizes)
 
     def _digests(self) -> list[Hashable]:
-        digest = hashlib.sha256()
-        for chunk in self._X:
-            arrays = (
-                [chunk.data, chunk.indices, chunk.indptr] if sparse.issparse(chunk) else [chunk]
-            )
-            for array in arrays:
-                digest.update(np.ascontiguousarray(array).data)
-        return [digest.digest()]
+        return [digest_of_chunks(self._X)]
 
     def window_sizes(self) -> list[int]:
         full, rest = divmod(self.n_rows, self._X.window_rows)
@@ -57,9 +50,10 @@ class StreamSource(Source):
             drawn = torch.randperm(len(pieces), generator=generator, device=self.device)
             pieces = pieces[drawn.cpu().numpy()]
         weight = None if self._weight is None else self._weight.numpy(force=True)
-        starts, n_done = starts_of(self._X.sizes), 0
-        numbers = [starts[i] + np.arange(sizes[i]) for i in pieces]
-        order = None if weight is self.condition is None else np.concatenate(numbers)
+        order, n_done = None, 0
+        if weight is not None or self.condition is not None:
+            starts = starts_of(self._X.sizes)
+            order = np.concatenate([starts[i] + np.arange(sizes[i]) for i in pieces])
         for rows in in_windows(self._X, pieces.tolist()):
             stop = n_done + rows.shape[0]
             some = None if order is None else order[n_done:stop]

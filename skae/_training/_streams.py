@@ -58,8 +58,8 @@ class RowStream:
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Any]:
-        for _, chunk in self.read():
-            yield chunk
+        chunks = (chunk for _, chunk in self.read())
+        return _ahead(chunks) if self.can_jump else chunks
 
     @cached_property
     def _width(self) -> tuple[int, ...]:
