@@ -21,13 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skae._checkpoint
+import skae._training._source
+import skae.autoencoders._checks
 from skae import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
     GaussianRBM,
-    GenerativeAdversarialNetwork,
     SelfOrganizingMap,
     VariationalAutoencoder,
     fit_many,
@@ -70,10 +71,6 @@ def assert_same(one, other):
         assert torch.equal(a, b)
 
 
-def rows_of(window, n_epochs=1):
-    """Return the first column of each epoch in the order of the batches."""
-
-
 ESTIMATORS = [
     Autoencoder(2),
     Autoencoder(2, early_stopping=True),
@@ -82,15 +79,14 @@ ESTIMATORS = [
     VariationalAutoencoder(2),
     GaussianRBM(3),
     DeepBeliefNetwork((4, 2), visible="gaussian"),
-    GenerativeAdversarialNetwork(2, hidden_layers=(8,)),
-    SelfOrganizingMap((4, 4)),
+    SelfOrganizingMap((4, 4), init="random"),
 ]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda one: repr(one).replace("\n", ""))
 def estimator(request):
     one = clone(request.param).set_params(random_state=0)
-    few = {"max_iter": 3, "n_iter": 2, "tol": 0.1, "batch_size": 64}
+    few = {"max_iter": 3, "n_iter": 5, "tol": 0.1, "batch_size": 64}
     return one.set_params(**{k: v for k, v in few.items() if k in one.get_params()})
 
 
@@ -121,11 +117,12 @@ def test_an_epoch_has_each_row_once_shuffled_within_its_window(path):
     generator = Generator(0)
     epochs = []
     for _ in range(2):
-        batches = list(Batches(source, 30, generator))
-        for batch in batches:
+        order = []
+        for batch in Batches(source, 30, generator):
             assert torch.equal(batch.condition, batch.x)
             assert_allclose(batch.weight, (batch.x[:, 0] + 1) / weight.mean(), rtol=1e-6)
-        epochs.append(np.concatenate([batch.x[:, 0].clone() for batch in batches]))
+            order += batch.x[:, 0].tolist()
+        epochs.append(np.array(order))
     for order in epochs:
         assert sorted(order) == list(range(600))
         assert (order // 100 == np.arange(600) // 100).all()  # each in the window that it is in
@@ -260,7 +257,7 @@ def test_results_go_to_a_memory_map_and_to_a_file(frame, path, tmp_path):
         scaler.partial_fit(chunk)
     assert_allclose(scaler.mean_, frame.mean(), atol=1e-6)
     source = ParquetSource(path, window=100)
-    autoencoder = quick(Autoencoder).fit(source.map(scaler.transform))
+    autoencoder = quick(Autoencoder, n_components=2).fit(source.map(scaler.transform))
     pipeline = make_pipeline(scaler, autoencoder)
     out = np.lib.format.open_memmap(tmp_path / "z.npy", "w+", np.float32, (600, 2))
     with warnings.catch_warnings(action="ignore"):  # the scaler hands arrays on
@@ -271,12 +268,12 @@ def test_results_go_to_a_memory_map_and_to_a_file(frame, path, tmp_path):
         scores = pd.read_parquet(tmp_path / "scores.parquet")
         assert list(scores) == ["score_samples"]
         assert_allclose(scores["score_samples"], pipeline.score_samples(frame), rtol=1e-4)
-    transform(autoencoder, frame, str(tmp_path / "z.parquet"))
+    transform(autoencoder, frame.to_numpy(), str(tmp_path / "z.parquet"))
     assert list(pd.read_parquet(tmp_path / "z.parquet")) == ["autoencoder0", "autoencoder1"]
 
 
 def test_results_that_do_not_fit_are_refused(frame, tmp_path):
-    autoencoder = quick(Autoencoder).fit(frame)
+    autoencoder = quick(Autoencoder, n_components=2).fit(frame)
     for shape in [(600, 3), (599, 2), (601, 2)]:
         with pytest.raises(ValueError, match="out has"):
             transform(autoencoder, frame, np.empty(shape))
@@ -284,8 +281,8 @@ def test_results_that_do_not_fit_are_refused(frame, tmp_path):
         transform(autoencoder, frame, np.empty(600), method="predict")
     with pytest.raises(TypeError, match="out must be"):
         transform(autoencoder, frame, None)
-    bad = [frame[:100].to_numpy(), np.full((3, 5), np.nan)]
-    with pytest.raises(ValueError, match="Chunk 2 of X.*NaN"):
+    bad = [frame[:100], frame[:3] * np.nan]
+    with pytest.raises(ValueError, match=r"Chunk 2 of X.*NaN"):
         transform(autoencoder, ChunkSource(lambda: bad), tmp_path / "z.parquet")
     assert list(tmp_path.iterdir()) == []
 
@@ -330,7 +327,9 @@ def test_a_detector_takes_a_mixed_table(frame, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["memory map", "CSR", "chunks"])
-def test_no_copy_of_all_rows_is_made(kind, tmp_path):
+def test_no_copy_of_all_rows_is_made(kind, tmp_path, monkeypatch):
+    for module in (skae._training._source, skae.autoencoders._checks):
+        monkeypatch.setattr(module, "DENSE_NUMBERS", 2**17)
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (60_000, 40))
     X[:] = np.random.default_rng(0).random(X.shape, dtype=np.float32)
     n_bytes = X.nbytes
@@ -341,7 +340,7 @@ def test_no_copy_of_all_rows_is_made(kind, tmp_path):
     init = "glorot" if kind == "CSR" else "pca"
     settings = {"hidden_layers": (), "init": init, "early_stopping": True, "max_iter": 1}
     autoencoder = Autoencoder(2, batch_size=1000, random_state=0, **settings)
-    autoencoder.fit(np.ones((10, 40), np.float32))  # what is imported at the first fit
+    autoencoder.fit(np.random.default_rng(0).random((100, 40)))  # what is imported at the first fit
     tracemalloc.start()
     try:
         autoencoder.fit(X)
@@ -406,7 +405,7 @@ def test_factories_that_are_none():
 def test_bad_files(frame, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         ParquetSource(tmp_path / "none.parquet")
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="no rows"):  # an empty folder
         ParquetSource(tmp_path)
     (tmp_path / "a.parquet").write_bytes(b"words")
     with pytest.raises(ValueError, match="cannot be read as Parquet"):
@@ -423,7 +422,7 @@ def test_bad_files(frame, tmp_path, monkeypatch):
         ParquetSource(tmp_path)
     assert ParquetSource(tmp_path, columns=["a", "c"]).shape == (1200, 2)
     frame.drop(columns="b").to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(ValueError, match="b.parquet' has no column 'b'"):
+    with pytest.raises(ValueError, match=r"b.parquet' has no column 'b'"):
         ParquetSource(tmp_path)
     autoencoder = quick(Autoencoder).fit(frame)
     with pytest.raises(ValueError, match="feature names should match"):

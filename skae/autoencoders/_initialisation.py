@@ -175,9 +175,8 @@ def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.nd
     near: Any = None  # the mean of the first rows: not far from that of all
     total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
     for rows, weight in source.chunks():
-        dense = to_dense(rows).astype(np.float64)
-        near = dense.mean(axis=0) if near is None else near
-        moved = dense - near
+        near = to_dense(rows).mean(axis=0, dtype=np.float64) if near is None else near
+        moved = to_dense(rows) - near
         weighted = moved if weight is None else moved * weight[:, None]
         total += weighted.sum(axis=0)
         scatter += weighted.T @ moved

@@ -95,6 +95,8 @@ class ParquetSource(RowStream):
             raise ValueError(f"columns must be a list of names, got the string {columns!r}.")
         self.columns = list(names if columns is None else columns)
         missing = [name for name in self.columns if name not in names]
+        if not names:
+            raise ValueError(f"X has no rows: {_shown(path)} holds no Parquet file.")
         if missing or not self.columns:
             raise ValueError(
                 f"columns must be names of columns of {_shown(path)}, which has "
