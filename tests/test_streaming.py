@@ -170,12 +170,16 @@ def test_what_is_fitted_from_one_pass_is_that_of_the_table(frame, path):
     one = Autoencoder(2, init="pca", **settings).fit(far)
     pca = PCA().fit(frame)
     assert_allclose(one.r2_pca_, pca.explained_variance_ratio_[:2].sum(), atol=1e-4)
-    gaps = {name: ParquetSource(path, window=100) for name in ("one", "two")}
+    source = ParquetSource(path, window=100)
+    ordered = Autoencoder(2, ordered=True, **settings).fit(source)
+    residual = np.square(frame - ordered.reconstruct(frame)).to_numpy().sum()
+    kept = 1 - residual / np.square(frame - frame.mean()).to_numpy().sum()
+    assert_allclose(ordered.explained_reconstruction_ratio_[-1], kept, atol=1e-5)
     with pytest.warns(UserWarning, match="between 0 and 1") as caught:
-        Autoencoder(2, loss="binary_cross_entropy", **settings).fit(gaps["one"])
+        Autoencoder(2, loss="binary_cross_entropy", **settings).fit(source)
     assert len([one for one in caught if "between 0 and 1" in str(one.message)]) == 1
     rbm = GaussianRBM(2, n_iter=0, random_state=0)
-    whole, streamed = (clone(rbm).fit(X) for X in (frame, gaps["two"]))
+    whole, streamed = (clone(rbm).fit(X) for X in (frame, source))
     for a, b in zip(tensors_of(whole.module_), tensors_of(streamed.module_), strict=True):
         assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 

@@ -49,6 +49,10 @@ class RowStream:
         ----------
         pieces : sequence of int, optional
             Which pieces, and in what order; in ascending order where they cannot be jumped to.
+
+        Yields
+        ------
+        int, chunk
         """
         raise NotImplementedError
 
@@ -99,11 +103,33 @@ class RowStream:
         return _Mapped(self, function)
 
     def select(self, kept: np.ndarray) -> RowStream:
-        """Return the rows that a mask of shape (n_rows,) keeps."""
+        """Return some of the rows, which are still read in chunks.
+
+        Parameters
+        ----------
+        kept : ndarray of bool of shape (n_rows,)
+            Which rows.
+
+        Returns
+        -------
+        source
+            Pieces without any of them are not read, where they can be jumped over.
+        """
         return _Selected(self, kept)
 
     def take(self, numbers: np.ndarray) -> Any:
-        """Return the rows of these numbers in memory, in the form of a chunk."""
+        """Return some of the rows in memory.
+
+        Parameters
+        ----------
+        numbers : array-like of int
+            The numbers of the rows, from 0.
+
+        Returns
+        -------
+        ndarray, CSR matrix or DataFrame
+            As the chunks are, in the order of `numbers`.
+        """
         numbers = np.asarray(numbers)
         kept = np.zeros(self.n_rows, dtype=bool)
         kept[numbers] = True
@@ -113,10 +139,23 @@ class RowStream:
         return _safe_indexing(rows, np.searchsorted(np.flatnonzero(kept), numbers))
 
     def spread(self, n_rows: int) -> np.ndarray:
-        """Return the numbers of at most `n_rows` rows, evenly spaced."""
+        """Return the numbers of rows that are evenly spaced over all, for `take`.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many at most.
+
+        Returns
+        -------
+        ndarray of int
+        """
         n_all = self.n_rows
         n_rows = min(n_rows, n_all)
         return np.arange(n_rows) * n_all // n_rows
+
+    def __getitem__(self, _: Any) -> Any:
+        self.__array__()
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise TypeError(

@@ -1,8 +1,7 @@
 """Data larger than memory: rows that are read a chunk at a time, in each epoch anew."""
 
-from .._training import RowStream
 from ._chunks import ChunkSource
 from ._parquet import ParquetSource
 from ._transform import transform
 
-__all__ = ["ChunkSource", "ParquetSource", "RowStream", "transform"]
+__all__ = ["ChunkSource", "ParquetSource", "transform"]
