@@ -365,8 +365,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. Of a sparse matrix only a batch at a time is made dense. Here as in
-            all other methods it may hold samples in the shape that `hidden_layers` has, if any.
+            Training rows. Of a sparse matrix only a batch at a time is made dense; a source of
+            `skae.streaming` is read a window at a time. Here as in all other methods `X` may hold
+            samples in the shape that `hidden_layers` has, if any.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None

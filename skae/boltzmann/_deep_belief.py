@@ -194,7 +194,7 @@ class DeepBeliefNetwork(FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            Training rows. A source of `skae.streaming` is read a window at a time.
         y : None
             Ignored, here for consistency.
 

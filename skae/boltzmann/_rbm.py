@@ -131,7 +131,8 @@ class BaseRBM(Distribution, FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. Of a sparse matrix only a batch at a time is made dense.
+            Training rows. Of a sparse matrix only a batch at a time is made dense; a source of
+            `skae.streaming` is read a window at a time.
         y : None
             Ignored, here for consistency.
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None

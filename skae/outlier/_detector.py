@@ -262,9 +262,9 @@ class OutlierDetector(
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Training rows, here as in all other methods whatever the learner takes: sparse
-            matrices, missing values, a DataFrame with strings or categories for
-            a pipeline that encodes them, or samples in the shape that the layers of
-            the learner have. Learners see a DataFrame as one.
+            matrices, sources of `skae.streaming`, missing values, a DataFrame with strings or
+            categories for a pipeline that encodes them, or samples in the shape that the layers
+            of the learner have. Learners see a DataFrame as one.
         y : None
             Ignored, here for consistency.
         **fit_params : dict

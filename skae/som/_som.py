@@ -298,7 +298,8 @@ default="pca"
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. NaN stands for a missing entry.
+            Training rows. NaN stands for a missing entry. A source of `skae.streaming` is read
+            a window at a time.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
