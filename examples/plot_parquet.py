@@ -1,6 +1,6 @@
 """
 =========================================
-A Parquet file that is never read as whole
+A Parquet file, a window at a time
 =========================================
 
 Readings of twelve sensors, in the order of their dates, in a file that is read a window at a time:

@@ -18,7 +18,8 @@ from torch import Tensor
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
 from ._digest import digest_of
-from ._streams import RowStream
+from ._streams import RowStream, SourceStream
+from ._tables import mean_one, merge_equal_rows, to_dense
 
 # Rows that are written out to split a set by its weights, at most.
 _MOST_REPEATS = 2**20
@@ -34,11 +35,6 @@ def as_tensor(array: np.ndarray) -> Tensor:
         # Read-only arrays are usual (joblib's memory maps); nothing here writes to X.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
         return torch.from_numpy(array)
-
-
-def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
-    """Return `X` as an array, itself if it is one."""
-    return X if isinstance(X, np.ndarray) else X.toarray()
 
 
 def as_source(
@@ -122,6 +118,10 @@ class Source:
     @property
     def table(self) -> np.ndarray | sparse.csr_matrix | None:
         """The rows in one table; None where that would be a large copy."""
+        return self._X
+
+    def for_fit(self) -> Any:
+        """Return the rows as another fit takes them, without a large copy."""
         return self._X
 
     def __len__(self) -> int:
@@ -355,6 +355,9 @@ class Subset(Source):
         """A copy of the rows."""
         return self._all.X[self._numbers]
 
+    def for_fit(self) -> Any:
+        return self.table if sparse.issparse(self._all.X) else SourceStream(self)
+
     @property
     def table(self) -> sparse.csr_matrix | None:
         """A copy of sparse rows, of which few entries are not 0."""
@@ -376,24 +379,6 @@ class Subset(Source):
 
     def _rows(self, index: Tensor) -> Tensor:
         return self._all._rows(self._index[index])
-
-
-def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
-    """Scale weights to a mean of 1; None if they are all equal."""
-    if weight is None or (weight == weight[0]).all():
-        return None
-    return weight / weight.mean()
-
-
-def merge_equal_rows(
-    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows and merge equal ones, adding up their weights."""
-    dense = to_dense(X)
-    dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
-    as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
-    _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return dense[first], np.bincount(group, weights=weight)
 
 
 def drop_zero_weight(

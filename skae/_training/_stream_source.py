@@ -12,8 +12,9 @@ from scipy import sparse
 from torch import Tensor
 
 from ._digest import digest_of_chunks
-from ._source import Source, as_source, as_tensor, to_dense
+from ._source import Source, as_source, as_tensor
 from ._streams import in_windows, starts_of
+from ._tables import to_dense
 
 
 class StreamSource(Source):

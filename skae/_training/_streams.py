@@ -208,6 +208,29 @@ class _Selected(RowStream):
                 yield piece, _safe_indexing(chunk, np.flatnonzero(kept))
 
 
+class SourceStream(RowStream):
+    """The rows of a source.
+
+    Parameters
+    ----------
+    source : Source
+        Gone through by its `chunks`.
+    """
+
+    def __init__(self, source: Any):
+        super().__init__()
+        self._source = source
+
+    @cached_property
+    def sizes(self) -> Sequence[int]:
+        return [rows.shape[0] for rows, _ in self._source.chunks()]
+
+    def read(self, pieces: Sequence[int] | None = None) -> Iterator[tuple[int, Any]]:
+        for piece, (rows, _) in enumerate(self._source.chunks()):
+            if pieces is None or piece in pieces:
+                yield piece, rows
+
+
 def starts_of(sizes: Sequence[int]) -> np.ndarray:
     """Return the number of the first row of each piece."""
     return np.concatenate([[0], np.cumsum(sizes, dtype=int)])[: len(sizes)]

@@ -267,7 +267,7 @@ def pretrain(
             "tied_weights or non_negative."
         )
     single = {name: value for name, value in _SINGLE_LAYER.items() if hasattr(estimator, name)}
-    inputs: Any = source.X
+    inputs: Any = source.for_fit()
     for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
         layer = clone(estimator).set_params(
             n_components=down.out_features,
