@@ -7,7 +7,10 @@ the peak in a fresh process that has fitted and scored some rows of the file bef
 
 Command: ``python benchmarks/bench_stream.py [--rounds 1] [--rows 10000000]``
 
-It needs pyarrow and pandas, and room for the file (2.3 GB) and for the rows.
+It needs pyarrow and pandas, and room for the file (3.1 GB) and for the rows (2 GB of memory).
+Measured on 2 cores of an AMD EPYC with other work on them, torch with one thread: an epoch of the
+file takes 1.19 x that in memory (113 and 95 s) and the scores 1.38 x (46 and 33 s); reading takes
+18 s; the peak grows by 384 MB in `fit` and by 210 MB in `score_samples`.
 """
 
 import tempfile
