@@ -55,7 +55,7 @@ class ParquetSource(RowStream):
     See Also
     --------
     ChunkSource : Rows from a function that gives chunks.
-    transform : Results of a large source, to a file.
+    skae.streaming.transform : Results of a large source, to a file.
 
     Notes
     -----
