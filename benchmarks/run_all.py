@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: Benchmarks of quality, run by hand.
+#: Run by hand: benchmarks of quality, and of a file of some gigabytes.
 TAKE_LONG = {
     "bench_aae.py",
     "bench_gan.py",
@@ -15,6 +15,7 @@ TAKE_LONG = {
     "bench_outliers.py",
     "bench_rbm_mnist.py",
     "bench_selection.py",
+    "bench_stream.py",
     "bench_windows.py",
 }
 

@@ -92,6 +92,7 @@ GROUPS = {
         ["latent_tsne", "vae_digits", "augmentation", "chorales", "mario_levels", "gan_grid"],
     ),
     "maps": ("Maps", ["som_wine", "som_chainlink"]),
+    "large": ("Large data and long fits", ["parquet", "resuming"]),
 }
 
 

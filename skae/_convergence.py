@@ -54,8 +54,9 @@ class ConvergingEstimator(BaseTorchEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. A float32 array, memory map or CSR matrix is used as it is;
-            everything else is converted to float32 once. Here as in all other methods
-            it may hold samples in the shape that `hidden_layers` has, if any.
+            everything else is converted to float32 once. A source of `skae.streaming` is read
+            a window at a time. Here as in all other methods `X` may hold samples in the shape that
+            `hidden_layers` has, if any.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -125,7 +126,7 @@ class ConvergingEstimator(BaseTorchEstimator):
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.max_iter,
-            batch_size=self._batch_size((source.n_rows, source.n_features)),
+            batch_size=self._batch_size(source),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             patience=self.n_iter_no_change,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy import sparse
 
 from ._compute import resolve_device
 from ._pickling import Portable
-from ._training import Source, as_source, drop_zero_weight
-from ._validation import Seen, validate_rows, validate_weight
+from ._training import RowStream, Source, as_source, drop_zero_weight, in_memory
+from ._validation import Seen, of_chunk, validate_rows, validate_weight
+from ._warn import warn
 
 
 class TakesRows(Portable):
@@ -36,8 +38,7 @@ class TakesRows(Portable):
         validation = None
         X_val, y_val = of_validation
         if X_val is not None:
-            X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
-            self._check_values(X_val)
+            X_val = self._valid(X_val, reset=False, name="X_val")
             val_condition = self._condition(y_val, X_val, reset=False, name="y_val")
             validation = as_source(X_val, None, device, condition=val_condition)
         X, weight, condition = drop_zero_weight(X, weight, condition)
@@ -57,9 +58,28 @@ class TakesRows(Portable):
     def _validated(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, np.ndarray | None]:
-        X = validate_rows(self, X, reset=reset, training=True)
-        self._check_values(X)
+        X = self._valid(X, reset=reset)
         return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
+
+    def _valid(self, X: Any, *, reset: bool, training: bool = True, name: str = "X") -> Any:
+        """Return validated rows; those of a stream as a stream, if they are more than a window."""
+        X = in_memory(X)
+        if not isinstance(X, RowStream):
+            rows = validate_rows(self, X, reset=reset, training=training, name=name)
+            self._check_values(rows)
+            return rows
+
+        def valid(chunk: Any, *, reset: bool = False) -> Any:
+            return validate_rows(self, chunk, reset=reset, training=training, name=name)
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for number, chunk in enumerate(X):
+                with of_chunk(number, name):
+                    self._check_values(valid(chunk, reset=reset and number == 0))
+        for one in {str(one.category): one for one in reversed(caught)}.values():
+            warn(str(one.message), one.category)
+        return X.map(valid)
 
     def _labels(self, y: Any) -> Any:
         """Return the labels that a user gave, for callbacks."""

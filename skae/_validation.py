@@ -150,7 +150,8 @@ def validate_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    like = np.empty((X.shape[0], 0))  # of a stream nothing else is known
+    weight = _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
     return weight
@@ -204,6 +205,16 @@ def clear_errors(estimator: BaseEstimator, X: Any, name: str) -> Iterator[None]:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(_needs_numbers(estimator, X, name, str(error))) from error
         raise
+
+
+@contextmanager
+def of_chunk(number: int, name: str) -> Iterator[None]:
+    """Say of an error of which chunk of a source it is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Chunk {number + 1} of {name}: {error}") from error
 
 
 def _needs_numbers(estimator: BaseEstimator, X: Any, name: str, found: str) -> str:

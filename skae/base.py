@@ -24,6 +24,7 @@ from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
 from ._training import (
     Plan,
+    RowStream,
     Source,
     Trainable,
     Training,
@@ -176,7 +177,7 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
             if warm:
                 load_weights(module, self.module_)
             if held_out is not None:
-                as_set = 0 if module.mixes_rows else self._batch_size(source.X.shape)
+                as_set = 0 if module.mixes_rows else self._batch_size(source)
                 source, validation = source.hold_out(held_out, random_state, as_set)
             self._forget(keep_curves=warm)
             if not warm:
@@ -255,9 +256,9 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
                 "with StandardScaler."
             ) from error
 
-    def _batch_size(self, shape: tuple[int, ...]) -> int:
-        """Return the upper bound of the rows in a batch of a table of this shape."""
-        return min(200 if self.batch_size == "auto" else int(self.batch_size), shape[0])
+    def _batch_size(self, source: Source) -> int:
+        """Return the upper bound of the rows in a batch."""
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), source.n_rows)
 
     def _forget(self, *, keep_curves: bool) -> None:
         """Drop what earlier calls of `fit` and `partial_fit` left."""
@@ -291,6 +292,11 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
 
     def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
         check_is_fitted(self)
+        if isinstance(X, RowStream):
+            return np.concatenate([self._read_rows(chunk, method) for chunk in X])
+        return self._read_rows(X, method)
+
+    def _read_rows(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
         return read(self.module_, method, validate_rows(self, X, reset=False))
 
     def score_samples(self, X: Any) -> np.ndarray:

@@ -36,6 +36,7 @@ MODULES = [
     "skae.preprocessing",
     "skae.preprocessing",
     "skae.som",
+    "skae.streaming",
 ]
 
 

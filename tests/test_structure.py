@@ -36,7 +36,7 @@ LEVELS = [
     {"_sklearn_callbacks"},
     {"metrics", "_validation", "_fitting"},
     {"_checkpoint", "_parameters", "_pickling"},
-    {"_intake", "preprocessing"},
+    {"_intake", "preprocessing", "streaming"},
     {"base"},
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public

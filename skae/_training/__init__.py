@@ -10,11 +10,11 @@ from ._source import (
     as_source,
     as_tensor,
     drop_zero_weight,
-    mean_one,
-    merge_equal_rows,
-    to_dense,
 )
 from ._state import TrainingState, joined, restore_on_error
+from ._streams import RowStream, in_memory, through
+from ._streams import shape_of as shape_of_chunk
+from ._tables import mean_one, merge_equal_rows, to_dense
 from ._together import train_together
 from ._trainable import Step, Trainable, device_of, load_weights, take_settings, tensors_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "Batch",
     "Callback",
     "Plan",
+    "RowStream",
     "Source",
     "Step",
     "Trainable",
@@ -35,14 +36,17 @@ __all__ = [
     "device_of",
     "diverged",
     "drop_zero_weight",
+    "in_memory",
     "joined",
     "load_weights",
     "mean_one",
     "merge_equal_rows",
     "read",
     "restore_on_error",
+    "shape_of_chunk",
     "take_settings",
     "tensors_of",
+    "through",
     "to_dense",
     "train",
     "train_together",

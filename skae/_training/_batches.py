@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -31,25 +31,34 @@ class Batches:
 
     def __init__(self, source: Source, batch_size: int, generator: torch.Generator | None = None):
         self.source, self.generator = source, generator
-        n_rows = source.n_rows
-        n_batches = -(-n_rows // batch_size)
-        shortest, longer = divmod(n_rows, n_batches)
-        self.sizes = [shortest + (i < longer) for i in range(n_batches)]
+        self._in_windows = [_cut(n_rows, batch_size) for n_rows in source.window_sizes()]
+        self.sizes = list(itertools.chain.from_iterable(self._in_windows))
         #: Share of the rows in each batch.
-        self.share = torch.tensor(self.sizes, dtype=torch.float32, device=source.device) / n_rows
+        share = torch.tensor(self.sizes, dtype=torch.float32, device=source.device)
+        self.share = share / source.n_rows
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self.source.at, self.places())
+        windows = self.source.windows(self.generator)
+        for window, sizes in zip(windows, self._in_windows, strict=True):
+            yield from map(window.at, self._places(sizes))
 
     def places(self) -> Iterator[Tensor | slice]:
-        """Go through the places of the rows, a batch at a time, in an order drawn anew."""
+        """Go through the places of rows in memory, a batch at a time, in an order drawn anew."""
+        return self._places(self.sizes)
+
+    def _places(self, sizes: Sequence[int]) -> Iterator[Tensor | slice]:
         if len(self) == 1 or self.generator is None:
-            ends = [0, *itertools.accumulate(self.sizes)]
-            yield from map(slice, ends, ends[1:])
-            return
-        source = self.source
-        order = torch.randperm(source.n_rows, generator=self.generator, device=source.device)
-        yield from order.split(self.sizes)
+            ends = [0, *itertools.accumulate(sizes)]
+            return map(slice, ends, ends[1:])
+        device = self.source.device
+        order = torch.randperm(sum(sizes), generator=self.generator, device=device)
+        return iter(order.split(list(sizes)))
+
+
+def _cut(n_rows: int, batch_size: int) -> list[int]:
+    n_batches = -(-n_rows // batch_size)
+    shortest, longer = divmod(n_rows, n_batches)
+    return [shortest + (i < longer) for i in range(n_batches)]

@@ -14,7 +14,8 @@ from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from .._compute import chunk_rows, limit_threads, map_parts, worker_threads
-from ._source import as_tensor, to_dense
+from ._source import as_tensor
+from ._tables import to_dense
 from ._trainable import Trainable, tensors_in
 
 # Types of attributes that decide what a module computes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import warnings
 from collections.abc import Hashable, Iterator
@@ -18,6 +17,9 @@ from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
 from ._batch import Batch
+from ._digest import digest_of
+from ._streams import RowStream, SourceStream
+from ._tables import mean_one, merge_equal_rows, to_dense
 
 # Rows that are written out to split a set by its weights, at most.
 _MOST_REPEATS = 2**20
@@ -35,13 +37,8 @@ def as_tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
-def to_dense(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
-    """Return `X` as an array, itself if it is one."""
-    return X if isinstance(X, np.ndarray) else X.toarray()
-
-
 def as_source(
-    X: np.ndarray | sparse.csr_matrix,
+    X: np.ndarray | sparse.csr_matrix | RowStream,
     sample_weight: np.ndarray | None,
     device: torch.device,
     *,
@@ -52,7 +49,7 @@ def as_source(
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
+    X : ndarray, CSR matrix or RowStream of shape (n_rows, n_features)
         The rows.
     sample_weight : ndarray of shape (n_rows,) or None
         Their weights.
@@ -63,7 +60,11 @@ def as_source(
     scaled : bool
         Whether batches have the weights with a mean of 1 over all rows, or as they are.
     """
-    kind = SparseSource if sparse.issparse(X) else DenseSource
+    kind: type[Source] = SparseSource if sparse.issparse(X) else DenseSource
+    if isinstance(X, RowStream):
+        from ._stream_source import StreamSource  # which is made of the sources here
+
+        kind = StreamSource
     return kind(X, sample_weight, device, condition=condition, scaled=scaled)
 
 
@@ -110,8 +111,17 @@ class Source:
         )
 
     @property
-    def X(self) -> np.ndarray | sparse.csr_matrix:
-        """The rows as they were given."""
+    def X(self) -> Any:
+        """The rows as they were given, or a copy of them."""
+        return self._X
+
+    @property
+    def table(self) -> np.ndarray | sparse.csr_matrix | None:
+        """The rows in one table; None where that would be a large copy."""
+        return self._X
+
+    def for_fit(self) -> Any:
+        """Return the rows as another fit takes them, without a large copy."""
         return self._X
 
     def __len__(self) -> int:
@@ -138,13 +148,13 @@ class Source:
         """Return what two sources have in common whose batches hold the same bits."""
         if self._fingerprint is None:
             weight = None if self._weight is None else self._weight.cpu().numpy()
-            of_arrays = [_digest(one) for one in (*self._arrays(), weight, self.condition)]
-            self._fingerprint = type(self).__name__, self.shape(), *of_arrays
+            attached = digest_of(weight), digest_of(self.condition)
+            self._fingerprint = type(self).__name__, self.shape(), *self._digests(), *attached
         return self._fingerprint
 
-    def _arrays(self) -> list[Any]:
-        """Return all that the rows are made of, as arrays."""
-        return [self._X]
+    def _digests(self) -> list[Hashable]:
+        """Return digests of all that the rows are made of."""
+        return [digest_of(self._X)]
 
     def take(self, index: Tensor) -> Batch:
         """Return the rows at `index`; the next call overwrites them."""
@@ -171,6 +181,24 @@ class Source:
     def all(self) -> Batch:
         """Return all rows, which are not to be written to."""
         return self.between(0, self.n_rows)
+
+    def window_sizes(self) -> list[int]:
+        """Return how many rows of an epoch are in memory and shuffled at a time: all."""
+        return [self.n_rows]
+
+    def windows(self, generator: torch.Generator | None) -> Iterator[Source]:
+        """Go through the rows once, a window at a time.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            Source of their order, where it is not that of the rows.
+        """
+        yield self
+
+    def spread(self) -> Source:
+        """Return rows in memory that stand for all: all, or some at equal distances."""
+        return self
 
     def chunks(self) -> Iterator[tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None]]:
         """Go through the rows and their weights once, some at a time, in their order."""
@@ -285,9 +313,9 @@ class SparseSource(Source):
         self._indices = as_tensor(X.indices).to(self.device)
         self._data = as_tensor(X.data).to(self.device)
 
-    def _arrays(self) -> list[Any]:
+    def _digests(self) -> list[Hashable]:
         table: Any = self._X
-        return [table.data, table.indices, table.indptr]
+        return [digest_of(array) for array in (table.data, table.indices, table.indptr)]
 
     def _rows(self, index: Tensor) -> Tensor:
         start = self._indptr[index]
@@ -327,14 +355,22 @@ class Subset(Source):
         """A copy of the rows."""
         return self._all.X[self._numbers]
 
+    def for_fit(self) -> Any:
+        return self.table if sparse.issparse(self._all.X) else SourceStream(self)
+
+    @property
+    def table(self) -> sparse.csr_matrix | None:
+        """A copy of sparse rows, of which few entries are not 0."""
+        return self.X if sparse.issparse(self._all.X) else None
+
     def _some(self, rows: slice) -> np.ndarray | sparse.csr_matrix:
         return self._all.X[self._numbers[rows]]
 
     def fingerprint(self) -> Hashable:
         return super().fingerprint(), self._all.fingerprint()
 
-    def _arrays(self) -> list[Any]:
-        return [self._numbers]
+    def _digests(self) -> list[Hashable]:
+        return [digest_of(self._numbers)]
 
     def with_own_buffer(self) -> Self:
         other = super().with_own_buffer()
@@ -345,32 +381,6 @@ class Subset(Source):
         return self._all._rows(self._index[index])
 
 
-def _digest(array: np.ndarray | None) -> Hashable:
-    """Return what equal arrays have in common, and others have not."""
-    if array is None:
-        return None
-    in_order = np.ascontiguousarray(array)
-    return array.dtype.str, array.shape, hashlib.sha256(in_order.data).digest()
-
-
-def mean_one(weight: np.ndarray | None) -> np.ndarray | None:
-    """Scale weights to a mean of 1; None if they are all equal."""
-    if weight is None or (weight == weight[0]).all():
-        return None
-    return weight / weight.mean()
-
-
-def merge_equal_rows(
-    X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows and merge equal ones, adding up their weights."""
-    dense = to_dense(X)
-    dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
-    as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
-    _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return dense[first], np.bincount(group, weights=weight)
-
-
 def drop_zero_weight(
     X: Any, weight: np.ndarray | None, condition: np.ndarray | None = None
 ) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
@@ -378,7 +388,8 @@ def drop_zero_weight(
     if weight is None or weight.all():
         return X, weight, condition
     kept = weight > 0
-    return X[kept], weight[kept], None if condition is None else condition[kept]
+    rows = X.select(kept) if isinstance(X, RowStream) else X[kept]
+    return rows, weight[kept], None if condition is None else condition[kept]
 
 
 def _fits(n_bytes: int, device: torch.device) -> bool:

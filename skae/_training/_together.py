@@ -21,6 +21,7 @@ from ._memory import FEWEST, Room, room_for
 from ._optimizers import Adam
 from ._source import Source
 from ._stack_training import StackTraining
+from ._stream_source import StreamSource
 from ._trainable import Trainable
 
 
@@ -176,6 +177,8 @@ class SharedSources:
         return sets[batch_size]
 
     def _same(self, source: Source) -> Source:
+        if isinstance(source, StreamSource):  # is not trained with others
+            return source
         return self._known.setdefault(source.fingerprint(), source)
 
 
@@ -188,6 +191,8 @@ def _group_of(training: Training) -> Hashable | None:
     )
     watched = training.callbacks or training.on_epoch_complete is not None
     if not has_plain_steps or watched or state.history:
+        return None
+    if any(isinstance(one, StreamSource) for one in (training.source, training.validation)):
         return None
     if plan.streaming or plan.shares_parts or plan.plateau_of is not None:
         return None

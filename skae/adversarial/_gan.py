@@ -25,7 +25,6 @@ from .._training import (
     check_callbacks,
     joined,
     read,
-    to_dense,
 )
 from .._typed import _fit_context
 from .._warn import warn
@@ -366,8 +365,9 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. Of a sparse matrix only a batch at a time is made dense. Here as in
-            all other methods it may hold samples in the shape that `hidden_layers` has, if any.
+            Training rows. Of a sparse matrix only a batch at a time is made dense; a source of
+            `skae.streaming` is read a window at a time. Here as in all other methods `X` may hold
+            samples in the shape that `hidden_layers` has, if any.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -426,7 +426,7 @@ class GenerativeAdversarialNetwork(FeatureLearner):
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.n_iter,
-            batch_size=self._batch_size(source.X.shape),
+            batch_size=self._batch_size(source),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             verbose=bool(self.verbose),
@@ -451,7 +451,8 @@ class GenerativeAdversarialNetwork(FeatureLearner):
         n_rows = min(source.n_rows, _ROWS_TO_COVER, max(1, DENSE_NUMBERS // source.n_features))
         chosen = rng.choice(source.n_rows, n_rows, replace=False)
         samples = self._sample(n_rows, rng, self._n_candidates("auto"))
-        return coverage(to_dense(source.X[chosen]), samples)
+        rows = source.take(torch.as_tensor(chosen, device=source.device)).x
+        return coverage(rows.numpy(force=True), samples)
 
     def _comment_on(self, state: TrainingState, source: Source) -> None:
         super()._comment_on(state, source)

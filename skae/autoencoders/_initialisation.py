@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .._compute import resolve_device
 from .._random import MAX_SEED, seeded_initialisation
-from .._training import Source, TrainingState, to_dense
+from .._training import Source, TrainingState, through, to_dense
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._base import BaseAutoencoder, kept_variance
 from ._module import AutoencoderModule
@@ -166,18 +166,24 @@ def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
 
 def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
-    X, weight, n_features = source.X, source.sample_weight, source.n_features
-    if weight is None:
+    n_features = source.n_features
+    if source.sample_weight is None and source.table is not None:
         with np.errstate(invalid="ignore"):  # the shares of the variance of constant rows
-            pca = PCA(n_components, random_state=seed).fit(X)
+            pca = PCA(n_components, random_state=seed).fit(source.table)
         return pca.components_, pca.mean_
-    # scikit-learn's PCA takes no weights.
-    mean, scatter = weight @ X / weight.sum(), np.zeros((n_features, n_features))
-    for rows, some in source.chunks():
-        centred = to_dense(rows) - mean
-        scatter += (centred.T * some) @ centred
+    # scikit-learn's PCA takes no weights and no rows that are not in memory.
+    near: Any = None  # the mean of the first rows: not far from that of all
+    total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
+    for rows, weight in source.chunks():
+        near = to_dense(rows).mean(axis=0, dtype=np.float64) if near is None else near
+        moved = to_dense(rows) - near
+        weighted = moved if weight is None else moved * weight[:, None]
+        total += weighted.sum(axis=0)
+        scatter += weighted.T @ moved
+    away = total / source.total_weight
+    scatter -= np.outer(total, away)
     _, axes = eigh(scatter, subset_by_index=[n_features - n_components, n_features - 1])
-    return axes.T[::-1], mean
+    return axes.T[::-1], near + away
 
 
 def unroll(
@@ -261,7 +267,7 @@ def pretrain(
             "tied_weights or non_negative."
         )
     single = {name: value for name, value in _SINGLE_LAYER.items() if hasattr(estimator, name)}
-    inputs: Any = source.X
+    inputs: Any = source.for_fit()
     for n_done, (down, up) in enumerate(zip(encoder, reversed(decoder), strict=True)):
         layer = clone(estimator).set_params(
             n_components=down.out_features,
@@ -286,7 +292,7 @@ def pretrain(
         _set(down, trained.encoder[0].weight, trained.encoder[0].bias)
         _set(up, trained.decoder[0].weight, trained.decoder[0].bias)
         if n_done < len(activations):
-            inputs = layer.transform(inputs)
+            inputs = through(layer.transform, inputs)
 
 
 def _layers_of_kind(part: nn.Module, *kinds: type[nn.Module]) -> list[Any]:

@@ -17,7 +17,7 @@ from .._features import FeatureLearner
 from .._parameters import changed_parameters
 from .._random import MAX_SEED, new_random_state
 from .._sklearn_callbacks import NoContext
-from .._training import Trainable, read
+from .._training import Trainable, read, through
 from .._typed import _fit_context
 from .._validation import all_or_nothing, validate_codes
 from ..autoencoders import Autoencoder, unroll
@@ -194,7 +194,7 @@ class DeepBeliefNetwork(FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            Training rows. A source of `skae.streaming` is read a window at a time.
         y : None
             Ignored, here for consistency.
 
@@ -316,7 +316,7 @@ class DeepBeliefNetwork(FeatureLearner):
             if layer.call_on_fit_task_end(estimator=self, X=X, reconstruction_attributes={}):
                 break
             if number < len(machines):
-                rows = machine.transform(rows)
+                rows = through(machine.transform, rows)
         return interrupted
 
     def _keep_machines(self, machines: list[BaseRBM]) -> None:

@@ -131,7 +131,8 @@ class BaseRBM(Distribution, FeatureLearner):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. Of a sparse matrix only a batch at a time is made dense.
+            Training rows. Of a sparse matrix only a batch at a time is made dense; a source of
+            `skae.streaming` is read a window at a time.
         y : None
             Ignored, here for consistency.
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
@@ -203,7 +204,7 @@ class BaseRBM(Distribution, FeatureLearner):
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.n_iter,
-            batch_size=self._batch_size(source.X.shape),
+            batch_size=self._batch_size(source),
             learning_rate=self.learning_rate,
             schedule=self.learning_rate_schedule,
             # The difference of the energies, which a step returns, need not fall.
@@ -214,7 +215,7 @@ class BaseRBM(Distribution, FeatureLearner):
             ),
             n_threads=n_threads(
                 (self.n_components, source.n_features),
-                self._batch_size(source.X.shape),
+                self._batch_size(source),
                 source.device,
             ),
             verbose=bool(self.verbose),
@@ -289,15 +290,18 @@ class BaseRBM(Distribution, FeatureLearner):
 
 def _moments(source: Source, *, with_variance: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of each feature; zeros for a variance that is not asked for."""
-    X, weight = source.X, source.sample_weight
     if with_variance:
-        moments = StandardScaler(with_mean=False).fit(X, sample_weight=weight)
-        return moments.mean_, moments.var_
-    if weight is None and not sparse.issparse(X):
-        # Sums of some rows in their own dtype: in a thirtieth of the scaler's time.
-        sums = [X[rows].sum(axis=0) for rows in gen_batches(X.shape[0], _ROWS_TO_ADD)]
-        mean = np.sum(sums, axis=0, dtype=np.float64) / X.shape[0]
-    else:
-        weight = np.ones(X.shape[0]) if weight is None else weight
-        mean = X.T @ weight / weight.sum()
+        scaler = StandardScaler(with_mean=False)
+        for rows, weight in source.chunks():
+            scaler.partial_fit(rows, sample_weight=weight)
+        return scaler.mean_, scaler.var_
+    sums = []
+    for rows, weight in source.chunks():
+        if weight is None and not sparse.issparse(rows):
+            # Sums of some rows in their own dtype: in a thirtieth of the scaler's time.
+            parts = gen_batches(rows.shape[0], _ROWS_TO_ADD)
+            sums += [rows[some].sum(axis=0) for some in parts]
+        else:
+            sums.append(rows.T @ (np.ones(rows.shape[0]) if weight is None else weight))
+    mean: Any = np.sum(sums, axis=0, dtype=np.float64) / source.total_weight
     return mean, np.zeros_like(mean)

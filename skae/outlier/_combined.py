@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from .._compute import DENSE_NUMBERS
 from .._fitting import fit_together
 from .._random import new_random_state
+from .._training import RowStream
 from ..preprocessing import RobustFeatureScaler
-from ._rows import is_frame, select, values_of
+from ._rows import drawn, is_frame, select, values_of
 from ._scales import ErrorScale, scale_of
 
 # Rows from which the scales of the scores are found, at most; and of very many features, whose
@@ -89,9 +90,11 @@ class CombinedLearner(_BaseComposition):
         ):
             raise ValueError("sample_weight was given, but no learner of the list takes it.")
         random_state = new_random_state(self.random_state)
-        X = self._without_names(X)
         if (rows := self.drawn_rows(X.shape[0], random_state)) is not None:
-            X, sample_weight = select(X, rows), _of_rows(sample_weight, rows)
+            X, sample_weight = drawn(X, rows), _of_rows(sample_weight, rows)
+        elif isinstance(X, RowStream) and self.max_samples is not None:
+            X = drawn(X, np.arange(X.n_rows))
+        X = self._without_names(X)
         self._scaler: Any = None
         if self.scaled:
             dense = RobustFeatureScaler(random_state=random_state)
@@ -107,7 +110,7 @@ class CombinedLearner(_BaseComposition):
             self._fit_learners(self.learners_[n_first:], select(X, kept), weight)
         n_rows = max(_LEAST_SCALE_ROWS, min(_SCALE_ROWS, DENSE_NUMBERS // X.shape[1]))
         if X.shape[0] > n_rows:
-            X = select(X, random_state.choice(X.shape[0], n_rows, replace=False))
+            X = drawn(X, random_state.choice(X.shape[0], n_rows, replace=False))
         self._scales = [scale_of(learner, X) for learner in self.learners_]
         return self
 

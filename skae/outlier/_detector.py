@@ -29,6 +29,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._random import MAX_SEED, new_random_state
 from .._sklearn_callbacks import CallbackSupportMixin
+from .._training import through
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, clear_errors, validate_weight
 from .._warn import warn
@@ -261,9 +262,9 @@ class OutlierDetector(
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Training rows, here as in all other methods whatever the learner takes: sparse
-            matrices, missing values, a DataFrame with strings or categories for
-            a pipeline that encodes them, or samples in the shape that the layers of
-            the learner have. Learners see a DataFrame as one.
+            matrices, sources of `skae.streaming`, missing values, a DataFrame with strings or
+            categories for a pipeline that encodes them, or samples in the shape that the layers
+            of the learner have. Learners see a DataFrame as one.
         y : None
             Ignored, here for consistency.
         **fit_params : dict
@@ -469,7 +470,7 @@ class OutlierDetector(
         X = validated(self, X, reset=False)
         if self._is_complete:
             with clear_errors(self.estimators_[0], X, "X"):
-                refuse_missing(X)
+                X = through(refuse_missing, X)
         return X
 
     def _members(self) -> Iterator[tuple[Any, np.ndarray]]:

@@ -18,9 +18,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params
 
 from .._random import new_random_state
+from .._training import RowStream, through
 from ._combined import CombinedLearner
 from ._contributions import error_of, takes_features
-from ._rows import by_chunks, is_frame, select
+from ._rows import by_chunks, drawn, is_frame
 
 # A column of more categories becomes a number: the rarity of each.
 _MAX_CATEGORIES = 50
@@ -51,7 +52,7 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
 
     Parameters
     ----------
-    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+    X : {ndarray, CSR matrix, DataFrame, RowStream} of shape (n_samples, n_features)
         The training rows.
     categorical_features : "from_dtype", array-like or None
         As in `OutlierDetector`.
@@ -66,6 +67,10 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     """
     if categorical_features is None:
         return None
+    if isinstance(X, RowStream):
+        each = [columns_of(chunk, categorical_features) for chunk in X]
+        found = [one for one in each if one is not None]
+        return Columns(*np.any(found, axis=0)) if found else None
     from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
     if sparse.issparse(X):
         if from_dtype:
@@ -99,15 +104,16 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     return Columns(categorical, missing)
 
 
-def refuse_missing(X: Any) -> None:
-    """Raise ValueError if a number is missing in a table without an encoder."""
+def refuse_missing(X: Any) -> Any:
+    """Return a table without an encoder; raise ValueError if a number is missing in it."""
     if sparse.issparse(X) or (not is_frame(X) and X.dtype.kind != "f"):
-        return
+        return X
     if is_frame(X):
         found = [i for i in range(X.shape[1]) if np.isnan(_numbers(X, i)).any()]
     else:
         found = np.flatnonzero(np.isnan(X.min(axis=0, initial=np.inf))).tolist()
     _refuse(X, found)
+    return X
 
 
 def _refuse(X: Any, columns: Sequence[int] | np.ndarray) -> None:
@@ -237,15 +243,19 @@ class EncodedLearner(BaseEstimator):
         self.encoder = encoder
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
-        """Fit the encoder to all rows and then the learner, to those that it draws."""
-        self.encoder.fit(X)
+        """Fit the encoder to all rows and then the learner, to those that it draws.
+
+        Of a stream the encoder sees a window of rows at equal distances.
+        """
+        is_stream = isinstance(X, RowStream)
+        self.encoder.fit(X.take(X.spread(X.window_rows)) if is_stream else X)
         if isinstance(self.learner, CombinedLearner):
             random_state = new_random_state(self.learner.random_state)
             rows = self.learner.drawn_rows(X.shape[0], random_state)
             if rows is not None:  # encoded, all rows may be many times as large
                 fit_params = _check_method_params(X, fit_params, indices=rows)
-                X = select(X, rows)
-        self.learner.fit(self.encoder.transform(X), **fit_params)
+                X = drawn(X, rows)
+        self.learner.fit(through(self.encoder.transform, X), **fit_params)
         return self
 
     def _encoded(self, function: Callable[[Any], np.ndarray], X: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.validation import validate_data
 
 from .._compute import DENSE_NUMBERS
+from .._training import RowStream, in_memory
 from .._validation import from_torch, shape_of_layers, validate_rows
 
 
@@ -31,9 +33,14 @@ def validated(detector: Any, X: Any, *, reset: bool) -> Any:
 
     Returns
     -------
-    ndarray, CSR matrix or DataFrame of shape (n_samples, n_features)
-        A DataFrame as it was given.
+    ndarray, CSR matrix, DataFrame or RowStream of shape (n_samples, n_features)
+        A DataFrame as it was given. A stream if its rows are more than a window.
     """
+    X = in_memory(X) if reset else X
+    if isinstance(X, RowStream):
+        if reset:
+            validated(detector, next(iter(X)), reset=True)
+        return X.map(partial(validated, detector, reset=False))
     if reset:
         detector._layers_shape = shape_of_layers(detector)
     if detector._layers_shape is not None:
@@ -67,11 +74,28 @@ def _library(X: Any) -> str | None:
 
 
 def select(X: Any, rows: Any = None, features: np.ndarray | None = None) -> Any:
-    """Return some rows and some features, None for all; they may be the same memory."""
+    """Return some rows and some features, None for all; they may be the same memory.
+
+    Of a stream the rows are given in ascending order, and returned as a stream if they are
+    more than a window.
+    """
+    if isinstance(X, RowStream):
+        if rows is None:
+            return X.map(partial(select, rows=None, features=features))
+        if len(rows) <= X.window_rows:
+            return select(X.take(rows), None, features)
+        kept = np.zeros(X.n_rows, dtype=bool)
+        kept[rows] = True
+        return select(X.select(kept), None, features)
     X = _safe_indexing(X, rows, axis=0)
     if features is None or len(features) == X.shape[1]:
         return X
     return _safe_indexing(X, features.tolist(), axis=1)  # polars takes no numbers of numpy
+
+
+def drawn(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows, which are few enough to be in memory."""
+    return X.take(rows) if isinstance(X, RowStream) else select(X, rows)
 
 
 def values_of(X: Any) -> np.ndarray:
@@ -81,6 +105,12 @@ def values_of(X: Any) -> np.ndarray:
 
 def complete(X: Any) -> np.ndarray:
     """Return which rows have no missing values; all if that is not known, or none has all."""
+    missing = np.concatenate(list(map(_gaps, X))) if isinstance(X, RowStream) else _gaps(X)
+    return ~missing | missing.all()
+
+
+def _gaps(X: Any) -> np.ndarray:
+    """Return which rows have missing values; none if that is not known."""
     missing = np.zeros(X.shape[0], dtype=bool)
     if hasattr(X, "isna"):  # of pandas
         missing = X.isna().to_numpy().any(axis=1)
@@ -94,7 +124,7 @@ def complete(X: Any) -> np.ndarray:
         missing = (X != X).any(axis=1)
         if X.dtype.kind == "O":
             missing |= np.equal(X, np.array(None, dtype=object)).any(axis=1)
-    return ~missing | missing.all()
+    return missing
 
 
 def in_form_of(X: Any, values: np.ndarray) -> Any:
@@ -133,13 +163,15 @@ def by_chunks(
     ----------
     function : callable
         From rows to an array with as many.
-    X : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features)
+    X : {ndarray, CSR matrix, DataFrame, RowStream} of shape (n_samples, n_features)
         Rows.
     features : ndarray of int
         Indices of the columns that `function` sees, in ascending order.
     copies : int, default=1
         How many times its input `function` takes up.
     """
+    if isinstance(X, RowStream):
+        return np.concatenate([by_chunks(function, chunk, features, copies) for chunk in X])
     chunk_rows = max(1, DENSE_NUMBERS // (len(features) * copies))
     chunks = gen_batches(X.shape[0], chunk_rows)
     return np.concatenate([function(select(X, chunk, features)) for chunk in chunks])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from .._compute import DENSE_NUMBERS
+from .._training import RowStream
 from ._checks import check_not_too_large
 
 # A feature is moved by a multiple of so many standard deviations, rounded up to a power of two.
@@ -34,14 +37,24 @@ class Centre:
         #: Whether there is anything to subtract.
         self.moves = bool(point.any())
 
-    def rows(self, X: np.ndarray | sparse.csr_matrix) -> np.ndarray | sparse.csr_matrix:
+    def rows(self, X: Any, n_terms: int | None = None) -> Any:
         """Return rows for training: less the point, in float32 and C order.
+
+        Parameters
+        ----------
+        X : ndarray, CSR matrix or RowStream of shape (n_samples, n_features)
+            The rows.
+        n_terms : int, optional
+            How many squares are added up; by default one for each entry.
 
         Raises
         ------
         ValueError
             If the squares of their distances are too large for float32.
         """
+        n_terms = X.shape[0] * X.shape[1] if n_terms is None else n_terms
+        if isinstance(X, RowStream):
+            return X.map(partial(self.rows, n_terms=n_terms))
         with np.errstate(over="ignore"):  # an overflow is infinity, and refused as such
             if sparse.issparse(X):
                 moved = X.astype(np.float32)
@@ -51,7 +64,7 @@ class Centre:
                 moved = np.empty(X.shape, dtype=np.float32)
                 for chunk in _chunks(X):
                     moved[chunk] = X[chunk] - self.point
-        check_not_too_large(moved, X.shape[0] * X.shape[1])
+        check_not_too_large(moved, n_terms)
         return moved
 
     def subtract(self, x: Tensor) -> Tensor:
@@ -79,22 +92,25 @@ class Centre:
         return high.to(x.device), (point - high).to(torch.float32).to(x.device)
 
 
-def centre_of(X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, metric: str) -> Centre:
+def centre_of(X: Any, weight: np.ndarray | None, metric: str) -> Centre:
     """Return the centre of weighted rows, which leaves out missing entries.
 
     With the metric "cosine" and for sparse rows, whose zeros have to stay, it is the origin.
     """
     origin = Centre(np.zeros(X.shape[1]))
-    if metric == "cosine" or sparse.issparse(X):
+    if metric == "cosine" or sparse.issparse(next(iter(X)) if isinstance(X, RowStream) else X):
         return origin
     scaler, low, high = StandardScaler(), np.inf, -np.inf
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # of columns without a value
-        for chunk in _chunks(X):
-            block = np.asarray(X[chunk], dtype=np.float64)
-            scaler.partial_fit(block, sample_weight=None if weight is None else weight[chunk])
-            if weight is not None:
-                block = block[weight[chunk] > 0]
+        n_done = 0
+        for rows in X if isinstance(X, RowStream) else (X[chunk] for chunk in _chunks(X)):
+            block = np.asarray(rows, dtype=np.float64)
+            some = None if weight is None else weight[n_done : n_done + len(block)]
+            n_done += len(block)
+            scaler.partial_fit(block, sample_weight=some)
+            if some is not None:
+                block = block[some > 0]
             low = np.fmin(low, np.fmin.reduce(block, axis=0, initial=np.inf))
             high = np.fmax(high, np.fmax.reduce(block, axis=0, initial=-np.inf))
         step = 2 ** np.ceil(np.log2(_STEP * np.sqrt(scaler.var_)))

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._compute import DENSE_NUMBERS
-from .._training import to_dense
+from .._training import RowStream, to_dense
 from ..layers import is_positive_int
 
 _TO_SQUARE = (
@@ -86,14 +86,16 @@ def check_not_too_large(X: np.ndarray | sparse.csr_matrix, n_terms: int) -> None
         raise ValueError(_TO_SQUARE.format("large"))
 
 
-def check_not_too_small(X: np.ndarray | sparse.csr_matrix) -> None:
+def check_not_too_small(X: Any) -> None:
     """Refuse rows all so near to 0, but not at it, that their squares vanish in float32."""
     if 0 < _largest(X) ** 2 < np.finfo(np.float32).tiny.item():
         raise ValueError(_TO_SQUARE.format("small"))
 
 
-def _largest(X: np.ndarray | sparse.csr_matrix) -> float:
+def _largest(X: Any) -> float:
     """Return the largest absolute value."""
+    if isinstance(X, RowStream):
+        return max(map(_largest, X))
     entries = X if isinstance(X, np.ndarray) else X.data
     if entries.size == 0:
         return 0.0

@@ -37,8 +37,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
     def _validated(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, None]:
-        X = validate_rows(self, X, reset=reset)
-        self._check_values(X)
+        X = self._valid(X, reset=reset, training=False)
         weight = validate_weight(sample_weight, X)
         if reset:
             self._centre = centre_of(X, weight, self.metric)
@@ -47,9 +46,8 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
             check_not_too_small(rows)
         return rows, weight, None
 
-    def _read(self, X: Any, method: Any) -> np.ndarray:
+    def _read_rows(self, X: Any, method: Any) -> np.ndarray:
         """Return ``method(module, rows)``, of the rows less the centre."""
-        check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
         self._check_values(X)
         if X.dtype == np.float32:

@@ -298,7 +298,8 @@ default="pca"
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. NaN stands for a missing entry.
+            Training rows. NaN stands for a missing entry. A source of `skae.streaming` is read
+            a window at a time.
         y : None
             Ignored, here for consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -393,20 +394,21 @@ default="pca"
         streaming: bool,
     ) -> None:
         if not streaming:
-            source = source.as_set(self._batch_size(source.X.shape))
-        X, weight, init = source.X, source.sample_weight, self.init
+            source = source.as_set(self._batch_size(source))
+        some = source.spread()  # many rows, if not all: it is only a start
+        X, weight, init = some.X, some.sample_weight, self.init
         if not isinstance(init, str):
             init = self._centre.rows(
                 check_array(init, dtype=[np.float64, np.float32], input_name="init")
             )
-        weight = np.ones(source.n_rows) if weight is None else weight
+        weight = np.ones(some.n_rows) if weight is None else weight
         shape, plane = checked_shape(self.shape), None
         if isinstance(init, str) or shape is None:
             X = fill_with_means(X, weight)
         hexagonal = self.topology == "hexagonal"
         if shape is None:
             plane = principal_plane(X, weight)
-            shape = automatic_shape(weight.sum(), plane[2], hexagonal)
+            shape = automatic_shape(source.total_weight, plane[2], hexagonal)
         grid = Grid(shape, hexagonal, bool(self.toroidal))
         codebook = first_prototypes(init, grid, X, weight, random_state, plane)
         radii = checked_radii(self.radius, self.decay)
@@ -427,13 +429,13 @@ default="pca"
         return untrained
 
     def _observe(self, module: MapModule, source: Source) -> None:
-        entries = source.X.data if sparse.issparse(source.X) else source.X
-        module.gaps = bool(np.isnan(entries).any())
+        chunks = (rows.data if sparse.issparse(rows) else rows for rows, _ in source.chunks())
+        module.gaps = any(bool(np.isnan(entries).any()) for entries in chunks)
 
     def _plan(self, source: Source) -> Plan:
         return Plan(
             max_iter=self.n_iter,
-            batch_size=self._batch_size(source.X.shape),
+            batch_size=self._batch_size(source),
             learning_rate=self.learning_rate,
             shuffled=self.algorithm == "online",
             shares_parts=True,
@@ -443,10 +445,10 @@ default="pca"
     def _plan_chunk(self, source: Source) -> Plan:
         return replace(super()._plan_chunk(source), shuffled=False)
 
-    def _batch_size(self, shape: tuple[int, ...]) -> int:
+    def _batch_size(self, source: Source) -> int:
         if self.batch_size == "auto":
-            return min(max(1, DENSE_NUMBERS // shape[1]), shape[0])
-        return super()._batch_size(shape)
+            return min(max(1, DENSE_NUMBERS // source.n_features), source.n_rows)
+        return super()._batch_size(source)
 
     def _advice_on_divergence(self, state: TrainingState) -> str:
         n_complete = len(state.history)
