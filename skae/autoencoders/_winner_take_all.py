@@ -297,7 +297,7 @@ default="constant"
             )
         return Pooling(int(size), int(size if stride is None else stride), map_shape)
 
-    def _keep_module(self, module: WinnerTakeAllModule) -> None:
+    def _keep_module(self, module: Any) -> None:
         super()._keep_module(module)
         self.code_shape_ = module.code_shape
         self._n_features_out = math.prod(module.code_shape)
