@@ -52,6 +52,7 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
         self.tol = tol
 
     def fit(self, X, y):
+        """Fit rows to their labels."""
         self.load(X, y)
         return self.solve(self.C)
 
@@ -83,7 +84,9 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
             return value.item(), gradient.double().cpu().numpy().ravel()
 
         options = {"maxiter": self.max_iter, "maxcor": 20, "ftol": 0, "gtol": self.tol}
-        found = minimize(objective, self.coef_.ravel(), jac=True, method="L-BFGS-B", options=options)
+        found = minimize(
+            objective, self.coef_.ravel(), jac=True, method="L-BFGS-B", options=options
+        )
         self.coef_, self.objective_, self.n_iter_ = (
             found.x.reshape(self.coef_.shape),
             found.fun,
@@ -92,6 +95,7 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X):
+        """Return a score of each class, of shape (n_samples, n_classes)."""
         weights = torch.from_numpy(self.coef_.astype(np.float32)).to(self.scale_.device)
         scores = [
             (torch.as_tensor(part, device=self.scale_.device) * self.scale_) @ weights[:, :-1].T
@@ -100,6 +104,7 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
         return (torch.cat(scores) + weights[:, -1]).cpu().numpy()
 
     def predict(self, X):
+        """Return the class with the largest score."""
         return self.classes_[self.decision_function(X).argmax(axis=1)]
 
 

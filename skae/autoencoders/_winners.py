@@ -13,8 +13,9 @@ from torch import Tensor
 from .._training import Batch
 from ._module import AutoencoderModule
 
-# Least weight of a batch in the running mean of the thresholds.
-_MOMENTUM = 0.05
+# Least weight of a batch in the running mean of the thresholds. They change much in the first
+# epochs: with 0.05, networks of ten epochs kept from 0.14 to 0.58 of the rows instead of 0.2.
+_MOMENTUM = 0.2
 
 
 class Pooling(NamedTuple):
