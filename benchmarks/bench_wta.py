@@ -46,7 +46,7 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
     stay sparse, as StandardScaler(with_mean=False) before LinearSVC would do.
     """
 
-    def __init__(self, C=1.0, max_iter=1000, tol=1e-5):
+    def __init__(self, C=1.0, max_iter=1000, tol=1e-7):
         self.C = C
         self.max_iter = max_iter
         self.tol = tol
@@ -83,7 +83,7 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
             value = 0.5 * weights.double().square().sum() + C * lack.double().square().sum()
             return value.item(), gradient.double().cpu().numpy().ravel()
 
-        options = {"maxiter": self.max_iter, "maxcor": 20, "ftol": 0, "gtol": self.tol}
+        options = {"maxiter": self.max_iter, "maxcor": 20, "ftol": self.tol, "gtol": 0}
         found = minimize(
             objective, self.coef_.ravel(), jac=True, method="L-BFGS-B", options=options
         )

@@ -16,6 +16,7 @@ TAKE_LONG = {
     "bench_rbm_mnist.py",
     "bench_selection.py",
     "bench_windows.py",
+    "bench_wta.py",
 }
 
 

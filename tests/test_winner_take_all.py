@@ -115,7 +115,7 @@ def test_rows_are_rebuilt_from_the_winners_that_reach_the_threshold(images):
     maps = fitted.transform(images).reshape(60, 6, 64)
     assert (np.count_nonzero(maps, axis=2) > 1).any()  # without sparsity
     kept = np.zeros_like(maps)
-    threshold = fitted.module_.threshold.numpy()
+    threshold = fitted.thresholds_
     assert (threshold > 0).any()
     for i, j in np.ndindex(60, 6):
         place = maps[i, j].argmax()
@@ -137,7 +137,7 @@ def test_rows_are_rebuilt_from_the_winners_that_reach_the_threshold(images):
 
 def test_the_threshold_keeps_about_the_fraction_of_training(digits):
     fitted = learner((), lifetime_fraction=0.2, max_iter=30, batch_size=100).fit(digits)
-    shares = (fitted.transform(digits) >= fitted.module_.threshold.numpy()).mean(axis=0)
+    shares = (fitted.transform(digits) >= fitted.thresholds_).mean(axis=0)
     assert_allclose(shares, 0.2, atol=0.05)
 
 

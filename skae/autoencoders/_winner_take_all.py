@@ -123,6 +123,8 @@ default="constant"
     components_ : ndarray of shape (n_components, n_channels, *sides) or \
 (n_components, n_features)
         What a winner of 1 adds to a row: the piece that a map stands for.
+    thresholds_ : ndarray of shape (n_components,)
+        What the maximum of a map must reach, for `inverse_transform`, `reconstruct` and scores.
     n_iter_ : int
         Number of epochs trained.
     loss_curve_ : list of float
@@ -148,10 +150,11 @@ default="constant"
     Notes
     -----
     `inverse_transform`, `reconstruct` and the scores take the winners too, as training does:
-    the maximum of each map, where it reaches a threshold that stands for the lifetime sparsity.
-    This is the least value that a batch kept, a running mean over the batches of training, so
-    that a row does not depend on others. Of pooled codes `inverse_transform` takes the winners to
-    be in the middle of their windows; `reconstruct` and the scores know where they are.
+    the maximum of each map, where it reaches one of the `thresholds_`, which stand for the
+    lifetime sparsity: so a row does not depend on others. A threshold is the least value that a
+    batch kept, a running mean over the batches of training. Of pooled codes `inverse_transform`
+    takes the winners to be in the middle of their windows; `reconstruct` and the scores know where
+    they are.
 
     Layers are stacked by a Pipeline: the next one takes the code of the one before as images or
     signals of shape `code_shape_`. It learns when the layers before it have.
@@ -300,6 +303,7 @@ default="constant"
     def _keep_module(self, module: Any) -> None:
         super()._keep_module(module)
         self.code_shape_ = module.code_shape
+        self.thresholds_ = module.threshold.numpy(force=True).copy()
         self._n_features_out = math.prod(module.code_shape)
 
     @property
