@@ -334,6 +334,7 @@ def test_the_discriminator_chooses_samples_on_a_grid(tmp_path):
         ("plot_som_wine.py", 2),
         pytest.param("plot_vae_digits.py", 2, marks=takes_long),
         ("plot_som_chainlink.py", 1),
+        pytest.param("plot_winner_take_all.py", 1, marks=takes_long),
     ],
 )
 def test_other_examples_draw_their_pictures(name, n_pictures, tmp_path):

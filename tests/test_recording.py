@@ -8,7 +8,13 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 import skae
-from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    WinnerTakeAllAutoencoder,
+)
 from skae._training import Plan, Trainable, TrainingState, _steps, as_source, train
 from skae._training._placing import Places
 from skae._training._recording import Recording
@@ -43,6 +49,10 @@ KINDS = {
     "l1": SparseAutoencoder(9, sparsity="l1"),
     "kl": SparseAutoencoder(9, sparsity="kl", code_activation="sigmoid"),
     "lifetime": SparseAutoencoder(9, sparsity="lifetime"),
+    "winners": WinnerTakeAllAutoencoder(9),
+    "winners of maps": WinnerTakeAllAutoencoder(
+        6, hidden_layers=Conv1d((1, 5), (3,), stride=1, batch_norm=True), pool_size=2
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from skae import SparseAutoencoder, WinnerTakeAllAutoencoder, config_context, fit_many
+from skae import SparseAutoencoder, WinnerTakeAllAutoencoder, fit_many
 from skae._training import Batch
 from skae.autoencoders._winners import lifetime_threshold, winners_of
 from skae.layers import Conv1d, Conv2d, Dense
@@ -272,21 +272,6 @@ def test_a_pipeline_stacks_layers(images):
 
 
 # -- promises that its maps might break --------------------------------------------------
-
-
-@pytest.mark.parametrize("layers", [IMAGES, SIGNALS], ids=["images", "signals"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_recorded_steps_have_the_same_bits(images, signals, layers, weighted):
-    X = images if layers is IMAGES else signals
-    weight = np.linspace(0.5, 2, len(X)) if weighted else None
-    fits = []
-    for records in (False, True):
-        with config_context(record_steps=records):
-            fits.append(learner(layers, batch_size=20).fit(X, sample_weight=weight))
-    states = [fitted.module_.state_dict() for fitted in fits]
-    assert "threshold" in states[0]
-    for name, tensor in states[0].items():
-        assert torch.equal(tensor, states[1][name]), name
 
 
 def test_fits_as_one_batch_are_those_alone(signals):
