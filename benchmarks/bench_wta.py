@@ -34,7 +34,7 @@ from skae.layers import Conv2d
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 N_VALIDATION = 10_000
-C_GRID = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+C_GRID = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 
 # -- the classifier ------------------------------------------------------------------
 
@@ -223,15 +223,16 @@ def digits(options):
     X, y = load_digits(return_X_y=True)
     learner = WinnerTakeAllAutoencoder(
         128,
-        hidden_layers=Conv2d((1, 8, 8), (64,), kernel_size=3, stride=1),
+        hidden_layers=Conv2d((1, 8, 8), (32,), kernel_size=3, stride=1),
         lifetime_fraction=options.lifetime,
         pool_size=4,
         pool_stride=2,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         learning_rate_schedule="cosine",
         batch_size=100,
-        max_iter=30,
+        max_iter=20,
         tol=0,
+        n_iter_no_change=20,
         random_state=0,
     )
     accuracies = []
@@ -244,7 +245,7 @@ def digits(options):
                 X_train, y_train, test_size=0.35, random_state=seed
             )
         learner.fit(X_train)
-        svm = GridSearchCV(LinearSVC(dual="auto"), {"C": [1e-3, 3e-3, 1e-2, 3e-2, 0.1]})
+        svm = GridSearchCV(LinearSVC(dual="auto"), {"C": [3e-3, 3e-2, 0.3]})
         pipeline = make_pipeline(StandardScaler(with_mean=False), svm)
         pipeline.fit(learner.transform(X_train), y_train)
         accuracies.append(pipeline.score(learner.transform(X_test), y_test))
