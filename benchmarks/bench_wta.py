@@ -277,7 +277,7 @@ def main() -> None:
     for name, default in {
         **dict(rows=60_000, epochs=30, maps=128, channels=64, depth=2, pool=5, step=3),
         **dict(batch=100, lifetime=0.2, rate=1e-3, seed=0, verbose=0),
-        **dict(epochs2=10, maps2=2048, kernel2=3, pool2=3, step2=2, lifetime2=0.05, rate2=3e-4),
+        **dict(epochs2=10, maps2=2048, kernel2=3, pool2=3, step2=2, lifetime2=0.05, rate2=1e-3),
     }.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = parser.parse_args()
