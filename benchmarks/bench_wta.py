@@ -3,18 +3,22 @@
 - digits: mean accuracy over 5 splits (35 % of the rows for testing);
 - mnist: feature maps of one layer, pooled (published: 99.36 %, Makhzani and Frey 2015);
 - stacked: a second layer on the codes of the first (published: 99.52 %);
+- series: 12 sets of the UCR archive, each with windows of the length that its training part
+  prefers;
 - svm: the classifier used here beside scikit-learn's LinearSVC, of which it is the same problem.
 
 C is chosen by the last rows of the training part, on which with ``--validation`` also the
 figures are measured, instead of the test images: so the settings were chosen.
 
-Command: ``python benchmarks/bench_wta.py [digits] [mnist] [stacked] [svm] [--validation]
+Command: ``python benchmarks/bench_wta.py [digits] [mnist] [stacked] [series] [svm] [--validation]
 [--rows 60000] [--epochs 30]``; ``--help`` lists what may be set beside.
 """
 
 import argparse
+import os
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,7 +33,7 @@ from sklearn.svm import LinearSVC
 
 from skae import WinnerTakeAllAutoencoder
 from skae.datasets import fetch_mnist
-from skae.layers import Conv2d
+from skae.layers import Conv1d, Conv2d
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
@@ -215,6 +219,64 @@ def mnist(options):
         report("stacked, both codes", both, y, y_test, trained, seen)
 
 
+# -- series --------------------------------------------------------------------------
+
+SETS = (
+    *("CBF", "FacesUCR", "FiftyWords", "OSULeaf", "PhalangesOutlinesCorrect", "Plane"),
+    *("SonyAIBORobotSurface1", "Strawberry", "SwedishLeaf", "ToeSegmentation1", "Trace"),
+    "TwoPatterns",
+)
+
+
+def pooled(maps, size):
+    """Return the maxima of windows of a length, by steps of half of it."""
+    windows = np.lib.stride_tricks.sliding_window_view(maps, size, axis=2)
+    return windows[:, :, :: max(1, size // 2)].max(axis=3).reshape(len(maps), -1)
+
+
+def best_of(train, y_train, test, y_test):
+    """Return the accuracy of the rows that do best in cross-validation, and which these are."""
+    searches = {}
+    for name, rows in train.items():
+        svm = GridSearchCV(LinearSVC(dual=True), {"C": [1e-3, 1e-2, 0.1, 1]}, cv=3)
+        searches[name] = GridSearchCV(make_pipeline(StandardScaler(), svm), {}, cv=3)
+        searches[name].fit(rows, y_train)
+    best = max(searches, key=lambda name: searches[name].best_score_)
+    return searches[best].score(test[best], y_test), best
+
+
+def series(options):
+    """Print the accuracies of a linear SVM on series and on the pooled codes of their winners."""
+    results = {"series": [], "codes": []}
+    for name in SETS:
+        with np.load(Path(os.environ["SKAE_DATA"]) / "ucr" / f"{name}.npz") as file:
+            X, y, X_test, y_test = (file[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+        X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+        n_epochs = int(np.clip(600 // np.ceil(len(X) / 50), 5, 60))
+        learner = WinnerTakeAllAutoencoder(
+            32,
+            hidden_layers=Conv1d((1, X.shape[1]), (16,), kernel_size=9, stride=1),
+            learning_rate=3e-3,
+            learning_rate_schedule="cosine",
+            batch_size=50,
+            max_iter=n_epochs,
+            tol=0,
+            n_iter_no_change=n_epochs,
+            random_state=options.seed,
+        ).fit(X)
+        maps = [learner.transform(rows).reshape(len(rows), 32, -1) for rows in (X, X_test)]
+        codes = [
+            {f"1/{n}": pooled(part, X.shape[1] // n) for n in options.windows} for part in maps
+        ]
+        raw, _ = best_of({"": X}, y, {"": X_test}, y_test)
+        accuracy, best = best_of(codes[0], y, codes[1], y_test)
+        results["series"].append(raw)
+        results["codes"].append(accuracy)
+        print(f"{name}: {raw:.3f}, codes {accuracy:.3f} with windows of {best}", flush=True)
+    means = {name: round(float(np.mean(values)), 4) for name, values in results.items()}
+    print(f"mean accuracy on {len(SETS)} sets of series: {means}")
+
+
 # -- digits and the classifier -------------------------------------------------------
 
 
@@ -272,6 +334,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", default=["digits", "mnist", "stacked"])
+    parser.add_argument("--windows", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--both", action="store_true", help="also both codes side by side")
     for name, default in {
@@ -283,6 +346,8 @@ def main() -> None:
     options = parser.parse_args()
     if "digits" in options.parts:
         digits(options)
+    if "series" in options.parts:
+        series(options)
     if "svm" in options.parts:
         svm(options)
     if {"mnist", "stacked"} & set(options.parts):
