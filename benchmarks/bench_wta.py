@@ -36,6 +36,7 @@ from skae.datasets import fetch_mnist
 from skae.layers import Conv1d, Conv2d
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
+warnings.filterwarnings("ignore", message="The least populated class")  # of the UCR sets
 
 N_VALIDATION = 10_000
 C_GRID = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
