@@ -17,6 +17,7 @@ TAKE_LONG = {
     "bench_selection.py",
     "bench_stream.py",
     "bench_windows.py",
+    "bench_wta.py",
 }
 
 

@@ -11,6 +11,7 @@ from .autoencoders import (
     DenoisingAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
+    WinnerTakeAllAutoencoder,
 )
 from .boltzmann import BernoulliRBM, DeepBeliefNetwork, GaussianRBM
 from .outlier import OutlierDetector
@@ -32,6 +33,7 @@ __all__ = [
     "SelfOrganizingMap",
     "SparseAutoencoder",
     "VariationalAutoencoder",
+    "WinnerTakeAllAutoencoder",
     "config_context",
     "fit_many",
 ]

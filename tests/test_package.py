@@ -364,6 +364,7 @@ def test_the_discriminator_chooses_samples_on_a_grid(run_example, tmp_path):
         ("plot_som_chainlink.py", 1),
         pytest.param("plot_parquet.py", 1, marks=takes_long),
         pytest.param("plot_resuming.py", 1, marks=takes_long),
+        pytest.param("plot_winner_take_all.py", 1, marks=takes_long),
     ],
 )
 def test_other_examples_draw_their_pictures(name, n_pictures, run_example, tmp_path):

@@ -15,6 +15,7 @@ from skae import (
     DenoisingAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
+    WinnerTakeAllAutoencoder,
 )
 from skae._training import Plan, Trainable, TrainingState, _steps, as_source, train
 from skae._training._placing import Places
@@ -55,6 +56,10 @@ KINDS = {
     "importance": VariationalAutoencoder(4, n_importance_samples=3),
     "doubly": VariationalAutoencoder(4, n_importance_samples=3, doubly_reparameterized=True),
     "discrepancy": AdversarialAutoencoder(4),
+    "winners": WinnerTakeAllAutoencoder(9),
+    "winners of maps": WinnerTakeAllAutoencoder(
+        6, hidden_layers=Conv1d((1, 5), (3,), stride=1, batch_norm=True), pool_size=2
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from skae import (
     SelfOrganizingMap,
     SparseAutoencoder,
     VariationalAutoencoder,
+    WinnerTakeAllAutoencoder,
     config_context,
     fit_many,
 )
@@ -51,6 +52,7 @@ def fit_gives_the_estimator(X: Array, y: Array) -> None:
     assert_type(SelfOrganizingMap((4, 3)).fit(X), SelfOrganizingMap)
     assert_type(SparseAutoencoder(8, sparsity="k", k=2).fit(X), SparseAutoencoder)
     assert_type(VariationalAutoencoder(8).fit(X), VariationalAutoencoder)
+    assert_type(WinnerTakeAllAutoencoder(8).fit(X), WinnerTakeAllAutoencoder)
     assert_type(fit_many([Autoencoder(2), Autoencoder(3)], X), list[Autoencoder])
 
 

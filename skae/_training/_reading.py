@@ -53,7 +53,8 @@ def read(
         module = _in_double(module, parts, tensors, device)
     n_at_a_time = min(_FEW_ROWS, n_rows)
     if n_rows > _FEW_ROWS:
-        widest = max([*X.shape[1:], *[side for tensor in tensors for side in tensor.shape]])
+        sides = [side for tensor in tensors for side in tensor.shape]
+        widest = max([*X.shape[1:], module.numbers_per_row, *sides])
         n_at_a_time = min(max(_FEW_ROWS, chunk_rows(widest, device)), n_rows)
     n_weights = sum([tensor.numel() for tensor in tensors])
     shared_out = shares_parts and device.type == "cpu" and n_at_a_time < n_rows

@@ -84,6 +84,14 @@ class Trainable(nn.Module):
         """
         return False
 
+    @property
+    def numbers_per_row(self) -> int:
+        """How many numbers the largest tensor has that is computed of a row.
+
+        It need not be told where a row, or a side of a weight, has as many: 0 is that.
+        """
+        return 0
+
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         """Draw what `loss` consumes for a batch; None if it consumes nothing.
 

@@ -12,6 +12,7 @@ from ._module import AutoencoderModule
 from ._nested_codebooks import NestedCodebooks
 from ._sparse import SparseAutoencoder
 from ._variational import VariationalAutoencoder
+from ._winner_take_all import WinnerTakeAllAutoencoder
 
 __all__ = [
     "AdversarialAutoencoder",
@@ -25,5 +26,6 @@ __all__ = [
     "NestedCodebooks",
     "SparseAutoencoder",
     "VariationalAutoencoder",
+    "WinnerTakeAllAutoencoder",
     "unroll",
 ]

@@ -121,8 +121,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
                 f"{output!r} takes {n_each} numbers per feature from the decoder, and "
                 f"hidden_layers={layers!r} gives one; use Dense layers without tied_weights."
             )
-        encoder = layers.make_encoder(n_features, self._n_encoded())
-        decoder = layers.make_decoder(n_each * n_features, self._n_decoded(), encoder)
+        encoder, decoder = self._make_parts(layers, n_features, n_each * n_features)
         check_is_module(encoder, "make_encoder of hidden_layers")
         check_is_module(decoder, "make_decoder of hidden_layers")
         return {
@@ -135,6 +134,11 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             "weight_decay": self.weight_decay,
             "l1": self.l1,
         }
+
+    def _make_parts(self, layers: Any, n_features: int, n_decoded: int) -> tuple[Any, Any]:
+        """Build the encoder and the decoder, which gives `n_decoded` numbers for a row."""
+        encoder = layers.make_encoder(n_features, self._n_encoded())
+        return encoder, layers.make_decoder(n_decoded, self._n_decoded(), encoder)
 
     def _output(self) -> Any:
         """Return what the numbers that the decoder gives mean."""

@@ -122,6 +122,10 @@ class AutoencoderModule(Trainable):
     def encode(self, x: Tensor) -> Tensor:
         return self.code_activation(self.encoder(x))[..., : self.n_kept]
 
+    def full_code(self, x: Tensor) -> Tensor:
+        """Return what a reconstruction is decoded from, where `encode` gives less than that."""
+        return self.encode(x)
+
     def decode(self, z: Tensor) -> Tensor:
         return self.output().mean(self.decoder_output(z))
 
@@ -136,11 +140,11 @@ class AutoencoderModule(Trainable):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return the decoded code of each sample."""
-        return self.decode(self.encode(x))
+        return self.output().mean(self.decoder_output(self.full_code(x)))
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Return the error of each entry of the batch."""
-        return self.error_of(self.encode(x), x)
+        return self.error_of(self.full_code(x), x)
 
     def error_of(self, code: Tensor, target: Tensor) -> Tensor:
         """Return the error of each entry of `target` when rebuilt from `code`."""
@@ -159,7 +163,7 @@ class AutoencoderModule(Trainable):
             if not len(active):
                 break
             rows = x[active]
-            output = self.decoder_output(self.encode(rows))
+            output = self.decoder_output(self.full_code(rows))
             errors = self.output().error(output, rows).masked_fill(missing[active], 0)
             error = mean_per_sample(errors)
             # Not for a row whose reconstruction is worse: repetition leads a network that is no

@@ -7,7 +7,9 @@ masks, say) draws them in a method ``sample_noise(x, generator)`` and takes the 
 the second argument of ``forward``; no module may draw from torch's global generator.
 
 An architecture may have an attribute `shape`, the shape of one sample. Its modules still
-take and return flat rows, but the estimator then takes n-dimensional arrays too.
+take and return flat rows, but the estimator then takes n-dimensional arrays too. One that
+can make feature maps, for `WinnerTakeAllAutoencoder`, has the methods `make_map_encoder`,
+`make_map_decoder` and `map_shape` of `Conv2d`.
 """
 
 from ._checks import (  # noqa: F401

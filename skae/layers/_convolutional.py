@@ -15,6 +15,7 @@ from torch import nn
 from ._shared import (
     ACTIVATIONS,
     BatchNorm,
+    Crop,
     Dropout,
     Stack,
     is_positive_int,
@@ -82,13 +83,7 @@ class _Convolutional(BaseEstimator):
             Takes flat rows of shape (n, n_features), returns shape (n, n_components).
         """
         steps = self._steps(n_features)
-        layers: list[nn.Module] = [nn.Unflatten(1, (steps[0].n_in, *steps[0].size_in))]
-        for step in steps:
-            convolution = self._convolution(
-                step.n_in, step.n_out, padding=step.padding, **self._settings()
-            )
-            layers += [_initialised(convolution), *self._after(step.n_out, step.size_out)]
-        last = steps[-1]
+        layers, last = self._convolutions(steps), steps[-1]
         linear = make_linear(last.n_out * math.prod(last.size_out), n_components)
         return self._stack([*layers, nn.Flatten(), linear])
 
@@ -125,6 +120,75 @@ class _Convolutional(BaseEstimator):
             layers += [*self._after(step.n_out, step.size_out), _initialised(transposed)]
         return self._stack([*layers, nn.Flatten()])
 
+    def make_map_encoder(self, n_features: int, n_maps: int) -> nn.Module:
+        """Build the layers from the features to feature maps, a convolution more and none linear.
+
+        Parameters
+        ----------
+        n_features, n_maps : int
+            Width of the input, which is the product of `shape`, and number of the maps.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes flat rows of shape (n, n_features), returns shape (n, n_maps, *map_shape).
+        """
+        *steps, last = self._steps(n_features, n_maps)
+        return self._stack([*self._convolutions(steps), self._convolve(last)])
+
+    def make_map_decoder(
+        self, n_features: int, n_maps: int, kernel_size: int | None = None
+    ) -> nn.Module:
+        """Build one linear layer from feature maps to the features, a transposed convolution.
+
+        Parameters
+        ----------
+        n_features, n_maps : int
+            Width of the output, which is the product of `shape`, and number of the maps.
+        kernel_size : int, optional
+            Length of the sides of what an entry of a map adds to the features; by default
+            of what the encoder sees of them for it.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes a batch of shape (n, n_maps, *map_shape), returns flat rows.
+
+        Raises
+        ------
+        ValueError
+            If some features would lie outside of what the maps reach.
+        """
+        steps = self._steps(n_features, n_maps)
+        seen, stride, paddings = _field(steps, int(self.kernel_size), int(self.stride))
+        size = seen if kernel_size is None else int(kernel_size)
+        ends = [
+            _ends(n_out, n_in, size, stride, before + (size - seen) // 2)
+            for n_in, n_out, before in zip(
+                steps[0].size_in, steps[-1].size_out, paddings, strict=True
+            )
+        ]
+        if min(map(min, ends)) < 0:
+            raise ValueError(
+                f"A decoder with kernel_size={size} does not reach all of a sample from the maps "
+                f"of {type(self).__name__}, whose entries see {seen}; leave decoder_kernel_size at "
+                "None, or raise it."
+            )
+        padding = tuple(map(min, ends))
+        transposed = self._transposed(
+            *(n_maps, steps[0].n_in, size, stride),
+            padding=padding,
+            device="cpu",
+            dtype=torch.float32,
+        )
+        starts = [before - both for (before, _), both in zip(ends, padding, strict=True)]
+        crop = Crop(starts, steps[0].size_in)
+        return nn.Sequential(_initialised(transposed), crop, nn.Flatten())
+
+    def map_shape(self, n_features: int, n_maps: int) -> tuple[int, ...]:
+        """Return the shape of a map of `make_map_encoder`, without the number of maps."""
+        return self._steps(n_features, n_maps)[-1].size_out
+
     def _settings(self) -> dict[str, Any]:
         return {
             "kernel_size": int(self.kernel_size),
@@ -132,6 +196,18 @@ class _Convolutional(BaseEstimator):
             "device": "cpu",
             "dtype": torch.float32,
         }
+
+    def _convolutions(self, steps: Sequence[_Step]) -> list[nn.Module]:
+        layers: list[nn.Module] = [nn.Unflatten(1, tuple(map(int, self.shape)))]
+        for step in steps:
+            layers += [self._convolve(step), *self._after(step.n_out, step.size_out)]
+        return layers
+
+    def _convolve(self, step: _Step) -> nn.Module:
+        convolution = self._convolution(
+            step.n_in, step.n_out, padding=step.padding, **self._settings()
+        )
+        return _initialised(convolution)
 
     def _after(self, n_channels: int, size: tuple[int, ...]) -> list[nn.Module]:
         layers: list[nn.Module] = []
@@ -146,19 +222,19 @@ class _Convolutional(BaseEstimator):
         takes_more = self.dropout > 0 or self.batch_norm
         return Stack(*layers) if takes_more else nn.Sequential(*layers)
 
-    def _steps(self, n_features: int) -> list[_Step]:
+    def _steps(self, n_features: int, *n_maps: int) -> list[_Step]:
         """Return the sizes from convolution to convolution, which the decoder goes back."""
-        self._check(n_features)
+        self._check(n_features, needs_channels=not n_maps)
         steps = []
         n_in, *sizes = map(int, self.shape)
-        for n_out in map(int, self.channels):
+        for n_out in map(int, (*self.channels, *n_maps)):
             along = [_along(size, int(self.kernel_size), int(self.stride)) for size in sizes]
             size_out, padding, left_over = zip(*along, strict=True)
             steps.append(_Step(n_in, n_out, tuple(sizes), size_out, padding, left_over))
             n_in, sizes = n_out, list(size_out)
         return steps
 
-    def _check(self, n_features: int) -> None:
+    def _check(self, n_features: int, needs_channels: bool) -> None:
         self._validate_params()
         name = type(self).__name__
         axes = ("channels", *self._axes)
@@ -167,7 +243,8 @@ class _Convolutional(BaseEstimator):
                 f"The shape of {name} must be ({', '.join(axes)}), {len(axes)} positive integers, "
                 f"got {tuple(self.shape)!r}."
             )
-        if not self.channels or not all(map(is_positive_int, self.channels)):
+        too_few = needs_channels and not self.channels
+        if too_few or not all(map(is_positive_int, self.channels)):
             raise ValueError(
                 f"The channels of {name} must be one or more positive integers, one for each "
                 f"layer, got {tuple(self.channels)!r}."
@@ -322,6 +399,26 @@ def _along(size: int, kernel_size: int, stride: int) -> tuple[int, int, int]:
         padding += 1
     steps, left_over = divmod(size + 2 * padding - kernel_size, stride)
     return steps + 1, padding, left_over
+
+
+def _field(
+    steps: Sequence[_Step], kernel_size: int, stride: int
+) -> tuple[int, int, tuple[int, ...]]:
+    """Return how much of a sample an entry behind all steps sees, in what steps, and from where.
+
+    The last is by how much the first entry sees beyond the start of each axis.
+    """
+    seen, jump, beyond = 1, 1, [0] * len(steps[0].size_in)
+    for step in steps:
+        seen += (kernel_size - 1) * jump
+        beyond = [b + jump * padding for b, padding in zip(beyond, step.padding, strict=True)]
+        jump *= stride
+    return seen, jump, tuple(beyond)
+
+
+def _ends(n_out: int, n_in: int, size: int, stride: int, before: int) -> tuple[int, int]:
+    """Return by how much pieces of a size, one each `stride`, go beyond an axis at its ends."""
+    return before, (n_out - 1) * stride + size - before - n_in
 
 
 def _initialised(layer: Any) -> nn.Module:

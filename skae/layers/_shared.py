@@ -158,6 +158,19 @@ def frozen_statistics(layers: nn.Module) -> Iterator[None]:
             layer.track_running_stats = tracks
 
 
+class Crop(nn.Module):
+    """Takes some entries in a row along each axis of signals or images."""
+
+    def __init__(self, starts: Sequence[int], sizes: Sequence[int]):
+        super().__init__()
+        self.starts, self.sizes = tuple(starts), tuple(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True), start=2):
+            x = x.narrow(axis, start, size)
+        return x
+
+
 class TransposedLinear(nn.Module):
     """A linear layer with the transposed weights of another and a bias of its own."""
 
