@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 
 from ._compute import resolve_device
+from ._missing import refuse_empty_rows
 from ._pickling import Portable
 from ._training import Source, as_source, drop_zero_weight
 from ._validation import Seen, validate_rows, validate_weight
@@ -24,6 +25,11 @@ class TakesRows(Portable):
     device_: torch.device
     _seen: Seen
 
+    @property
+    def _takes_missing(self) -> bool:
+        """Whether entries of rows may be missing (NaN)."""
+        return False
+
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of, or refuse, validated training values that do not suit the objective."""
 
@@ -37,6 +43,8 @@ class TakesRows(Portable):
         X_val, y_val = of_validation
         if X_val is not None:
             X_val = validate_rows(self, X_val, reset=False, training=True, name="X_val")
+            if self._takes_missing:
+                refuse_empty_rows(X_val, "X_val")
             self._check_values(X_val)
             val_condition = self._condition(y_val, X_val, reset=False, name="y_val")
             validation = as_source(X_val, None, device, condition=val_condition)
@@ -58,6 +66,8 @@ class TakesRows(Portable):
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | None, np.ndarray | None]:
         X = validate_rows(self, X, reset=reset, training=True)
+        if self._takes_missing:
+            refuse_empty_rows(X)
         self._check_values(X)
         return X, validate_weight(sample_weight, X), self._condition(y, X, reset=reset, name="y")
 

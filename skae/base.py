@@ -19,6 +19,7 @@ from ._checkpoint import open_checkpoint
 from ._compute import gradients_enabled, limit_threads
 from ._fitting import run_or_defer
 from ._intake import TakesRows
+from ._missing import refuse_empty_rows
 from ._parameters import changed_parameters, take_parameters
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
@@ -179,9 +180,9 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
                 as_set = 0 if module.mixes_rows else self._batch_size(source.X.shape)
                 source, validation = source.hold_out(held_out, random_state, as_set)
             self._forget(keep_curves=warm)
+            self._look_at(source, module)
             if not warm:
                 self._start(module, source, random_state, streaming=False)
-            self._look_at(source, module)
             module.to(source.device)
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
@@ -291,7 +292,10 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
 
     def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
         check_is_fitted(self)
-        return read(self.module_, method, validate_rows(self, X, reset=False))
+        rows = validate_rows(self, X, reset=False)
+        if self._takes_missing:
+            refuse_empty_rows(rows)
+        return read(self.module_, method, rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is; of an autoencoder, minus its mean error per feature.
@@ -343,4 +347,5 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_missing
         return tags

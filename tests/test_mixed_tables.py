@@ -105,8 +105,7 @@ def test_missing_numbers_of_the_default_learner(table, kind):
     assert_allclose(total, scores, rtol=1e-6, atol=1e-6)
     strange = X[:1].copy()
     strange[0, 1] = np.nan
-    with pytest.raises(ValueError, match=r"column\(s\) 1 of X have missing values, but had none"):
-        detector.score_samples(kind(strange))
+    assert np.isfinite(detector.score_samples(kind(strange))).all()
 
 
 def test_a_rare_value_only_among_calibration_rows():

@@ -16,10 +16,11 @@ from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from .._compute import resolve_device
+from .._missing import has_missing
 from .._random import MAX_SEED, seeded_initialisation
 from .._training import Source, TrainingState, to_dense
 from ..layers import ACTIVATIONS, TransposedLinear
-from ._base import BaseAutoencoder, kept_variance
+from ._base import BaseAutoencoder, kept_variance, moments_of
 from ._module import AutoencoderModule
 
 # Parameters of the estimator that an autoencoder of one of its layers has otherwise.
@@ -167,15 +168,15 @@ def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
 def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
     X, weight, n_features = source.X, source.sample_weight, source.n_features
-    if weight is None:
+    if weight is None and not has_missing(X):
         with np.errstate(invalid="ignore"):  # the shares of the variance of constant rows
             pca = PCA(n_components, random_state=seed).fit(X)
         return pca.components_, pca.mean_
-    # scikit-learn's PCA takes no weights.
-    mean, scatter = weight @ X / weight.sum(), np.zeros((n_features, n_features))
+    # scikit-learn's PCA takes neither weights nor missing entries.
+    mean, scatter = moments_of(source)[0], np.zeros((n_features, n_features))
     for rows, some in source.chunks():
-        centred = to_dense(rows) - mean
-        scatter += (centred.T * some) @ centred
+        centred = np.nan_to_num(to_dense(rows) - mean)
+        scatter += (centred.T if some is None else centred.T * some) @ centred
     _, axes = eigh(scatter, subset_by_index=[n_features - n_components, n_features - 1])
     return axes.T[::-1], mean
 
@@ -272,6 +273,7 @@ def pretrain(
             layer.set_params(code_activation=_name_of(activations[n_done]))
         if n_done > 0:
             layer.set_params(loss="squared_error")  # codes lie anywhere
+            layer.set_params(missing_values="refuse")  # and miss none
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:

@@ -75,6 +75,16 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -238,6 +248,9 @@ default="constant"
         likelihood: str | Any = "gaussian",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -266,6 +279,9 @@ default="constant"
         self.likelihood = likelihood
         self.weight_decay = weight_decay
         self.l1 = l1
+        self.missing_values = missing_values
+        self.mask_as_input = mask_as_input
+        self.n_refinements = n_refinements
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter

@@ -35,7 +35,7 @@ from .._warn import warn
 from ._combined import CombinedLearner
 from ._conformal import ConformalTests
 from ._contributions import errors_add_up
-from ._default import is_bad_list, learner_of
+from ._default import is_bad_list, learner_of, takes_nan
 from ._encoding import columns_of, refuse_missing
 from ._explanations import Explanations
 from ._members import fit_members
@@ -304,8 +304,11 @@ class OutlierDetector(
                 fit_params = _check_method_params(X, fit_params, indices=used)
                 X = select(X, used)
             with clear_errors(self, X, "X"):
-                self._columns = columns_of(X, self._categories())
-                self._is_complete = self._columns is None and self._categories() is not None
+                learner = learner_of(self.estimator, self.clean)
+                takes_missing = takes_nan(learner)
+                self._columns = columns_of(X, self._categories(), takes_missing=takes_missing)
+                is_encoded = self._categories() is not None
+                self._is_complete = self._columns is None and is_encoded and not takes_missing
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]
