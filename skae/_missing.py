@@ -12,9 +12,9 @@ from ._compute import DENSE_NUMBERS
 from ._training import Source, to_dense
 
 
-def has_missing(X: np.ndarray | sparse.csr_matrix) -> bool:
-    """Return whether some entry of validated rows is missing."""
-    entries: Any = X.data if sparse.issparse(X) else X
+def has_missing(X: Any) -> bool:
+    """Return whether some entry of an array of numbers, or a CSR matrix, is missing."""
+    entries = X.data if sparse.issparse(X) else X
     # The sum would overflow, and a mask of all entries take up memory.
     return bool(entries.size and np.isnan(entries.min()))
 

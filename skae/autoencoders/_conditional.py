@@ -386,16 +386,24 @@ default="constant"
         super()._forget(keep_curves=keep_curves)
         self.__dict__.update(kept)
 
+    def _observe(self, module: Any, source: Source) -> None:
+        super()._observe(module, source)
+        # Before the training, whose checkpoints hold it.
+        module.set_mean_condition(self._mean_condition(source))
+
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
+        self.mean_condition_ = self._mean_condition(source)
+
+    def _mean_condition(self, source: Source) -> np.ndarray:
+        """Return the mean condition of these rows, and of the chunks before."""
         assert source.condition is not None
         condition = source.condition.astype(np.float64)
         mean = np.average(condition, axis=0, weights=source.sample_weight)
-        if hasattr(self, "mean_condition_"):  # of the chunks before
+        if hasattr(self, "mean_condition_"):
             part = source.total_weight / self._seen.n_rows
             mean = self.mean_condition_ + part * (mean - self.mean_condition_)
-        self.mean_condition_ = mean
-        self.module_.set_mean_condition(mean)
+        return mean
 
     # -- inference -----------------------------------------------------------------------------
 

@@ -104,13 +104,13 @@ class OutlierDetector(
         Number of features, or their fraction, that each learner sees; drawn likewise.
     categorical_features : "auto", "from_dtype", array-like or None, default="auto"
         Which columns hold categories, for learners that take numbers alone. Numbers are then
-        standardised, a missing one is replaced by the median with a column that says so, and
-        each category has a column of zeros and ones, as have missing and new ones.
-        Contributions are those of the columns of `X`.
+        standardised, a missing one is replaced by the median with a column that says so (unless
+        the learner takes it, as the default does), and each category has a column of zeros
+        and ones, as have missing and new ones. Contributions are those of the columns of `X`.
 
         - "from_dtype" takes the columns of a DataFrame that hold categories, strings or objects.
-          Where there are none of these, no booleans and no missing values, the learner sees
-          the rows as they are;
+          Where there are none of these, no booleans and no missing values that it does not
+          take, the learner sees the rows as they are;
         - an array of indices, names or a bool for each column says which;
         - None hands rows to the learner as they are, for a pipeline that encodes them, say;
         - "auto" is "from_dtype" for the default learner, and None for any other.
