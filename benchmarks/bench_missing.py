@@ -4,7 +4,7 @@ Imputation: RMSE of the missing entries of standardised tables (wine, breast can
 tables of ADBench, at most `rows` rows of each), 10 and 30 % of them missing at random, by
 `DenoisingAutoencoder.impute`, scikit-learn's `IterativeImputer` and `KNNImputer` (their defaults)
 and the mean; fitted to the rows that are imputed. Seconds to fit and impute, summed. The settings
-of the autoencoder were chosen on wine, breast cancer, vowels and Cardiotocography, with another seed.
+of the autoencoder were chosen on wine, breast cancer and vowels, with another seed.
 
 Outliers: ROC-AUC on the 13 tables, trained on half of the normal rows, with complete rows and with
 20 % of all entries missing, in training and test rows: the default `OutlierDetector`, the distance

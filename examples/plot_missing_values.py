@@ -4,9 +4,9 @@ Missing pixels filled in, four ways
 ===================================
 
 A third of all pixels of scikit-learn's digits are missing, others in each image. A denoising
-autoencoder with ``missing_values="mask"`` learns from what is left: its loss is over observed pixels,
-of which its noise hides some more, so that it learns to say what stood there. Its encoder is told
-which pixels are missing (`mask_as_input`), and is given their reconstruction in their place
+autoencoder with ``missing_values="mask"`` learns from what is left: its loss is over observed
+pixels, of which its noise hides some more, so that it learns to say what stood there. Its encoder
+is told which pixels are missing (`mask_as_input`), and is given their reconstruction in their place
 (`n_refinements`), in training as well. The mean of three networks, trained as one batch by
 `skae.fit_many`, is better than each.
 

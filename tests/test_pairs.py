@@ -86,7 +86,7 @@ def check_curves(one, ways, once, why):
     first = once.loss_curve_
     assert curve[: len(first)] == first, why
     assert one.n_iter_ == len(curve) == len(one.history_["train_loss"]), why
-    # Without an improvement by `tol`, which is out of reach, two epochs after the first are the last.
+    # Nothing improves by `tol`, so that two epochs after the first are the last.
     stops = {"early_stopping", "converges"} & set(ways)
     n_each = 3 if stops else 4
     assert len(curve) == n_fits * n_each + n_chunks, why

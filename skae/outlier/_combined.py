@@ -183,7 +183,7 @@ def combined(learners: list[Any], **parameters: Any) -> CombinedLearner:
     return CombinedLearner(_name_estimators(learners), **parameters)
 
 
-def _is_empty(X: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+def _is_empty(X: Any) -> np.ndarray:
     """Return which columns have no value, since all are missing."""
     if sparse.issparse(X):
         missing = X.indices[np.isnan(X.data)]
