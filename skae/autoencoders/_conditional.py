@@ -56,8 +56,8 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         Whether to take the gradient of the encoder with less variance (Tucker et al. 2019); for
         more than one importance sample.
     n_score_samples : int, default=100
-        How many codes of each row `score_samples` draws. The bound comes closer to the
-        log-likelihood with more of them.
+        How many codes of each row `score_samples` and `impute` draw. The bound comes closer to
+        the log-likelihood with more of them.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any

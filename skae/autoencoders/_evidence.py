@@ -223,13 +223,28 @@ class VariationalModule(AutoencoderModule):
         condition : Tensor of shape (n, n_conditions), optional
             The condition of each row; the mean one if a conditional model is given none.
         """
-        draws = self._fixed_draws(n_draws)
+        log_weights = self._log_weights(x, n_draws, condition)
+        return self._inside(log_weights.logsumexp(0) - math.log(n_draws), x)
+
+    def impute(self, x: Tensor, n_draws: int = _N_DRAWS) -> Tensor:
+        """Return rows with the mean of missing entries given the others (Mattei et al. 2019)."""
+        share = self._log_weights(x, n_draws, None).softmax(0)
+        total, n_done = torch.zeros_like(x), 0
+        for code, _ in self._codes(*self.posterior(x), self._fixed_draws(n_draws)):
+            rows = self.decode(code.flatten(0, 1)).unflatten(0, code.shape[:2])
+            of_codes = share[n_done : n_done + len(code), :, None]
+            total += (of_codes * rows).sum(0)
+            n_done += len(code)
+        return torch.where(x.isnan(), total, x)
+
+    def _log_weights(self, x: Tensor, n_draws: int, condition: Tensor | None) -> Tensor:
+        """Return log p(x, z) - log q(z|x) of the codes of each row, of shape (n_draws, n)."""
         mean, log_variance = self.posterior(x)
-        log_weights = []
-        for code, normal in self._codes(mean, log_variance, draws):
+        found = []
+        for code, normal in self._codes(mean, log_variance, self._fixed_draws(n_draws)):
             density = 0.5 * (normal.square() + log_variance - code.square()).sum(2)
-            log_weights.append(self._log_prob_of_each(code, x, condition) + density)
-        return self._inside(torch.cat(log_weights).logsumexp(0) - math.log(n_draws), x)
+            found.append(self._log_prob_of_each(code, x, condition) + density)
+        return torch.cat(found)
 
     def evidence_bound(
         self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None

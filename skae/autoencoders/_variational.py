@@ -15,6 +15,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import Plan, Source, TrainingState, read
+from .._typed import available_if
+from .._validation import shape_of
 from .._warn import warn
 from ..outputs import DISTRIBUTIONS, make_output
 from ._base import BaseAutoencoder
@@ -58,8 +60,8 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         Whether to take the gradient of the encoder with less variance (Tucker et al. 2019); for
         more than one importance sample.
     n_score_samples : int, default=100
-        How many codes of each row `score_samples` draws. The bound comes closer to the
-        log-likelihood with more of them.
+        How many codes of each row `score_samples` and `impute` draw. The bound comes closer to
+        the log-likelihood with more of them.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
@@ -195,6 +197,9 @@ default="constant"
 
     G. Tucker, D. Lawson, S. Gu and C. J. Maddison, Doubly Reparameterized Gradient Estimators
     for Monte Carlo Objectives, ICLR 2019.
+
+    P.-A. Mattei and J. Frellsen, MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
+    Sets, ICML 2019.
 
     Examples
     --------
@@ -376,6 +381,27 @@ default="constant"
         check_is_fitted(self)
         n_draws = self.n_score_samples
         return self._read(X, lambda module, x: module.log_score(x, n_draws))
+
+    @available_if(lambda estimator: estimator._takes_missing)
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries by their mean given the others.
+
+        It is the mean of what `n_score_samples` codes of each row decode to, each by its importance
+        weight (Mattei and Frellsen 2019).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense, in the shape of `X`; the entries that are not missing are as they were.
+        """
+        check_is_fitted(self)
+        n_draws = self.n_score_samples
+        return self._read(X, lambda module, x: module.impute(x, n_draws)).reshape(shape_of(X))
 
     def elbo(self, X: Any) -> np.ndarray:
         """Return the evidence lower bound of each row, in nats.
