@@ -40,7 +40,7 @@ def split_error(learner: Any, X: Any, features: np.ndarray) -> np.ndarray:
 
     found = by_chunks(errors, X, features)
     observed = ~np.isnan(found)
-    return np.where(observed, -found, 0) / observed.sum(axis=1, keepdims=True)
+    return np.where(observed, -found, 0) / observed.sum(axis=1, keepdims=True, dtype=found.dtype)
 
 
 def replace_features(learner: Any, X: Any, features: np.ndarray, reference: Any) -> np.ndarray:

@@ -283,7 +283,7 @@ class EncodedLearner(BaseEstimator):
             if not per_feature:
                 return observed_mean(found)
             observed = ~np.isnan(found)
-            share = n_columns / observed.sum(axis=1, keepdims=True)
+            share = n_columns / observed.sum(axis=1, keepdims=True, dtype=found.dtype)
             return self.encoder.fold(np.where(observed, found, 0)) * share
 
         return self._encoded(errors, X)
