@@ -308,7 +308,8 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal. The score of a row does not depend on the other rows.
+            Higher is more normal. The score of a row does not depend on the other rows. Entries
+            that are missing, where they may be, are left out.
         """
         return self._read(X, lambda module, x: module.log_score(x))
 

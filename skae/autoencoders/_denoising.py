@@ -351,7 +351,8 @@ default="constant"
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to rebuild.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
@@ -362,7 +363,7 @@ default="constant"
     def corrupt(
         self, X: Any, random_state: int | np.random.RandomState | None = None
     ) -> np.ndarray:
-        """Return the rows as the encoder sees them in training.
+        """Return the rows as the encoder sees them in training, NaN where it sees nothing.
 
         Parameters
         ----------

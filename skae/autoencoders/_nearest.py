@@ -21,6 +21,9 @@ from ..losses import powers_of_differences
 # Rows of the sample whose mean an entry of the sample is taken for that is missing.
 _N_NEIGHBOURS = 5
 
+# How often these are looked for: at first by what is observed, then by what was found as well.
+_N_PASSES = 2
+
 
 class RowSample(CheckedParameters):
     """What the learners have in common that compare rows with some of the training rows."""
@@ -83,7 +86,8 @@ def drawn_rows(
     """Return some rows, dense, without missing entries.
 
     These are taken for the mean of the nearest others among those rows, which are compared by
-    what is observed; their own missing entries for the mean of the feature.
+    what is observed, and then once more by all; at first these have the mean of the feature where
+    they miss one.
 
     Raises
     ------
@@ -99,10 +103,13 @@ def drawn_rows(
     n_neighbours = min(_N_NEIGHBOURS, len(rows) - 1)
     if n_neighbours == 0 or not len(gaps):
         return filled
+    missing, compared = np.isnan(rows[gaps]), rows[gaps]
     with limit_threads(0):
-        distances = manhattan(torch.from_numpy(rows[gaps]), torch.from_numpy(filled))
-        distances[torch.arange(len(gaps)), torch.from_numpy(gaps)] = torch.inf
-        nearest = distances.topk(n_neighbours, dim=1, largest=False).indices.numpy()
-    found = filled.copy()
-    found[gaps] = np.where(np.isnan(rows[gaps]), filled[nearest].mean(axis=1), rows[gaps])
-    return found
+        for _ in range(_N_PASSES):
+            distances = manhattan(torch.from_numpy(compared), torch.from_numpy(filled))
+            distances[torch.arange(len(gaps)), torch.from_numpy(gaps)] = torch.inf
+            nearest = distances.topk(n_neighbours, dim=1, largest=False).indices.numpy()
+            compared = np.where(missing, filled[nearest].mean(axis=1), rows[gaps])
+            filled = filled.copy()
+            filled[gaps] = compared
+    return filled

@@ -376,7 +376,8 @@ default="constant"
         -------
         ndarray of shape (n_samples,)
             Higher is more normal; minus infinity for values that the likelihood excludes. The
-            score of a row does not depend on the other rows.
+            score of a row does not depend on the other rows. That of a row with missing entries
+            is the bound for the observed ones, times the number of features over theirs.
         """
         check_is_fitted(self)
         n_draws = self.n_score_samples
