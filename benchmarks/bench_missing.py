@@ -12,10 +12,10 @@ to the fifth nearest neighbour behind `SimpleImputer`, and `IsolationForest`, wh
 
 Measured. With ``--outliers 0 --seeds 2 --rows 500``: mean RMSE 0.568, of `IterativeImputer` 0.651,
 of `KNNImputer` 0.668 and of the mean 0.989; better than the first on 24 of 32 tables and than the
-second on all, in 3.8 times the seconds of `IterativeImputer`. With ``--imputation 0 --seeds 1 --rows
-1500``: ROC-AUC 91.63 with complete rows, 89.64 without 20 % of the entries, neighbours behind the
-mean 84.88 (without gaps 90.69), `IsolationForest` 80.84. With ``--seeds 2 --rows 500``, before
-entries of codebooks were filled in twice, 90.39 fell to 87.76: fewer training rows lose more.
+second on all, in 3.8 times the seconds of `IterativeImputer`. With ``--imputation 0 --seeds 1
+--rows 1500``: ROC-AUC 91.63 with complete rows, 89.64 without 20 % of the entries, neighbours
+behind the mean 84.88 (without gaps 90.69), `IsolationForest` 80.84. With ``--seeds 2 --rows 500``,
+before entries of codebooks were filled in twice, 90.39 fell to 87.76: fewer rows lose more.
 
 Command: ``python benchmarks/bench_missing.py [--seeds 3] [--rows 1000] [--outliers 1]
 [--imputation 1] [--every 1]``, where the environment variable SKAE_DATA names a folder with
