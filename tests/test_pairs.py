@@ -1,12 +1,13 @@
 """Ways to fit compose: all pairs of them, over all estimators that have both."""
 
 import warnings
+from functools import cache
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from conftest import has, modules_of, public_estimators, quick
+from conftest import epochs, has, modules_of, public_estimators, quick, width
 from sklearn.utils.validation import has_fit_parameter
 from skorch.callbacks import Callback
 
@@ -59,8 +60,9 @@ def fitted(estimator_class, ways, X, folder):
         parameters["callbacks"] = [Counting()]
     if "checkpoint" in ways:
         parameters["checkpoint"] = str(folder)
-    n_epochs = {name: 4 for name in ("max_iter", "n_iter") if has(estimator_class, name)}
-    one = quick(estimator_class, **n_epochs, **parameters)
+    small = {"hidden_layers": (6,)} if has(estimator_class, "hidden_layers") else {}
+    small |= {**width(estimator_class, 3), **epochs(estimator_class, 4)}
+    one = quick(estimator_class, **small, **parameters)
     validation = {"X_val": X[30:]} if "X_val" in ways else {}
     with warnings.catch_warnings(action="ignore"):  # of too few epochs
         for _ in range(2 if "warm_start" in ways else 1):
@@ -109,13 +111,16 @@ def classes():
 
 @pytest.mark.parametrize("estimator_class", classes(), ids=lambda one: one.__name__)
 def test_ways_to_fit_compose(estimator_class, rows, tmp_path):
+    @cache
+    def unobserved(*ways):
+        return fitted(estimator_class, ways, rows, None)
+
     for number, pair in enumerate(combinations(ways_of(estimator_class), 2)):
         why = f"{estimator_class.__name__}: {' and '.join(pair)}"
         one = fitted(estimator_class, pair, rows, tmp_path / str(number))
         assert np.isfinite(one.score_samples(rows)).all(), why
         others = [way for way in pair if way not in OBSERVERS]
-        again = fitted(estimator_class, others, rows, None)
-        assert_same(one, again, why)
+        assert_same(one, unobserved(*others), why)
         if hasattr(one, "loss_curve_"):
             kinds = [way for way in others if way not in ("warm_start", "partial_fit")]
-            check_curves(one, pair, fitted(estimator_class, kinds, rows, None), why)
+            check_curves(one, pair, unobserved(*kinds), why)
