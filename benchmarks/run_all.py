@@ -11,6 +11,7 @@ from pathlib import Path
 TAKE_LONG = {
     "bench_aae.py",
     "bench_gan.py",
+    "bench_missing.py",
     "bench_mnist_sparse.py",
     "bench_outliers.py",
     "bench_rbm_mnist.py",

@@ -74,7 +74,7 @@ GROUPS = {
     ),
     "images": (
         "Noise, missing parts, and how long a code has to be",
-        ["denoise_images", "filled_blocks", "compression", "ordered_codes"],
+        ["denoise_images", "missing_values", "filled_blocks", "compression", "ordered_codes"],
     ),
     "outliers": (
         "Outliers",

@@ -10,6 +10,7 @@ import torch
 from scipy import sparse
 
 from ._compute import resolve_device
+from ._missing import refuse_empty_rows
 from ._pickling import Portable
 from ._training import RowStream, Source, as_source, drop_zero_weight, in_memory
 from ._validation import Seen, of_chunk, validate_rows, validate_weight
@@ -25,6 +26,11 @@ class TakesRows(Portable):
     device: str | torch.device
     device_: torch.device
     _seen: Seen
+
+    @property
+    def _takes_missing(self) -> bool:
+        """Whether entries of rows may be missing (NaN)."""
+        return False
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of, or refuse, validated training values that do not suit the objective."""
@@ -63,14 +69,18 @@ class TakesRows(Portable):
 
     def _valid(self, X: Any, *, reset: bool, training: bool = True, name: str = "X") -> Any:
         """Return validated rows; those of a stream as a stream, if they are more than a window."""
-        X = in_memory(X)
-        if not isinstance(X, RowStream):
-            rows = validate_rows(self, X, reset=reset, training=training, name=name)
-            self._check_values(rows)
+
+        def valid(rows: Any, *, reset: bool = False) -> Any:
+            rows = validate_rows(self, rows, reset=reset, training=training, name=name)
+            if self._takes_missing:
+                refuse_empty_rows(rows, name)
             return rows
 
-        def valid(chunk: Any, *, reset: bool = False) -> Any:
-            return validate_rows(self, chunk, reset=reset, training=training, name=name)
+        X = in_memory(X)
+        if not isinstance(X, RowStream):
+            rows = valid(X, reset=reset)
+            self._check_values(rows)
+            return rows
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

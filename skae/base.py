@@ -19,6 +19,7 @@ from ._checkpoint import open_checkpoint
 from ._compute import gradients_enabled, limit_threads
 from ._fitting import run_or_defer
 from ._intake import TakesRows
+from ._missing import refuse_empty_rows
 from ._parameters import changed_parameters, take_parameters
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
@@ -180,9 +181,9 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
                 as_set = 0 if module.mixes_rows else self._batch_size(source)
                 source, validation = source.hold_out(held_out, random_state, as_set)
             self._forget(keep_curves=warm)
+            self._look_at(source, module)
             if not warm:
                 self._start(module, source, random_state, streaming=False)
-            self._look_at(source, module)
             module.to(source.device)
             plan = self._plan(source)
             state = TrainingState(module, plan.learning_rate, random_state.randint(MAX_SEED))
@@ -297,7 +298,10 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         return self._read_rows(X, method)
 
     def _read_rows(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
-        return read(self.module_, method, validate_rows(self, X, reset=False))
+        rows = validate_rows(self, X, reset=False)
+        if self._takes_missing:
+            refuse_empty_rows(rows)
+        return read(self.module_, method, rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is; of an autoencoder, minus its mean error per feature.
@@ -310,7 +314,8 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal. The score of a row does not depend on the other rows.
+            Higher is more normal. The score of a row does not depend on the other rows. Entries
+            that are missing, where they may be, are left out.
         """
         return self._read(X, lambda module, x: module.log_score(x))
 
@@ -349,4 +354,5 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_missing
         return tags

@@ -28,6 +28,30 @@ def mean_per_sample(error: Tensor) -> Tensor:
     return error.sum(1) / error.shape[1]
 
 
+def powers_of_differences(x: Tensor, others: Tensor, power: int) -> Tensor:
+    """Return the sums of the absolute differences of rows, to a power, over what is observed.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_features)
+        Rows, NaN where an entry is missing; each has an observed one.
+    others : Tensor of shape (n_others, n_features)
+        Complete rows.
+    power : int
+        1 or 2.
+
+    Returns
+    -------
+    Tensor of shape (n, n_others)
+        As if the observed entries of a row of `x` stood for all.
+    """
+    total = x.new_zeros(len(x), len(others))
+    for column, of_others in zip(x.T, others.T, strict=True):
+        # Entry by entry, which rounds less than a matrix product.
+        total += (column[:, None] - of_others).abs_().pow_(power).nan_to_num_()
+    return total * (x.shape[1] / (~x.isnan()).sum(1, keepdim=True))
+
+
 def squared_weights(weights: Sequence[Tensor]) -> Tensor:
     """Return half the sum of the squares of all `weights`, the penalty of weight decay."""
     return 0.5 * sum((weight.square().sum() for weight in weights), start=weights[0].new_zeros(()))

@@ -329,14 +329,18 @@ def test_rows_unlike_the_training_rows(table):
     frame = pd.DataFrame(table, columns=list("abcde"))
     gap = table[:3].copy()
     gap[1, 2] = np.nan
-    detector = OutlierDetector(random_state=0).fit(table)
+    detector = OutlierDetector(PCA(1), categorical_features="from_dtype").fit(table)
     with pytest.raises(ValueError, match=r"^column\(s\) 2 of X have missing values, but had none"):
         detector.predict(gap)
-    with pytest.raises(TypeError, match=r"^X is sparse, but the training rows were not"):
-        detector.predict(sparse.csr_matrix(table))
     detector.fit(frame)
     with pytest.raises(ValueError, match=r"^column\(s\) 'c' of X have missing values"):
         detector.predict(pd.DataFrame(gap, columns=list("abcde")))
+    detector = OutlierDetector(random_state=0).fit(table)  # whose learners take them
+    assert np.isfinite(detector.score_samples(gap)).all()
+    with pytest.raises(TypeError, match=r"^X is sparse, but the training rows were not"):
+        detector.predict(sparse.csr_matrix(table))
+    detector.fit(frame)
+    assert np.isfinite(detector.score_samples(pd.DataFrame(gap, columns=list("abcde")))).all()
     with pytest.warns(UserWarning, match="X does not have valid feature names") as said:
         detector.predict(table)
     assert len(said) == 1

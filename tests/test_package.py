@@ -359,6 +359,7 @@ def test_the_discriminator_chooses_samples_on_a_grid(run_example, tmp_path):
     [
         ("plot_denoise_images.py", 1),
         ("plot_series_windows.py", 1),
+        pytest.param("plot_missing_values.py", 1, marks=takes_long),
         ("plot_som_wine.py", 2),
         pytest.param("plot_vae_digits.py", 2, marks=takes_long),
         ("plot_som_chainlink.py", 1),

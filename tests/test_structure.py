@@ -34,7 +34,7 @@ LEVELS = [
     {"_config", "_compute", "_random", "_typed", "_warn"},
     {"layers", "losses", "outputs", "_training"},
     {"_sklearn_callbacks"},
-    {"metrics", "_validation", "_fitting"},
+    {"metrics", "_validation", "_fitting", "_missing"},
     {"_checkpoint", "_parameters", "_pickling"},
     {"_intake", "preprocessing", "streaming"},
     {"base"},
@@ -217,6 +217,7 @@ INSIDE = [
     ("likelihood__min_variance", 0.1, 0.5, {"likelihood": Gaussian()}),
     ("score_draws", 0, 1, {}),
     ("score_draws", 1, 2, {}),
+    ("n_refinements", 1, 2, {"missing_values": "mask"}),
 ]
 
 AUTOENCODERS = [one for one in public_estimators() if issubclass(one, BaseAutoencoder)]

@@ -13,16 +13,13 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x : Tensor of shape (n, n_features)
-        The rows, dense.
+        The rows, dense; NaN where an entry is missing.
     weight : Tensor of shape (n,) or None
         Weight of each row; None if all weigh the same.
     condition : Tensor of shape (n, n_conditions) or None
         What a conditional model is conditioned on: labels or real values of each row.
-    observed : Tensor of bool of shape (n, n_features) or None
-        Which entries are not missing; None if none are.
     """
 
     x: Tensor
     weight: Tensor | None = None
     condition: Tensor | None = None
-    observed: Tensor | None = None

@@ -24,6 +24,7 @@ def merge_equal_rows(
     """Sort the rows and merge equal ones, adding up their weights."""
     dense = to_dense(X)
     dense = np.ascontiguousarray(dense) + np.float32(0)  # -0.0 and 0.0 are equal rows
+    dense[np.isnan(dense)] = np.nan  # of one sign
     as_bytes = dense.view(np.dtype((np.void, dense.itemsize * dense.shape[1]))).ravel()
     _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
     return dense[first], np.bincount(group, weights=weight)

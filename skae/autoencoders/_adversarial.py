@@ -134,6 +134,16 @@ class AdversarialAutoencoder(GenerativeAutoencoder):
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -254,6 +264,9 @@ default="constant"
         loss: str | Any = "squared_error",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -277,6 +290,9 @@ default="constant"
             loss=loss,
             weight_decay=weight_decay,
             l1=l1,
+            missing_values=missing_values,
+            mask_as_input=mask_as_input,
+            n_refinements=n_refinements,
             learning_rate=learning_rate,
             batch_size=batch_size,
             max_iter=max_iter,

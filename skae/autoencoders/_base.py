@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +14,14 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
 from .._features import FeatureLearner
+from .._missing import observed_sums
 from .._training import Source, read, to_dense
+from .._typed import available_if
 from .._validation import shape_of, validate_rows
 from ..layers import (
     ACTIVATIONS,
@@ -27,9 +30,9 @@ from ..layers import (
     is_positive_int,
     make_layers,
 )
-from ..losses import mean_per_sample
 from ..outputs import OUTPUTS, make_output
 from ._checks import check_network, loss_of_mean
+from ._gaps import Gaps
 from ._module import AutoencoderModule
 
 
@@ -49,6 +52,9 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         "loss": [StrOptions(set(OUTPUTS)), HasMethods(["error", "mean"])],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
+        "missing_values": [StrOptions({"refuse", "mask"})],
+        "mask_as_input": ["boolean"],
+        "n_refinements": [Interval(Integral, 0, None, closed="left")],
     }
 
     module_: AutoencoderModule
@@ -62,6 +68,9 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         loss: str | Any = "squared_error",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -84,6 +93,9 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         self.loss = loss
         self.weight_decay = weight_decay
         self.l1 = l1
+        self.missing_values = missing_values
+        self.mask_as_input = mask_as_input
+        self.n_refinements = n_refinements
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -133,12 +145,37 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             "output": output,
             "weight_decay": self.weight_decay,
             "l1": self.l1,
+            "gaps": self._gaps(n_features),
         }
 
     def _make_parts(self, layers: Any, n_features: int, n_decoded: int) -> tuple[Any, Any]:
         """Build the encoder and the decoder, which gives `n_decoded` numbers for a row."""
-        encoder = layers.make_encoder(n_features, self._n_encoded())
+        encoder = self._make_encoder(layers, n_features)
         return encoder, layers.make_decoder(n_decoded, self._n_decoded(), encoder)
+
+    def _gaps(self, n_features: int) -> Gaps | None:
+        """Return what fills in missing entries, None if there are to be none."""
+        if not self._takes_missing:
+            return None
+        return Gaps(n_features, mask_as_input=self.mask_as_input, n_refinements=self.n_refinements)
+
+    @property
+    def _takes_missing(self) -> bool:
+        return self.missing_values == "mask"
+
+    def _make_encoder(self, layers: Any, n_features: int) -> nn.Module:
+        """Build the encoder, which may be told by a second number for each feature if it misses."""
+        if not (self._takes_missing and self.mask_as_input):
+            return layers.make_encoder(n_features, self._n_encoded())
+        if getattr(layers, "tied_weights", False):
+            raise ValueError(
+                "mask_as_input=True does not go with tied_weights in hidden_layers: the encoder "
+                "takes two numbers for each feature, the decoder gives one. Leave one of them out."
+            )
+        if hasattr(layers, "shape"):  # as more channels
+            layers = copy.copy(layers)
+            layers.shape = (2 * layers.shape[0], *layers.shape[1:])
+        return layers.make_encoder(2 * n_features, self._n_encoded())
 
     def _output(self) -> Any:
         """Return what the numbers that the decoder gives mean."""
@@ -165,6 +202,11 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
             start = self._output().start(moments_of(source)[1])
             for name, parameter in learned.items():
                 parameter.data.copy_(start[name])
+
+    def _observe(self, module: AutoencoderModule, source: Source) -> None:
+        super()._observe(module, source)
+        if module.gaps is not None:
+            module.gaps.observe(*observed_sums(source))
 
     def _check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         output = self._output()
@@ -202,7 +244,8 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to rebuild.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
@@ -213,7 +256,23 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     def _errors(self, X: Any, error: Callable[[Any, Tensor], Tensor], per_feature: bool) -> Any:
         if per_feature:
             return self._read(X, error).reshape(shape_of(X))
-        return self._read(X, lambda module, x: mean_per_sample(error(module, x)))
+        return self._read(X, lambda module, x: module.mean_error(error(module, x), x))
+
+    @available_if(lambda estimator: estimator._takes_missing)
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries from the reconstruction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense, in the shape of `X`; the entries that are not missing are as they were.
+        """
+        return self._read(X, lambda module, x: module.impute(x)).reshape(shape_of(X))
 
     def inpaint(
         self, X: Any, mask: Any, *, fill_value: Any = 0.0, max_iter: int = 100, tol: float = 1e-2
@@ -307,7 +366,8 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
     for rows, weight in source.chunks():
         errors = read(module, lambda m, x: m.squared_error_by_width(x, widths), rows)
         total += (np.ones(len(errors)) if weight is None else weight) @ errors
-    mean, variance = moments_of(source)
+    mean, variance, observed = moments_of(source)
+    variance = observed * variance
     # Below this, float32 cannot distinguish the rows.
     least = np.square(np.finfo(np.float32).eps * mean).sum()
     if variance.sum() <= least:
@@ -315,9 +375,12 @@ def kept_variance(module: AutoencoderModule, source: Source, widths: Sequence[in
     return 1 - total / source.total_weight / variance.sum()
 
 
-def moments_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each feature over the rows of a source, by their weights."""
+def moments_of(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and variance of each feature over its observed entries, and their part of all.
+
+    All are by the weights of the rows.
+    """
     scaler = StandardScaler()
     for rows, weight in source.chunks():
         scaler.partial_fit(to_dense(rows), sample_weight=weight)
-    return scaler.mean_, scaler.var_
+    return scaler.mean_, scaler.var_, scaler.n_samples_seen_ / source.total_weight

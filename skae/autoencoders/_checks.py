@@ -32,10 +32,12 @@ def check_network(
         If encoder, decoder or output give tensors of another shape than they should, or if
         layers draw from torch's global generator, so that a fit would not be reproducible.
     """
+    x = torch.zeros(1, n_features, dtype=torch.float32)
+    x = module.noise_shape(x)
     n_out, made = module.n_outputs_per_feature * n_features, "that hidden_layers makes"
     _, decoded = check_layers(
         [
-            Part(f"The encoder {made}", module.encoder, n_features, n_encoded),
+            Part(f"The encoder {made}", module.encoder, x.shape[1], n_encoded),
             Part(f"The decoder {made}", module.decoder, n_decoded, n_out),
         ]
     )
@@ -61,10 +63,12 @@ def loss_of_mean(module: AutoencoderModule, source: Source) -> float | None:
     index = torch.arange(n_rows, device=source.device) * source.n_rows // n_rows
     x, weight, *_ = source.take(index)
     share = torch.full_like(x[:, 0], 1 / n_rows) if weight is None else weight / weight.sum()
-    mean, output = share @ x, module.output()
+    output = module.output()
+    mean = share @ x if module.gaps is None else module.gaps.fill
     for constant in (mean, mean.logit(eps=1e-6)):
         if module.n_outputs_per_feature == 1 and torch.allclose(
             output.mean(constant[None])[0], mean, atol=1e-5
         ):
-            return float(share @ mean_per_sample(output.error(constant.expand_as(x), x)))
+            error = module.observed_error(constant.expand_as(x), x)
+            return float(share @ mean_per_sample(error))
     return None

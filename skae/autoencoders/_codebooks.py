@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
-from .._training import drop_zero_weight, mean_one, to_dense
-from .._typed import _fit_context
+from .._training import drop_zero_weight, mean_one
+from .._typed import _fit_context, available_if
 from .._validation import (
-    CheckedParameters,
     all_or_nothing,
-    validate_rows,
     validate_weight,
 )
 from ..layers import is_positive_int
+from ._nearest import RowSample, drawn_rows, manhattan
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
 _CODEBOOKS = ((16, 24), (32, 16), (64, 12), (128, 8), (256, 6), (512, 4), (1024, 3))
 
 
-class CodebookEnsemble(CheckedParameters):
+class CodebookEnsemble(RowSample):
     """Codebook ensemble: rebuilds each row from small random samples of the training rows.
 
     A codebook is a random sample of training rows. It codes a row by the nearest of its
@@ -45,6 +42,9 @@ class CodebookEnsemble(CheckedParameters):
         Number of entries of a codebook and number of such codebooks, for each size. All
         sizes have the same weight; the default doubles them from 16 to 1024. Where there are
         fewer rows, every row is an entry.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        distances and errors, where those that are observed stand for them.
     random_state : int, RandomState instance or None, default=None
         Source of the entries. None takes fresh entropy.
 
@@ -91,16 +91,18 @@ class CodebookEnsemble(CheckedParameters):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "codebooks": ["array-like"],
-        "random_state": ["random_state"],
+        **RowSample._parameter_constraints,
     }
 
     def __init__(
         self,
         codebooks: Sequence[tuple[int, int]] = _CODEBOOKS,
         *,
+        missing_values: str = "refuse",
         random_state: int | np.random.RandomState | None = None,
     ):
         self.codebooks = codebooks
+        self.missing_values = missing_values
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -127,7 +129,7 @@ class CodebookEnsemble(CheckedParameters):
             If a parameter or the input is not valid; nothing changes then.
         """
         with all_or_nothing(self):
-            X = validate_rows(self, X, reset=True)
+            X = self._validated(X, reset=True)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
             weight = mean_one(weight)
@@ -139,7 +141,7 @@ class CodebookEnsemble(CheckedParameters):
                 entries = np.empty(shape, dtype=X.dtype)  # exact, so that a row finds itself
                 for codebook in entries:
                     drawn = random_state.choice(n_samples, shape[1], replace=False, p=share)
-                    codebook[:] = to_dense(X[drawn])
+                    codebook[:] = drawn_rows(X, weight, drawn)
                 self.entries_.append(entries)
         return self
 
@@ -179,44 +181,66 @@ class CodebookEnsemble(CheckedParameters):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to rebuild.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
         """
         check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        errors = np.empty(X.shape if per_feature else X.shape[0], dtype=X.dtype)
-        widest = max(entries.shape[1] for entries in self.entries_)
-        n_at_a_time = min(chunk_rows(widest), X.shape[0])
-        with limit_threads(n_at_a_time * widest * X.shape[1]):
-            for chunk in gen_batches(X.shape[0], n_at_a_time):
-                error = self._errors(torch.from_numpy(np.array(to_dense(X[chunk]), order="C")))
-                errors[chunk] = error if per_feature else error.mean(axis=1)
-        return errors
+        X = self._validated(X, reset=False)
+        if per_feature:
+            return self._read(X, self._errors, X.shape[1])
+        return self._read(X, lambda x: self._mean_error(self._errors(x))[:, None], 1)[:, 0]
 
-    def _errors(self, x: Tensor) -> np.ndarray:
+    @available_if(lambda estimator: estimator.missing_values == "mask")
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries from the codebooks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense; a missing entry is the mean over the codebooks of that of the nearest
+            entry of each, and the others are as they were.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        return self._read(X, self._imputed, X.shape[1])
+
+    def _n_entries(self) -> int:
+        return max(entries.shape[1] for entries in self.entries_)
+
+    def _imputed(self, x: Tensor) -> Tensor:
+        rebuilt = self._mean_over_codebooks(x, lambda codebook: codebook[_nearest(x, codebook)])
+        return torch.where(x.isnan(), rebuilt, x)
+
+    def _errors(self, x: Tensor) -> Tensor:
         """Return the error of each entry of dense rows, the mean over the codebooks."""
+        return self._mean_over_codebooks(
+            x, lambda codebook: (x - codebook[_nearest(x, codebook)]).abs()
+        )
+
+    def _mean_over_codebooks(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         total = torch.zeros_like(x)
         for entries in self.entries_:
             for codebook in torch.from_numpy(entries).to(x.dtype):
-                total += _error(x, codebook) / (len(entries) * len(self.entries_))
-        return total.numpy()
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+                total += function(codebook) / (len(entries) * len(self.entries_))
+        return total
 
 
-def _error(x: Tensor, codebook: Tensor) -> Tensor:
-    """Return the error of each entry of `x`, each row rebuilt as the nearest of a codebook."""
-    distance = torch.cdist(x, codebook, p=1.0)
+def _nearest(x: Tensor, codebook: Tensor) -> Tensor:
+    """Return the index of the nearest entry of each row of `x` but itself."""
+    distance = manhattan(x, codebook)
     nearest, index = distance.min(1)
     if len(codebook) > 1:
         at_zero = (nearest == 0).nonzero()[:, 0]
         itself = at_zero[(distance[at_zero] == 0).sum(1) == 1]
         distance[itself, index[itself]] = torch.inf
         index[itself] = distance[itself].argmin(1)
-    return (x - codebook[index]).abs()
+    return index

@@ -56,8 +56,8 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         Whether to take the gradient of the encoder with less variance (Tucker et al. 2019); for
         more than one importance sample.
     n_score_samples : int, default=100
-        How many codes of each row `score_samples` draws. The bound comes closer to the
-        log-likelihood with more of them.
+        How many codes of each row `score_samples` and `impute` draw. The bound comes closer to
+        the log-likelihood with more of them.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
@@ -73,6 +73,16 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -211,6 +221,9 @@ default="constant"
         likelihood: str | Any = "gaussian",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -240,6 +253,9 @@ default="constant"
             likelihood=likelihood,
             weight_decay=weight_decay,
             l1=l1,
+            missing_values=missing_values,
+            mask_as_input=mask_as_input,
+            n_refinements=n_refinements,
             learning_rate=learning_rate,
             batch_size=batch_size,
             max_iter=max_iter,
@@ -370,16 +386,24 @@ default="constant"
         super()._forget(keep_curves=keep_curves)
         self.__dict__.update(kept)
 
+    def _observe(self, module: Any, source: Source) -> None:
+        super()._observe(module, source)
+        # Before the training, whose checkpoints hold it.
+        module.set_mean_condition(self._mean_condition(source))
+
     def _keep(self, state: TrainingState, source: Source) -> None:
         super()._keep(state, source)
+        self.mean_condition_ = self._mean_condition(source)
+
+    def _mean_condition(self, source: Source) -> np.ndarray:
+        """Return the mean condition of these rows, and of the chunks before."""
         assert source.condition is not None
         condition = source.condition.astype(np.float64)
         mean = np.average(condition, axis=0, weights=source.sample_weight)
-        if hasattr(self, "mean_condition_"):  # of the chunks before
+        if hasattr(self, "mean_condition_"):
             part = source.total_weight / self._seen.n_rows
             mean = self.mean_condition_ + part * (mean - self.mean_condition_)
-        self.mean_condition_ = mean
-        self.module_.set_mean_condition(mean)
+        return mean
 
     # -- inference -----------------------------------------------------------------------------
 
@@ -504,7 +528,10 @@ default="constant"
             return self._read_given(X, y, lambda m, x, given: m.log_score(x, n_draws, given))
         if not hasattr(self, "classes_"):
             raise ValueError("score_samples needs y: the values that the decoder is given.")
-        return special.logsumexp(self._joint_log_likelihood(X), axis=1)
+        scores = special.logsumexp(self._joint_log_likelihood(X), axis=1)
+        if self._takes_missing:  # observed entries stand for all
+            scores *= self._read(X, lambda module, x: module.widening(x))
+        return scores
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of `score_samples`, over all labels, or of the given values.
@@ -585,7 +612,7 @@ default="constant"
 
         def of_classes(module: Any, x: torch.Tensor) -> torch.Tensor:
             labels = torch.eye(len(self.classes_), dtype=x.dtype, device=x.device)
-            each = [module.log_score(x, n_draws, one.expand(len(x), -1)) for one in labels]
+            each = [module.evidence(x, n_draws, one.expand(len(x), -1)) for one in labels]
             return torch.stack(each, dim=1)
 
         with np.errstate(divide="ignore"):  # a label of weight 0

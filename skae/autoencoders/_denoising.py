@@ -16,7 +16,6 @@ from torch import Tensor
 from .._random import MAX_SEED, Generator, new_random_state
 from .._training import Batch, as_source
 from .._validation import shape_of, validate_rows
-from ..losses import mean_per_sample
 from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
 from ._module import AutoencoderModule
 from ._noise import NOISES, CorruptedCopies, Corruption
@@ -45,7 +44,7 @@ class DenoisingModule(AutoencoderModule):
         return self.reconstruction_loss(self.corruption(batch.x, drawn), batch.x, layer_noise)
 
     def log_score(self, x: Tensor) -> Tensor:
-        return -mean_per_sample(self.denoising_error(x))
+        return -self.mean_error(self.denoising_error(x), x)
 
     def denoising_error(self, x: Tensor) -> Tensor:
         """Return the mean error of each entry when rebuilt from the copies, if there are any."""
@@ -74,7 +73,8 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
         Kind of corruption:
 
         - "gaussian" adds normal noise with standard deviation `noise_level`;
-        - "masking" sets a fraction `noise_level` of the entries to 0;
+        - "masking" sets a fraction `noise_level` of the entries to 0; or, with
+          ``missing_values="mask"``, has them missing;
         - "salt_and_pepper" sets a fraction `noise_level` of the entries to the smallest
           or the largest value of their column in the batch;
         - "swap" takes a fraction `noise_level` of the entries from another row of the
@@ -114,6 +114,16 @@ class DenoisingAutoencoder(OrderingAutoencoder, PCAStartAutoencoder, Pretraining
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     ordered : bool, default=False
         Whether to order the components by what they add (nested dropout, Rippel et al.
         2014): each row keeps, while training, only as many of the first components as is
@@ -266,6 +276,9 @@ default="constant"
         loss: str | Any = "squared_error",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         ordered: bool = False,
         init: str = "glorot",
         pretrain: bool = False,
@@ -292,6 +305,9 @@ default="constant"
             loss=loss,
             weight_decay=weight_decay,
             l1=l1,
+            missing_values=missing_values,
+            mask_as_input=mask_as_input,
+            n_refinements=n_refinements,
             learning_rate=learning_rate,
             batch_size=batch_size,
             max_iter=max_iter,
@@ -317,7 +333,8 @@ default="constant"
         self.pretrain = pretrain
 
     def _make_module(self, n_features: int) -> DenoisingModule:
-        corruption = Corruption(self.noise, self.noise_level, self.noise_schedule)
+        levels = self.noise_level, self.noise_schedule
+        corruption = Corruption(self.noise, *levels, hides=self._takes_missing)
         copies = None
         if self.score_draws:
             copies = CorruptedCopies(corruption, self.score_draws, n_features)
@@ -334,7 +351,8 @@ default="constant"
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to rebuild.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
@@ -345,7 +363,7 @@ default="constant"
     def corrupt(
         self, X: Any, random_state: int | np.random.RandomState | None = None
     ) -> np.ndarray:
-        """Return the rows as the encoder sees them in training.
+        """Return the rows as the encoder sees them in training, NaN where it sees nothing.
 
         Parameters
         ----------

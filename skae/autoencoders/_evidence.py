@@ -88,7 +88,7 @@ class VariationalModule(AutoencoderModule):
         of_codes = weight if weight is None else weight.repeat(n_each)
         return (
             generator.normal(tuple(codes.shape), x.dtype),
-            sample_noise(self.encoder, x, generator, weight),
+            sample_noise(self.encoder, self.noise_shape(x), generator, weight),
             sample_noise(self.decoder, codes, generator, of_codes),
         )
 
@@ -160,21 +160,29 @@ class VariationalModule(AutoencoderModule):
 
     # -- inference -----------------------------------------------------------------------------
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.posterior(x)[0]
+    def code_of(self, rows: Tensor) -> Tensor:
+        return self.posterior_of(rows)[0]
+
+    def seen(self, filled: Tensor, x: Tensor) -> Tensor:
+        return super().seen(self.output().encoder_input(filled), x)
 
     def posterior(self, x: Tensor, noise: Any = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the code of each row."""
-        encoded = run(self.encoder, self.output().encoder_input(x), noise)
+        return self.posterior_of(self.encoder_input(x), noise)
+
+    def posterior_of(self, rows: Tensor, noise: Any = None) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of the code of each row of `encoder_input`."""
+        encoded = run(self.encoder, rows, noise)
         mean, log_variance = encoded.split(self.n_components, 1)
         return mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
 
     def log_prob(
         self, code: Tensor, x: Tensor, condition: Tensor | None = None, noise: Any = None
     ) -> Tensor:
-        """Return log p(x|z) of each row and code, in nats."""
+        """Return log p(x|z) of each row and code, in nats, of the entries that are observed."""
         output = self.per_feature(run(self.decoder, self._with_condition(code, condition), noise))
-        return self.output().log_prob(output, x).sum(1)
+        log_prob = self.output().log_prob(output, self.started(x))
+        return self.where_observed(log_prob, x).sum(1)
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """Return what the decoder gives for each code, with its condition beside it or not."""
@@ -196,7 +204,15 @@ class VariationalModule(AutoencoderModule):
     def log_score(
         self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None
     ) -> Tensor:
+        """Return the `evidence` of each row, as if its observed entries stood for all."""
+        return self.evidence(x, n_draws, condition) * self.widening(x)
+
+    def evidence(
+        self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None
+    ) -> Tensor:
         """Return the importance weighted bound of each row, by the same draws for all.
+
+        It is that of the observed entries.
 
         Parameters
         ----------
@@ -207,18 +223,36 @@ class VariationalModule(AutoencoderModule):
         condition : Tensor of shape (n, n_conditions), optional
             The condition of each row; the mean one if a conditional model is given none.
         """
-        draws = self._fixed_draws(n_draws)
+        log_weights = self._log_weights(x, n_draws, condition)
+        return self._inside(log_weights.logsumexp(0) - math.log(n_draws), x)
+
+    def impute(self, x: Tensor, n_draws: int = _N_DRAWS) -> Tensor:
+        """Return rows with the mean of missing entries given the others (Mattei et al. 2019)."""
+        share = self._log_weights(x, n_draws, None).softmax(0)
+        total, n_done = torch.zeros_like(x), 0
+        for code, _ in self._codes(*self.posterior(x), self._fixed_draws(n_draws)):
+            rows = self.decode(code.flatten(0, 1)).unflatten(0, code.shape[:2])
+            of_codes = share[n_done : n_done + len(code), :, None]
+            total += (of_codes * rows).sum(0)
+            n_done += len(code)
+        return torch.where(x.isnan(), total, x)
+
+    def _log_weights(self, x: Tensor, n_draws: int, condition: Tensor | None) -> Tensor:
+        """Return log p(x, z) - log q(z|x) of the codes of each row, of shape (n_draws, n)."""
         mean, log_variance = self.posterior(x)
-        log_weights = []
-        for code, normal in self._codes(mean, log_variance, draws):
+        found = []
+        for code, normal in self._codes(mean, log_variance, self._fixed_draws(n_draws)):
             density = 0.5 * (normal.square() + log_variance - code.square()).sum(2)
-            log_weights.append(self._log_prob_of_each(code, x, condition) + density)
-        return self._inside(torch.cat(log_weights).logsumexp(0) - math.log(n_draws), x)
+            found.append(self._log_prob_of_each(code, x, condition) + density)
+        return torch.cat(found)
 
     def evidence_bound(
         self, x: Tensor, n_draws: int = _N_DRAWS, condition: Tensor | None = None
     ) -> Tensor:
-        """Return the plain bound of each row, its expectation over the code by the same draws."""
+        """Return the plain bound of each row, its expectation over the code by the same draws.
+
+        Observed entries stand for all, as in `log_score`.
+        """
         draws = self._fixed_draws(n_draws)
         mean, log_variance = self.posterior(x)
         fit = [
@@ -226,7 +260,7 @@ class VariationalModule(AutoencoderModule):
             for code, _ in self._codes(mean, log_variance, draws)
         ]
         divergence = divergence_from_prior(mean, log_variance).sum(1)
-        return self._inside(torch.cat(fit).mean(0) - divergence, x)
+        return self._inside(torch.cat(fit).mean(0) - divergence, x) * self.widening(x)
 
     def _fixed_draws(self, n_draws: int) -> Tensor:
         """Return standard normal numbers, the same in every call."""

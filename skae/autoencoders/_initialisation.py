@@ -12,10 +12,12 @@ from scipy.linalg import eigh
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from .._compute import resolve_device
+from .._missing import has_missing
 from .._random import MAX_SEED, seeded_initialisation
 from .._training import Source, TrainingState, through, to_dense
 from ..layers import ACTIVATIONS, TransposedLinear
@@ -167,16 +169,19 @@ def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
 def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
     n_features = source.n_features
-    if source.sample_weight is None and source.table is not None:
+    table = source.table
+    if source.sample_weight is None and table is not None and not has_missing(table):
         with np.errstate(invalid="ignore"):  # the shares of the variance of constant rows
-            pca = PCA(n_components, random_state=seed).fit(source.table)
+            pca = PCA(n_components, random_state=seed).fit(table)
         return pca.components_, pca.mean_
-    # scikit-learn's PCA takes no weights and no rows that are not in memory.
+    # scikit-learn's PCA takes no weights, no missing entries and no rows that are not in memory.
     near: Any = None  # the mean of the first rows: not far from that of all
     total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
     for rows, weight in source.chunks():
-        near = to_dense(rows).mean(axis=0, dtype=np.float64) if near is None else near
-        moved = to_dense(rows) - near
+        dense = to_dense(rows)
+        if near is None:
+            near = np.nan_to_num(StandardScaler(with_std=False).fit(dense).mean_)
+        moved = np.nan_to_num(dense - near)
         weighted = moved if weight is None else moved * weight[:, None]
         total += weighted.sum(axis=0)
         scatter += weighted.T @ moved
@@ -278,6 +283,7 @@ def pretrain(
             layer.set_params(code_activation=_name_of(activations[n_done]))
         if n_done > 0:
             layer.set_params(loss="squared_error")  # codes lie anywhere
+            layer.set_params(missing_values="refuse")  # and miss none
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:

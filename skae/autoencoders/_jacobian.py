@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from ..layers import reading
 from ._module import AutoencoderModule
 
 #: The derivative of an activation as a function of its value.
@@ -40,12 +40,15 @@ def squared_norm_of_linear(module: AutoencoderModule, x: Tensor) -> Tensor:
     """Return the squared Frobenius norm of the Jacobian of each sample, by its closed form.
 
     Of an encoder as `only_linear` returns it, with the derivative f' of the activation, it is
-    ``sum_j f'_j^2 sum_i W_ji^2`` (Rifai et al. 2011).
+    ``sum_j f'_j^2 sum_i W_ji^2`` (Rifai et al. 2011), over the observed entries i.
     """
     linear = only_linear(module)
     assert linear is not None
-    derivative = DERIVATIVES[type(module.code_activation)](module.encode(x))
-    return derivative.square() @ linear.weight.square().sum(1)
+    squared_derivative = DERIVATIVES[type(module.code_activation)](module.encode(x)).square()
+    if module.gaps is None:
+        return squared_derivative @ linear.weight.square().sum(1)
+    by_feature = squared_derivative @ linear.weight[:, : x.shape[1]].square()
+    return by_feature.masked_fill(x.isnan(), 0).sum(1)
 
 
 def only_linear(module: AutoencoderModule) -> nn.Linear | None:
@@ -65,17 +68,6 @@ def _linearise(module: AutoencoderModule, x: Tensor) -> tuple[Tensor, Callable[[
 
     Samples do not mix there, so that one product serves all samples at once.
     """
-    with _reading(module.encoder):
+    with reading(module.encoder):
         code, pull, *_ = torch.func.vjp(module.encode, x)
     return code, lambda v: pull(v)[0]
-
-
-@contextmanager
-def _reading(layers: nn.Module) -> Iterator[None]:
-    """Have `layers` work as at inference: no statistics of the batch, nothing random."""
-    before = layers.training
-    layers.eval()
-    try:
-        yield
-    finally:
-        layers.train(before)

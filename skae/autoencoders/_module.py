@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from .._random import Generator
 from .._training import Batch, Trainable
-from ..layers import ACTIVATIONS, mixes_rows, run, sample_noise, without_in_place
+from ..layers import ACTIVATIONS, mixes_rows, reading, run, sample_noise, without_in_place
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
+from ._gaps import Gaps
 
 
 class AutoencoderModule(Trainable):
@@ -38,6 +39,8 @@ class AutoencoderModule(Trainable):
         absolute ones.
     ordered : bool
         Whether to order the components by what they add to the reconstruction (nested dropout).
+    gaps : Gaps or None
+        What fills in missing entries (NaN) for the encoder; None if there are none.
 
     Attributes
     ----------
@@ -47,6 +50,7 @@ class AutoencoderModule(Trainable):
 
     weight_decay: Tensor
     l1: Tensor
+    gaps: Gaps | None
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class AutoencoderModule(Trainable):
         weight_decay: float,
         l1: float,
         ordered: bool = False,
+        gaps: Gaps | None = None,
     ):
         super().__init__()
         without_in_place(encoder)
@@ -75,6 +80,7 @@ class AutoencoderModule(Trainable):
         self._draws = ordered or any(hasattr(part, "sample_noise") for part in (encoder, decoder))
         self.n_components = self.n_kept = n_components
         self.ordered = ordered
+        self.gaps = gaps
 
     @property
     def mixes_rows(self) -> bool:
@@ -83,12 +89,16 @@ class AutoencoderModule(Trainable):
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         if not self._draws:
             return None
-        x, n_kept = batch.x, None
+        x, n_kept = self.noise_shape(batch.x), None
         if self.ordered:
             uniform = generator.uniform((len(x), 1), x.dtype)
             n_kept = ((self.n_components + 1) ** uniform).floor()
         parts = (self.encoder, self.decoder)
         return *(sample_noise(part, x, generator, batch.weight) for part in parts), n_kept
+
+    def noise_shape(self, x: Tensor) -> Tensor:
+        """Return a tensor like what the encoder takes for rows, for layers that draw."""
+        return x if self.gaps is None else self.gaps.with_mask(self.gaps.start(x), x)
 
     def loss(self, batch: Batch, noise: Any) -> Tensor:
         return self.reconstruction_loss(batch.x, batch.x, noise)
@@ -100,7 +110,7 @@ class AutoencoderModule(Trainable):
     def training_code(self, x: Tensor, noise: Any) -> Tensor:
         """Return the code of each sample as training sees it, with the noise of the layers."""
         encoder_noise, _, n_kept = noise if noise is not None else (None,) * 3
-        code = self.code_activation(run(self.encoder, x, encoder_noise))
+        code = self.code_activation(run(self.encoder, self.encoder_input(x), encoder_noise))
         if n_kept is not None:
             code = code * (torch.arange(self.n_components, device=code.device) < n_kept)
         return code
@@ -108,7 +118,35 @@ class AutoencoderModule(Trainable):
     def decoding_loss(self, code: Tensor, target: Tensor, noise: Any) -> Tensor:
         """Return the loss of decoding `code` where `target` is wanted, per sample."""
         output = self.per_feature(run(self.decoder, code, None if noise is None else noise[1]))
-        return self.with_penalties(mean_per_sample(self.output().error(output, target)))
+        return self.with_penalties(mean_per_sample(self.observed_error(output, target)))
+
+    def observed_error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the error of each entry, 0 where it is missing: it could not be rebuilt wrong."""
+        return self.where_observed(self.output().error(output, self.started(target)), target)
+
+    def where_observed(self, values: Tensor, x: Tensor) -> Tensor:
+        """Return values of entries, 0 where the entry of `x` is missing."""
+        return values if self.gaps is None else values.masked_fill(x.isnan(), 0)
+
+    def started(self, x: Tensor) -> Tensor:
+        """Return rows with finite numbers in place of missing entries."""
+        return x if self.gaps is None else self.gaps.start(x)
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Return rows as the encoder takes them, missing entries filled in."""
+        return self.seen(self.filled(x), x)
+
+    def seen(self, filled: Tensor, x: Tensor) -> Tensor:
+        """Return rows without missing entries as the encoder takes them."""
+        return filled if self.gaps is None else self.gaps.with_mask(filled, x)
+
+    def filled(self, x: Tensor) -> Tensor:
+        """Return rows without missing entries."""
+        if self.gaps is None:
+            return x
+        with torch.no_grad(), reading(self.encoder, self.decoder):
+            filled = self.gaps(x, lambda rows: self.decode(self.code_of(self.seen(rows, x))))
+        return torch.where(x.isnan(), filled, x)
 
     def with_penalties(self, loss: Tensor) -> Tensor:
         """Return a loss per sample with the penalties on the weights added."""
@@ -120,7 +158,11 @@ class AutoencoderModule(Trainable):
         return loss
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.code_activation(self.encoder(x))[..., : self.n_kept]
+        return self.code_of(self.encoder_input(x))
+
+    def code_of(self, rows: Tensor) -> Tensor:
+        """Return the code of each row of `encoder_input`."""
+        return self.code_activation(self.encoder(rows))[..., : self.n_kept]
 
     def full_code(self, x: Tensor) -> Tensor:
         """Return what a reconstruction is decoded from, where `encode` gives less than that."""
@@ -143,7 +185,7 @@ class AutoencoderModule(Trainable):
         return self.output().mean(self.decoder_output(self.full_code(x)))
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
-        """Return the error of each entry of the batch."""
+        """Return the error of each entry of the batch, NaN where it is missing."""
         return self.error_of(self.full_code(x), x)
 
     def error_of(self, code: Tensor, target: Tensor) -> Tensor:
@@ -151,7 +193,23 @@ class AutoencoderModule(Trainable):
         return self.output().error(self.decoder_output(code), target)
 
     def log_score(self, x: Tensor) -> Tensor:
-        return -mean_per_sample(self.reconstruction_error(x))
+        return -self.mean_error(self.reconstruction_error(x), x)
+
+    def mean_error(self, error: Tensor, x: Tensor) -> Tensor:
+        """Return the mean error of the observed entries of each row."""
+        mean = mean_per_sample(self.where_observed(error, x))
+        return mean * self.widening(x)
+
+    def widening(self, x: Tensor) -> Tensor | float:
+        """Return how many times as many features a row has as observed entries."""
+        if self.gaps is None:
+            return 1.0
+        observed = (~x.isnan()).sum(1)
+        return x.shape[1] / observed.to(x.dtype)
+
+    def impute(self, x: Tensor) -> Tensor:
+        """Return rows with the reconstruction in place of missing entries."""
+        return torch.where(x.isnan(), self.reconstruct(x), x)
 
     def fill_missing(self, x: Tensor, start: np.ndarray, max_iter: int, tol: float) -> Tensor:
         """Replace NaN by its reconstruction, again while the error of the other entries falls."""
@@ -177,5 +235,5 @@ class AutoencoderModule(Trainable):
     def squared_error_by_width(self, x: Tensor, widths: Sequence[int]) -> Tensor:
         """Return the squared error of each sample with as many of its first components."""
         code = self.encode(x)
-        errors = [(self.decode(code[:, :width]) - x).square().sum(1) for width in widths]
-        return torch.stack(errors, dim=1)
+        errors = [(self.decode(code[:, :width]) - x).square() for width in widths]
+        return torch.stack([self.where_observed(error, x).sum(1) for error in errors], dim=1)

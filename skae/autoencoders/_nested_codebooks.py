@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.utils import Tags, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .._compute import chunk_rows, limit_threads
 from .._random import new_random_state
-from .._training import drop_zero_weight, mean_one, to_dense
-from .._typed import _fit_context
-from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
+from .._training import drop_zero_weight, mean_one
+from .._typed import _fit_context, available_if
+from .._validation import all_or_nothing, validate_weight
+from ._nearest import RowSample, drawn_rows, manhattan
 
 # Training rows by which the errors of a size are measured, at most.
 _TYPICAL_ROWS = 10_000
 
 
-class NestedCodebooks(CheckedParameters):
+class NestedCodebooks(RowSample):
     """Nested codebooks: rebuilds each row from one sample of the training rows, cut ever coarser.
 
     A sample of the training rows is cut into small codebooks; each two of them together are
@@ -40,6 +40,9 @@ class NestedCodebooks(CheckedParameters):
         Number of training rows in the sample, or all if there are fewer.
     smallest : int, default=16
         Least number of entries of a codebook.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        distances and errors, where those that are observed stand for them.
     random_state : int, RandomState instance or None, default=None
         Source of the sample. None takes fresh entropy.
 
@@ -90,7 +93,7 @@ class NestedCodebooks(CheckedParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_entries": [Interval(Integral, 1, None, closed="left")],
         "smallest": [Interval(Integral, 2, None, closed="left")],
-        "random_state": ["random_state"],
+        **RowSample._parameter_constraints,
     }
 
     def __init__(
@@ -98,10 +101,12 @@ class NestedCodebooks(CheckedParameters):
         n_entries: int = 1024,
         *,
         smallest: int = 16,
+        missing_values: str = "refuse",
         random_state: int | np.random.RandomState | None = None,
     ):
         self.n_entries = n_entries
         self.smallest = smallest
+        self.missing_values = missing_values
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -128,7 +133,7 @@ class NestedCodebooks(CheckedParameters):
             If a parameter or the input is not valid; nothing changes then.
         """
         with all_or_nothing(self):
-            X = validate_rows(self, X, reset=True)
+            X = self._validated(X, reset=True)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             weight = mean_one(weight)
             share = None if weight is None else weight / weight.sum()
@@ -138,7 +143,8 @@ class NestedCodebooks(CheckedParameters):
             size = n_drawn >> n_halvings
             self.sizes_ = [size << doubling for doubling in range(n_halvings + 1)]
             drawn = random_state.choice(X.shape[0], self.sizes_[-1], replace=False, p=share)
-            self.entries_ = to_dense(X[drawn])  # in the dtype of X, in which a row finds itself
+            # In the dtype of X, in which a row finds itself.
+            self.entries_ = drawn_rows(X, weight, drawn)
             if X.shape[0] > _TYPICAL_ROWS:
                 X = X[random_state.choice(X.shape[0], _TYPICAL_ROWS, replace=False)]
             self.typical_errors_ = np.ones(len(self.sizes_))
@@ -169,32 +175,43 @@ class NestedCodebooks(CheckedParameters):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to rebuild.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
         """
         check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
+        X = self._validated(X, reset=False)
         if per_feature:
             return self._read(X, self._errors_by_feature, X.shape[1])
         return self._read(X, self._errors_by_size, len(self.sizes_)).mean(axis=1)
 
-    def _read(self, X: Any, method: Any, n_columns: int) -> np.ndarray:
-        """Return what a method says of rows, a chunk at a time."""
-        read = np.empty((X.shape[0], n_columns), dtype=X.dtype)
-        width = len(self.entries_)
-        n_at_a_time = min(chunk_rows(width), X.shape[0])
-        with limit_threads(n_at_a_time * width * X.shape[1]):
-            for chunk in gen_batches(X.shape[0], n_at_a_time):
-                x = torch.from_numpy(np.array(to_dense(X[chunk]), order="C"))
-                read[chunk] = method(x).numpy()
-        return read
+    @available_if(lambda estimator: estimator.missing_values == "mask")
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries from the codebooks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense; a missing entry is the mean over the codebooks of that of the nearest
+            entry of each, and the others are as they were.
+        """
+        check_is_fitted(self)
+        return self._read(self._validated(X, reset=False), self._imputed, self.n_features_in_)
+
+    def _n_entries(self) -> int:
+        return len(self.entries_)
 
     def _distances(self, x: Tensor) -> Tensor:
         """Return the sums of absolute differences of rows from all entries but themselves."""
-        found = torch.cdist(x, torch.from_numpy(self.entries_).to(x.dtype), p=1.0)
+        found = manhattan(x, torch.from_numpy(self.entries_).to(x.dtype))
         if len(self.entries_) > 1:
             at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few rows, so that the search is cheap
             is_same = found[at_zero] == 0
@@ -213,23 +230,28 @@ class NestedCodebooks(CheckedParameters):
 
     def _errors_by_feature(self, x: Tensor) -> Tensor:
         """Return the error of each entry of the rows, the mean over the sizes."""
+        return self._over_sizes(x, lambda entries: (x - entries).abs_(), self.typical_errors_)
+
+    def _imputed(self, x: Tensor) -> Tensor:
+        rebuilt = self._over_sizes(x, lambda entries: entries, np.ones(len(self.sizes_)))
+        return torch.where(x.isnan(), rebuilt, x)
+
+    def _over_sizes(
+        self, x: Tensor, function: Callable[[Tensor], Tensor], scales: np.ndarray
+    ) -> Tensor:
+        """Return the mean over the sizes of what a function makes of the nearest entries."""
         entries, size = torch.from_numpy(self.entries_).to(x.dtype), self.sizes_[0]
         nearest, index = self._distances(x).unflatten(1, (-1, size)).min(2)
         index += torch.arange(0, len(entries), size)
-        errors = torch.zeros_like(x)
-        for typical in self.typical_errors_:
+        total = torch.zeros_like(x)
+        for scale in scales:
             for codebook in index.T:
-                errors += (x - entries[codebook]).abs_().div_(typical * index.shape[1])
+                total += function(entries[codebook]).div_(scale * index.shape[1])
             if index.shape[1] > 1:  # each two codebooks are one of the next size
                 is_left = nearest[:, ::2] <= nearest[:, 1::2]
                 index = torch.where(is_left, index[:, ::2], index[:, 1::2])
                 nearest = torch.minimum(nearest[:, ::2], nearest[:, 1::2])
-        return errors.div_(len(self.sizes_))
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+        return total.div_(len(self.sizes_))
 
 
 def _typical(errors: np.ndarray) -> np.ndarray:

@@ -42,9 +42,16 @@ def _mask(x: Tensor, uniform: Tensor, level: Tensor) -> Tensor:
     return x * (uniform >= level)
 
 
+def _hide(x: Tensor, uniform: Tensor, level: Tensor) -> Tensor:
+    return x.masked_fill(uniform < level, torch.nan)
+
+
 def _salt_and_pepper(x: Tensor, uniform: Tensor, level: Tensor) -> Tensor:
-    low, high = x.amin(0), x.amax(0)
-    return torch.where(uniform < level / 2, low, torch.where(uniform < level, high, x))
+    missing = x.isnan()
+    low = x.masked_fill(missing, torch.inf).amin(0)
+    high = x.masked_fill(missing, -torch.inf).amax(0)
+    corrupted = torch.where(uniform < level / 2, low, torch.where(uniform < level, high, x))
+    return torch.where(missing, x, corrupted)
 
 
 def _swap(x: Tensor, draws: tuple[Tensor, Tensor], level: Tensor) -> Tensor:
@@ -60,12 +67,17 @@ NOISES = {
     "swap": Noise(_uniform_and_other_row, _swap),
 }
 
+#: Masking where entries may be missing: those that it takes are.
+HIDING = Noise(_uniform, _hide)
+
 
 class Corruption(nn.Module):
     """Corrupts a batch: a pure function of the batch and of what was drawn for it.
 
     The level of the noise is `noise_level`, or where there are `levels`, one of them for each
     row; with `spread` it is drawn for each row up to `noise_level`.
+
+    With `hides`, entries may be missing, and masked ones are.
 
     Raises
     ------
@@ -77,11 +89,16 @@ class Corruption(nn.Module):
     levels: Tensor | None
 
     def __init__(
-        self, noise: str, noise_level: float, noise_schedule: str | Sequence[float] | None
+        self,
+        noise: str,
+        noise_level: float,
+        noise_schedule: str | Sequence[float] | None,
+        *,
+        hides: bool = False,
     ):
         super().__init__()
         self.name = noise
-        self.noise = NOISES[noise]
+        self.noise = HIDING if hides and noise == "masking" else NOISES[noise]
         self.spread = isinstance(noise_schedule, str)
         level = torch.tensor(noise_level, dtype=torch.float32)
         levels = _levels_to_choose_from(noise, noise_level, noise_schedule)

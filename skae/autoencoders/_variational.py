@@ -15,6 +15,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import Plan, Source, TrainingState, read
+from .._typed import available_if
+from .._validation import shape_of
 from .._warn import warn
 from ..outputs import DISTRIBUTIONS, make_output
 from ._base import BaseAutoencoder
@@ -58,8 +60,8 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         Whether to take the gradient of the encoder with less variance (Tucker et al. 2019); for
         more than one importance sample.
     n_score_samples : int, default=100
-        How many codes of each row `score_samples` draws. The bound comes closer to the
-        log-likelihood with more of them.
+        How many codes of each row `score_samples` and `impute` draw. The bound comes closer to
+        the log-likelihood with more of them.
     hidden_layers : tuple of int or object, default=(128,)
         Widths of the hidden layers between features and code, mirrored by the decoder;
         ``()`` for a linear autoencoder. Or an architecture from `skae.layers`, or any
@@ -75,6 +77,16 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -186,6 +198,9 @@ default="constant"
     G. Tucker, D. Lawson, S. Gu and C. J. Maddison, Doubly Reparameterized Gradient Estimators
     for Monte Carlo Objectives, ICLR 2019.
 
+    P.-A. Mattei and J. Frellsen, MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
+    Sets, ICML 2019.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -238,6 +253,9 @@ default="constant"
         likelihood: str | Any = "gaussian",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -266,6 +284,9 @@ default="constant"
         self.likelihood = likelihood
         self.weight_decay = weight_decay
         self.l1 = l1
+        self.missing_values = missing_values
+        self.mask_as_input = mask_as_input
+        self.n_refinements = n_refinements
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -355,11 +376,33 @@ default="constant"
         -------
         ndarray of shape (n_samples,)
             Higher is more normal; minus infinity for values that the likelihood excludes. The
-            score of a row does not depend on the other rows.
+            score of a row does not depend on the other rows. That of a row with missing entries
+            is the bound for the observed ones, times the number of features over theirs.
         """
         check_is_fitted(self)
         n_draws = self.n_score_samples
         return self._read(X, lambda module, x: module.log_score(x, n_draws))
+
+    @available_if(lambda estimator: estimator._takes_missing)
+    def impute(self, X: Any) -> np.ndarray:
+        """Fill in missing entries by their mean given the others.
+
+        It is the mean of what `n_score_samples` codes of each row decode to, each by its importance
+        weight (Mattei and Frellsen 2019).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, with NaN for missing entries.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, dense, in the shape of `X`; the entries that are not missing are as they were.
+        """
+        check_is_fitted(self)
+        n_draws = self.n_score_samples
+        return self._read(X, lambda module, x: module.impute(x, n_draws)).reshape(shape_of(X))
 
     def elbo(self, X: Any) -> np.ndarray:
         """Return the evidence lower bound of each row, in nats.

@@ -133,7 +133,7 @@ class WinnerTakeAllModule(AutoencoderModule):
         return kept.unflatten(2, self.map_shape)
 
     def full_code(self, x: Tensor) -> Tensor:
-        return self.code_activation(self.encoder(x)).flatten(1)
+        return self.code_activation(self.encoder(self.encoder_input(x))).flatten(1)
 
     def encode(self, x: Tensor) -> Tensor:
         code = self.full_code(x)

@@ -33,6 +33,7 @@ from ._shared import (  # noqa: F401
     frozen_statistics,
     is_positive_int,
     make_linear,
+    reading,
     run,
     sample_noise,
 )

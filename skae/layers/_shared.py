@@ -171,6 +171,19 @@ class Crop(nn.Module):
         return x
 
 
+@contextmanager
+def reading(*layers: nn.Module) -> Iterator[None]:
+    """Have layers work as at inference: no statistics of the batch, nothing random."""
+    before = [one.training for one in layers]
+    for one in layers:
+        one.eval()
+    try:
+        yield
+    finally:
+        for one, was_training in zip(layers, before, strict=True):
+            one.train(was_training)
+
+
 class TransposedLinear(nn.Module):
     """A linear layer with the transposed weights of another and a bias of its own."""
 

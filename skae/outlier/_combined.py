@@ -100,14 +100,20 @@ class CombinedLearner(_BaseComposition):
             dense = RobustFeatureScaler(random_state=random_state)
             scaler = StandardScaler(with_mean=False) if sparse.issparse(X) else dense
             self._scaler = scaler.set_output(transform="default").fit(X)
+        self._empty = np.zeros(X.shape[1], dtype=bool)
         X = self._seen(X)
+        if self.scaled:
+            self._empty = _is_empty(X)
+            X = _without(X, self._empty)
         self.learners_ = [clone(learner) for _, learner in self.learners]
         n_first = self.n_untrimmed if self.trim else len(self.learners_)
         self._fit_learners(self.learners_[:n_first], X, sample_weight)
         if self.trim:
             kept = most_normal(self.learners_[0].score_samples(X), self.trim)
-            weight = _of_rows(sample_weight, kept)
-            self._fit_learners(self.learners_[n_first:], select(X, kept), weight)
+            weight, rows = _of_rows(sample_weight, kept), select(X, kept)
+            if self.scaled:
+                rows = _without(rows, _is_empty(rows))
+            self._fit_learners(self.learners_[n_first:], rows, weight)
         n_rows = max(_LEAST_SCALE_ROWS, min(_SCALE_ROWS, DENSE_NUMBERS // X.shape[1]))
         if X.shape[0] > n_rows:
             X = drawn(X, random_state.choice(X.shape[0], n_rows, replace=False))
@@ -126,7 +132,8 @@ class CombinedLearner(_BaseComposition):
             return X
         if sparse.issparse(X) and isinstance(self._scaler, RobustFeatureScaler):
             raise TypeError("X is sparse, but the training rows were not; give X.toarray().")
-        return self._scaler.transform(self._without_names(X)).astype(np.float32)
+        rows = self._scaler.transform(self._without_names(X)).astype(np.float32)
+        return _without(rows, self._empty)
 
     def _without_names(self, X: Any) -> Any:
         """Return numbers without names for the scaler, which the detector has checked."""
@@ -177,6 +184,25 @@ class CombinedLearner(_BaseComposition):
 def combined(learners: list[Any], **parameters: Any) -> CombinedLearner:
     """Return learners as one, named after their classes."""
     return CombinedLearner(_name_estimators(learners), **parameters)
+
+
+def _is_empty(X: Any) -> np.ndarray:
+    """Return which columns have no value, since all are missing."""
+    if sparse.issparse(X):
+        missing = X.indices[np.isnan(X.data)]
+        return np.bincount(missing, minlength=X.shape[1]) == X.shape[0]
+    return np.isnan(X).all(axis=0)
+
+
+def _without(X: Any, empty: np.ndarray) -> Any:
+    """Return rows with 0 in the columns of which nothing is known."""
+    if not empty.any():
+        return X
+    if sparse.issparse(X):
+        X = X.copy()
+        X.data[empty[X.indices]] = 0
+        return X
+    return np.where(empty, X.dtype.type(0), X)
 
 
 def _of_rows(sample_weight: Any, rows: np.ndarray) -> Any:

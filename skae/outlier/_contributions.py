@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._missing import observed_mean
 from ._rows import beside, by_chunks, is_frame, reference_for, select, values_of
 
 
@@ -17,7 +18,7 @@ def errors_add_up(learner: Any, X: Any) -> bool:
         return False
     scores = learner.score_samples(X)
     rounding = 1e-5 * np.abs(scores).max()  # which may be more than a score near 0
-    return np.allclose(error(X, per_feature=True).mean(axis=1), -scores, atol=rounding)
+    return np.allclose(observed_mean(error(X, per_feature=True)), -scores, atol=rounding)
 
 
 def error_of(learner: Any) -> Any:
@@ -32,12 +33,14 @@ def takes_features(error: Any) -> bool:
 
 
 def split_error(learner: Any, X: Any, features: np.ndarray) -> np.ndarray:
-    """Return minus the error of each feature over their number."""
+    """Return minus the error of each feature over the number of those observed, 0 of others."""
 
     def errors(rows: Any) -> np.ndarray:
         return error_of(learner)(rows, per_feature=True)
 
-    return -by_chunks(errors, X, features) / len(features)
+    found = by_chunks(errors, X, features)
+    observed = ~np.isnan(found)
+    return np.where(observed, -found, 0) / observed.sum(axis=1, keepdims=True, dtype=found.dtype)
 
 
 def replace_features(learner: Any, X: Any, features: np.ndarray, reference: Any) -> np.ndarray:

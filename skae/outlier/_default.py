@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.utils import get_tags
+
 from ..autoencoders import Autoencoder, DenoisingAutoencoder, NestedCodebooks
 from ..som import SelfOrganizingMap
 from ._combined import CombinedLearner, combined
@@ -30,11 +32,11 @@ def default_learner(clean: bool | None) -> CombinedLearner:
         False: (1024, 16, [3, 3, 1, 1, 1]),
     }[clean]
     learners = [
-        NestedCodebooks(n_entries, smallest=smallest),
+        NestedCodebooks(n_entries, smallest=smallest, missing_values="mask"),
         ValueRarity(),
         SelfOrganizingMap((12, 12)),
-        DenoisingAutoencoder(**NETWORK_SETTINGS),
-        Autoencoder(**NETWORK_SETTINGS),
+        DenoisingAutoencoder(missing_values="mask", **NETWORK_SETTINGS),
+        Autoencoder(missing_values="mask", **NETWORK_SETTINGS),
     ]
     return combined(
         learners,
@@ -55,6 +57,11 @@ def is_bad_list(estimator: Any) -> bool:
 def _is_learner(one: Any) -> bool:
     has_methods = hasattr(one, "fit") and hasattr(one, "score_samples")
     return has_methods and not isinstance(one, type)
+
+
+def takes_nan(learner: Any) -> bool:
+    """Return whether a learner says of itself that it takes missing values."""
+    return hasattr(learner, "__sklearn_tags__") and get_tags(learner).input_tags.allow_nan
 
 
 def learner_of(estimator: Any, clean: bool | None) -> Any:

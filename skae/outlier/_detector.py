@@ -36,7 +36,7 @@ from .._warn import warn
 from ._combined import CombinedLearner
 from ._conformal import ConformalTests
 from ._contributions import errors_add_up
-from ._default import is_bad_list, learner_of
+from ._default import is_bad_list, learner_of, takes_nan
 from ._encoding import columns_of, refuse_missing
 from ._explanations import Explanations
 from ._members import fit_members
@@ -105,13 +105,13 @@ class OutlierDetector(
         Number of features, or their fraction, that each learner sees; drawn likewise.
     categorical_features : "auto", "from_dtype", array-like or None, default="auto"
         Which columns hold categories, for learners that take numbers alone. Numbers are then
-        standardised, a missing one is replaced by the median with a column that says so, and
-        each category has a column of zeros and ones, as have missing and new ones.
-        Contributions are those of the columns of `X`.
+        standardised, a missing one is replaced by the median with a column that says so (unless
+        the learner takes it, as the default does), and each category has a column of zeros
+        and ones, as have missing and new ones. Contributions are those of the columns of `X`.
 
         - "from_dtype" takes the columns of a DataFrame that hold categories, strings or objects.
-          Where there are none of these, no booleans and no missing values, the learner sees
-          the rows as they are;
+          Where there are none of these, no booleans and no missing values that it does not
+          take, the learner sees the rows as they are;
         - an array of indices, names or a bool for each column says which;
         - None hands rows to the learner as they are, for a pipeline that encodes them, say;
         - "auto" is "from_dtype" for the default learner, and None for any other.
@@ -305,8 +305,11 @@ class OutlierDetector(
                 fit_params = _check_method_params(X, fit_params, indices=used)
                 X = select(X, used)
             with clear_errors(self, X, "X"):
-                self._columns = columns_of(X, self._categories())
-                self._is_complete = self._columns is None and self._categories() is not None
+                learner = learner_of(self.estimator, self.clean)
+                takes_missing = takes_nan(learner)
+                self._columns = columns_of(X, self._categories(), takes_missing=takes_missing)
+                is_encoded = self._categories() is not None
+                self._is_complete = self._columns is None and is_encoded and not takes_missing
             random_state = new_random_state(self.random_state)
             train, held_out = self._split(X, random_state)
             draws = [self._draw_member(X, train, i, random_state) for i in range(self.n_estimators)]

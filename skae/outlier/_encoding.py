@@ -17,6 +17,7 @@ from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params
 
+from .._missing import observed_mean
 from .._random import new_random_state
 from .._training import RowStream, through
 from ._combined import CombinedLearner
@@ -34,20 +35,21 @@ class Columns(NamedTuple):
     ----------
     categorical : ndarray of bool
         Those of categories; the others hold numbers.
-    missing : ndarray of bool
-        Those of numbers, some of which are missing.
+    missing : ndarray of bool or None
+        Those of numbers, some of which are missing; None if the learner takes missing numbers.
     """
 
     categorical: np.ndarray
-    missing: np.ndarray
+    missing: np.ndarray | None
 
     def encoded(self, learner: Any, features: np.ndarray) -> EncodedLearner:
         """Return a learner of some of the columns behind an encoder of them."""
-        columns = Columns(*(mask[features] for mask in self))
+        missing = None if self.missing is None else self.missing[features]
+        columns = Columns(self.categorical[features], missing)
         return EncodedLearner(learner, TableEncoder(columns))
 
 
-def columns_of(X: Any, categorical_features: Any) -> Columns | None:
+def columns_of(X: Any, categorical_features: Any, *, takes_missing: bool) -> Columns | None:
     """Return what the columns of a table hold; None if its rows are for the learner as they are.
 
     Parameters
@@ -56,6 +58,8 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
         The training rows.
     categorical_features : "from_dtype", array-like or None
         As in `OutlierDetector`.
+    takes_missing : bool
+        Whether the learner takes missing numbers.
 
     Raises
     ------
@@ -68,9 +72,15 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
     if categorical_features is None:
         return None
     if isinstance(X, RowStream):
-        each = [columns_of(chunk, categorical_features) for chunk in X]
+        each = [columns_of(one, categorical_features, takes_missing=takes_missing) for one in X]
         found = [one for one in each if one is not None]
-        return Columns(*np.any(found, axis=0)) if found else None
+        if not found:
+            return None
+        categorical = np.any([one.categorical for one in found], axis=0)
+        if takes_missing:
+            return Columns(categorical, None)
+        gaps = [one.missing for one in found if one.missing is not None]
+        return Columns(categorical, np.any(gaps, axis=0))
     from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
     if sparse.issparse(X):
         if from_dtype:
@@ -97,11 +107,12 @@ def columns_of(X: Any, categorical_features: Any) -> Columns | None:
             "categorical_features, or leave them out."
         )
     missing = np.zeros(X.shape[1], dtype=bool)
-    numbers = np.flatnonzero(~categorical).tolist()
-    missing[numbers] = [np.isnan(_numbers(X, i)).any() for i in numbers]
+    if not takes_missing:
+        numbers = np.flatnonzero(~categorical).tolist()
+        missing[numbers] = [np.isnan(_numbers(X, i)).any() for i in numbers]
     if from_dtype and not missing.any() and set(kinds) <= {"number"}:
         return None
-    return Columns(categorical, missing)
+    return Columns(categorical, None if takes_missing else missing)
 
 
 def refuse_missing(X: Any) -> Any:
@@ -128,9 +139,10 @@ class TableEncoder:
     """Encoder of mixed tables in numbers.
 
     Numbers are standardised; missing ones are replaced by the median, and a column of zeros and
-    ones says where. Of categories there is such a column for each, where "missing" is a category
-    too, and one more for those that were not seen in `fit`. More than 50 categories are replaced by
-    their rarity in nats, standardised, where one that was not seen counts as seen once.
+    ones says where, unless the learner takes them. Of categories there is such a column for each,
+    where "missing" is a category too, and one more for those that were not seen in `fit`. More
+    than 50 categories are replaced by their rarity in nats, standardised, where one that was not
+    seen counts as seen once.
 
     Parameters
     ----------
@@ -148,11 +160,12 @@ class TableEncoder:
 
     def fit(self, X: Any) -> Self:
         """Learn means, medians and categories."""
-        categorical, missing = self.columns
-        numbers = self._numbers_of(X)
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+        categorical, numbers = self.columns.categorical, self._numbers_of(X)
+        steps: list[Any] = [StandardScaler()]
+        if self.columns.missing is not None:
+            steps.append(SimpleImputer(strategy="median", keep_empty_features=True))
         # Whatever the user has scikit-learn's transformers put out, the parts here are arrays.
-        self._scaler = make_pipeline(StandardScaler(), imputer).set_output(transform="default")
+        self._scaler = make_pipeline(*steps).set_output(transform="default")
         if numbers.shape[1]:
             with np.errstate(invalid="ignore"):  # the mean of a column whose values all miss
                 self._scaler.fit(numbers)
@@ -162,7 +175,8 @@ class TableEncoder:
             kind = _OneHot if len(counts) <= _MAX_CATEGORIES else _Rarity
             self._of_categories[i] = kind(counts)
         widths = [one.width for one in self._of_categories.values()]
-        parts = np.flatnonzero(~categorical), np.flatnonzero(missing), np.flatnonzero(categorical)
+        said = np.zeros_like(categorical) if self.columns.missing is None else self.columns.missing
+        parts = np.flatnonzero(~categorical), np.flatnonzero(said), np.flatnonzero(categorical)
         self.origins_ = np.concatenate([*parts[:2], np.repeat(parts[2], widths)])
         return self
 
@@ -176,17 +190,18 @@ class TableEncoder:
         """
         categorical, missing = self.columns
         numbers = self._numbers_of(X)
-        is_missing = np.isnan(numbers)
-        unexpected = is_missing.any(axis=0) & ~missing[~categorical]
-        _refuse(X, np.flatnonzero(~categorical)[unexpected])
         parts = [self._scaler.transform(numbers)] if numbers.shape[1] else []
-        parts.append(is_missing[:, missing[~categorical]].astype(float))
+        if missing is not None:
+            is_missing = np.isnan(numbers)
+            unexpected = is_missing.any(axis=0) & ~missing[~categorical]
+            _refuse(X, np.flatnonzero(~categorical)[unexpected])
+            parts.append(is_missing[:, missing[~categorical]].astype(float))
         parts += [one.encode(_categories(X, i)) for i, one in self._of_categories.items()]
         return np.concatenate(parts, axis=1)
 
     def fold(self, of_encoded: np.ndarray) -> np.ndarray:
         """Return the sums over the encoded columns of each column, for each row."""
-        is_of = self.origins_[:, None] == np.arange(len(self.columns.missing))
+        is_of = self.origins_[:, None] == np.arange(len(self.columns.categorical))
         return of_encoded @ is_of.astype(of_encoded.dtype)
 
     def _numbers_of(self, X: Any) -> np.ndarray:
@@ -277,13 +292,15 @@ class EncodedLearner(BaseEstimator):
     @available_if(lambda self: takes_features(error_of(self.learner)))
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the mean error of each row, or a share of it for each column, with this mean."""
-        error, n_columns = error_of(self.learner), len(self.encoder.columns.missing)
+        error, n_columns = error_of(self.learner), len(self.encoder.columns.categorical)
 
         def errors(encoded: np.ndarray) -> np.ndarray:
             found = error(encoded, per_feature=True)
             if not per_feature:
-                return found.mean(axis=1)
-            return self.encoder.fold(found) * (n_columns / found.shape[1])
+                return observed_mean(found)
+            observed = ~np.isnan(found)
+            share = n_columns / observed.sum(axis=1, keepdims=True, dtype=found.dtype)
+            return self.encoder.fold(np.where(observed, found, 0)) * share
 
         return self._encoded(errors, X)
 

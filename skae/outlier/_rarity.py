@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS
+from .._missing import observed_mean, refuse_empty_rows
 from .._training import drop_zero_weight
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
@@ -55,7 +56,8 @@ class ValueRarity(CheckedParameters):
     A value that was not seen counts as if it had been 0.3 times. The sum over the features is
     the surprise of the row if these were independent, as in histogram-based scores (Goldstein
     and Dengel 2012). A value within a thousandth of the least step between training values is
-    the same, so that float32 rows find the values of a float64 fit.
+    the same, so that float32 rows find the values of a float64 fit. Missing entries (NaN) count
+    for nothing: the mean is over the others.
 
     References
     ----------
@@ -102,16 +104,20 @@ class ValueRarity(CheckedParameters):
         """
         with all_or_nothing(self):
             X = validate_rows(self, X, reset=True)
+            refuse_empty_rows(X)
             X, weight, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             n_samples, n_features = X.shape
             share = np.ones(n_samples) if weight is None else weight / weight.mean()
             columns = X.tocsc() if sparse.issparse(X) else X
             self._counts: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
             for j in range(n_features):
-                values, place = np.unique(values_of(columns[:, [j]])[:, 0], return_inverse=True)
-                if self.min_repetition * len(values) <= n_samples:
-                    counts = np.bincount(place, share)
-                    rarities = -np.log(np.append(counts, _UNSEEN) / n_samples)
+                column = values_of(columns[:, [j]])[:, 0]
+                observed = ~np.isnan(column)
+                values, place = np.unique(column[observed], return_inverse=True)
+                n_observed = share[observed].sum()
+                if 0 < self.min_repetition * len(values) <= n_observed:
+                    counts = np.bincount(place, share[observed])
+                    rarities = -np.log(np.append(counts, _UNSEEN) / n_observed)
                     self._counts[j] = values, rarities, _tolerance(values)
             self.counted_features_ = np.array(list(self._counts), dtype=int)
         return self
@@ -139,7 +145,8 @@ class ValueRarity(CheckedParameters):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
         per_feature : bool, default=False
-            Whether to give the error of each entry instead of the mean of each row.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            the mean of each row over its observed entries.
 
         Returns
         -------
@@ -147,6 +154,7 @@ class ValueRarity(CheckedParameters):
         """
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
+        refuse_empty_rows(X)
         errors = np.empty(X.shape if per_feature else X.shape[0], dtype=X.dtype)
         for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
             rows = values_of(X[chunk])
@@ -155,12 +163,14 @@ class ValueRarity(CheckedParameters):
                 place = np.searchsorted(values, rows[:, j] - tolerance).clip(max=len(values) - 1)
                 is_seen = np.abs(values[place] - rows[:, j]) <= tolerance
                 rarity[:, j] = rarities[np.where(is_seen, place, len(values))]
-            errors[chunk] = rarity if per_feature else rarity.mean(axis=1)
+            rarity[np.isnan(rows)] = np.nan
+            errors[chunk] = rarity if per_feature else observed_mean(rarity)
         return errors
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._missing import observed_mean
 from ._contributions import error_of, takes_features
 
 # An error counts as no smaller than about this part of the median one, or a row that is rebuilt
@@ -27,7 +28,7 @@ def _is_by_error(learner: Any, X: Any) -> bool:
     if not takes_features(error):
         return False
     order = np.argsort(-learner.score_samples(X))
-    ordered = error(X, per_feature=True).mean(axis=1)[order]
+    ordered = observed_mean(error(X, per_feature=True))[order]
     return bool((np.diff(ordered) >= -1e-5 * ordered[1:]).all())  # but for rounding
 
 
@@ -46,8 +47,8 @@ class ErrorScale:
 
     def __init__(self, learner: Any, X: Any):
         errors = error_of(learner)(X, per_feature=True).astype(np.float64)
-        self.typical = np.median(errors, axis=0)
-        error = errors.mean(axis=1)
+        self.typical = np.nanmedian(errors, axis=0)
+        error = observed_mean(errors)
         # Of rows most of which repeat, the median error may be 0, and of equal rows all are.
         self.floor = _SMALLEST_PART * (np.median(error) or error.mean() or 1.0)
         logs = np.log(error + self.floor)
@@ -68,13 +69,17 @@ class ErrorScale:
         is shared out evenly.
         """
         errors = error_of(learner)(X, per_feature=True).astype(np.float64)
-        n_features = errors.shape[1]
-        start = self.typical.mean() + self.floor
-        growth = (errors.mean(axis=1) + self.floor) / start - 1
+        n_features, observed = errors.shape[1], ~np.isnan(errors)
+        typical = observed_mean(np.where(observed, self.typical, np.nan))[:, None]
+        start = typical + self.floor
+        growth = (observed_mean(errors)[:, None] + self.floor) / start - 1
         slope = np.ones_like(growth)  # of the logarithm, the mean along the line
         np.divide(np.log1p(growth), growth, out=slope, where=growth != 0)
-        gained = slope[:, None] * (errors - self.typical) / (start * self.spread)
-        return (self._of(self.typical.mean()) - gained) / n_features
+        gained = slope * (errors - self.typical) / (start * self.spread)
+        # The score is by the mean of what is observed, and what is missing gains nothing.
+        part = observed.mean(axis=1, keepdims=True)
+        gained = np.where(observed, gained, 0) / part
+        return (self._of(typical) - gained) / n_features
 
 
 class ScoreScale:

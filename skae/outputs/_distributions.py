@@ -13,7 +13,7 @@ from scipy import sparse, stats
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from ._errors import Output
+from ._errors import Output, limits
 
 
 class Distribution(Output):
@@ -147,10 +147,11 @@ class ContinuousBernoulli(Distribution):
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse values outside of 0 to 1; see `Output.check_values`."""
-        if X.min() < 0 or X.max() > 1:
+        low, high = limits(X)
+        if low < 0 or high > 1:
             raise ValueError(
                 "ContinuousBernoulli needs values between 0 and 1, but X has values "
-                f"between {X.min():g} and {X.max():g}; scale them first, for example with "
+                f"between {low:g} and {high:g}; scale them first, for example with "
                 "MinMaxScaler(clip=True)."
             )
 
@@ -189,11 +190,12 @@ class Poisson(Distribution):
 
     def is_outside(self, x: Tensor) -> Tensor:
         """Return which rows have values that are no counts; see `Output.is_outside`."""
-        return ((x < 0) | (x != x.round())).any(1)
+        return ((x < 0) | ((x != x.round()) & ~x.isnan())).any(1)
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no counts; see `Output.check_values`."""
         values = np.asarray(X.data if sparse.issparse(X) else X)
+        values = values[~np.isnan(values)]
         if np.any(values < 0) or np.any(values != np.rint(values)):
             raise ValueError(
                 "Poisson needs counts, integers of at least 0, but X holds others; choose another "
@@ -252,7 +254,8 @@ class Categorical(Distribution):
     def is_outside(self, x: Tensor) -> Tensor:
         """Return which rows are no indicators of one category each; see `Output.is_outside`."""
         totals = self._by_choice(x, lambda one: one.sum(1, keepdim=True).expand_as(one))
-        return (((x != 0) & (x != 1)) | (totals != 1)).any(1)
+        wrong = ((x != 0) & (x != 1)) | (totals != 1)
+        return (wrong & ~totals.isnan()).any(1)  # of a choice that is missing, nothing is known
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Refuse what are no indicators; see `Output.check_values`."""

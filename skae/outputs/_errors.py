@@ -144,6 +144,13 @@ class Output(BaseEstimator):
         return {}
 
 
+def limits(X: Any) -> tuple[float, float]:
+    """Return the smallest and the largest value of rows, whatever is missing."""
+    if sparse.issparse(X):
+        return float(X.nanmin()), float(X.nanmax())
+    return float(np.fmin.reduce(X, axis=None)), float(np.fmax.reduce(X, axis=None))
+
+
 class SquaredError(Output):
     """The squared difference.
 
@@ -255,9 +262,10 @@ class BinaryCrossEntropy(Output):
 
     def check_values(self, X: np.ndarray | sparse.csr_matrix) -> None:
         """Warn of values that are no probabilities; see `Output.check_values`."""
-        if X.min() < 0 or X.max() > 1:
+        low, high = limits(X)
+        if low < 0 or high > 1:
             warn(
                 "The binary cross-entropy expects values between 0 and 1, but X has values "
-                f"between {X.min():g} and {X.max():g}; scale them first, for example with "
+                f"between {low:g} and {high:g}; scale them first, for example with "
                 "MinMaxScaler.",
             )

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._compute import DENSE_NUMBERS
+from .._missing import refuse_empty_rows
 from .._training import RowStream, to_dense
 from ..layers import is_positive_int
 
@@ -57,26 +58,18 @@ def _is_radius(value: Any) -> bool:
 
 def check_rows(X: np.ndarray | sparse.csr_matrix, metric: str) -> None:
     """Refuse rows whose distances are not defined."""
-    entries = X if isinstance(X, np.ndarray) else X.data
-    if metric != "cosine" and not (entries.size and np.isnan(entries.min())):
+    refuse_empty_rows(X)
+    if metric != "cosine":
         return
     for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
-        block = to_dense(X[chunk])
-        missing = np.isnan(block)
-        if (empty := missing.all(axis=1)).any():
-            row = chunk.start + int(empty.argmax())
+        zero = ~np.nan_to_num(to_dense(X[chunk])).any(axis=1)
+        if zero.any():
+            row = chunk.start + int(zero.argmax())
             raise ValueError(
-                f"Row {row} of X has no value, all its entries are NaN; leave such rows out."
+                f"Row {row} of X is all zeros and has no direction, so that metric="
+                "'cosine' has no distance for it; leave such rows out, or take another "
+                "metric."
             )
-        if metric == "cosine":
-            zero = ~np.nan_to_num(block).any(axis=1)
-            if zero.any():
-                row = chunk.start + int(zero.argmax())
-                raise ValueError(
-                    f"Row {row} of X is all zeros and has no direction, so that metric="
-                    "'cosine' has no distance for it; leave such rows out, or take another "
-                    "metric."
-                )
 
 
 def check_not_too_large(X: np.ndarray | sparse.csr_matrix, n_terms: int) -> None:

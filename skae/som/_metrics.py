@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..losses import powers_of_differences
+
 #: Names of the distances.
 METRICS = ("euclidean", "cosine", "manhattan")
 
@@ -51,17 +53,12 @@ def distances(x: Tensor, codebook: Tensor, metric: str) -> Tensor:
 
 
 def _distances_with_gaps(x: Tensor, codebook: Tensor, metric: str) -> Tensor:
-    known = ~x.isnan()
     if metric == "cosine":
-        norms = (known.to(x.dtype) @ codebook.square().T).sqrt()
+        norms = ((~x.isnan()).to(x.dtype) @ codebook.square().T).sqrt()
         return 1 - x.nan_to_num() @ codebook.T / norms.clamp_min(_TINY)
-    total = x.new_zeros(len(x), len(codebook))
-    power = 1 if metric == "manhattan" else 2
-    for column, prototypes in zip(x.T, codebook.T, strict=True):
-        # Entry by entry, which rounds less than a matrix product.
-        total += (column[:, None] - prototypes).abs_().pow_(power).nan_to_num_()
-    total *= x.shape[1] / known.sum(1, keepdim=True)
-    return total if power == 1 else total.sqrt_()
+    if metric == "manhattan":
+        return powers_of_differences(x, codebook, 1)
+    return powers_of_differences(x, codebook, 2).sqrt_()
 
 
 def distances_to(x: Tensor, prototypes: Tensor, metric: str, *, gaps: bool) -> Tensor:

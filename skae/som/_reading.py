@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .._missing import observed_mean
 from .._training import read, to_dense
 from .._validation import validate_codes, validate_rows, validate_weight
 from ..base import BaseTorchEstimator
@@ -26,6 +27,10 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
     metric: str
     output: str
     _centre: Centre
+
+    @property
+    def _takes_missing(self) -> bool:
+        return True
 
     @property
     def _n_features_out(self) -> int:
@@ -148,7 +153,7 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
         """
         errors = self._read(X, lambda module, x: (x - module.quantized(x)).square_())
-        return errors if per_feature else np.nanmean(errors, axis=1)
+        return errors if per_feature else observed_mean(errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its distance from the winner.
@@ -167,6 +172,5 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array
 
 from .._compute import DENSE_NUMBERS
+from .._missing import fill_with_means, has_missing
 from .._training import Plan, Source, TrainingState
 from .._typed import _fit_context
 from .._warn import warn
@@ -26,7 +26,6 @@ from ._reading import MapReader
 from ._start import (
     automatic_shape,
     default_radii,
-    fill_with_means,
     first_prototypes,
     principal_plane,
 )
@@ -429,8 +428,7 @@ default="pca"
         return untrained
 
     def _observe(self, module: MapModule, source: Source) -> None:
-        chunks = (rows.data if sparse.issparse(rows) else rows for rows, _ in source.chunks())
-        module.gaps = any(bool(np.isnan(entries).any()) for entries in chunks)
+        module.gaps = any(has_missing(rows) for rows, _ in source.chunks())
 
     def _plan(self, source: Source) -> Plan:
         return Plan(

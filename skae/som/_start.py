@@ -21,41 +21,6 @@ _SPARE_DIRECTIONS = 8
 _N_POWERS = 8
 
 
-def fill_with_means(X: Any, weight: np.ndarray) -> Any:
-    """Return `X` with the mean of its column in place of each missing entry.
-
-    Raises
-    ------
-    ValueError
-        If all entries of a column are missing.
-    """
-    if sparse.issparse(X):
-        missing = np.isnan(X.data)
-        if not missing.any():
-            return X
-        X, weight_of_entry = X.copy(), np.repeat(weight, np.diff(X.indptr))
-        known = weight_of_entry * ~missing
-        gaps = np.bincount(X.indices, weight_of_entry * missing, X.shape[1])
-        sums = np.bincount(X.indices, known * np.where(missing, 0, X.data), X.shape[1])
-        # The entries that are not stored are known to be 0.
-        X.data[missing] = _means(sums, weight.sum() - gaps)[X.indices[missing]]
-        return X
-    missing = np.isnan(X)
-    if not missing.any():
-        return X
-    sums = weight @ np.nan_to_num(X)
-    return np.where(missing, _means(sums, weight @ ~missing), X).astype(X.dtype)
-
-
-def _means(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    if not weights.all():
-        raise ValueError(
-            f"Column {int(weights.argmin())} of X has no value, all its entries are NaN; leave "
-            "such columns out, or give the first prototypes as init."
-        )
-    return sums / weights
-
-
 def principal_plane(
     X: np.ndarray | sparse.csr_matrix, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
