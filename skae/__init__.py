@@ -9,6 +9,7 @@ from .autoencoders import (
     ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    DictionaryAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "ContractiveAutoencoder",
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
+    "DictionaryAutoencoder",
     "GaussianRBM",
     "GenerativeAdversarialNetwork",
     "OutlierDetector",
