@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -232,7 +233,7 @@ def smallest_kept(x: Tensor, k: float, weight: Tensor | None) -> Tensor:
     flat = x.flatten()
     if weight is None:
         n_kept = min(max(1, round(k * x.shape[0])), flat.shape[0])
-        least = flat.topk(n_kept, sorted=False).values.amin()
+        least = _kth_largest(flat, n_kept)
     else:
         values, order = flat.sort(descending=True)
         kept = weight[order // x.shape[1]].cumsum(0)
@@ -240,6 +241,22 @@ def smallest_kept(x: Tensor, k: float, weight: Tensor | None) -> Tensor:
         place = (kept < goal).sum().clamp(max=flat.shape[0] - 1)
         least = values.gather(0, place[None])[0]
     return least.clamp(min=0)
+
+
+def _kth_largest(flat: Tensor, k: int) -> Tensor:
+    """Return the `k`-th largest number of a vector.
+
+    Its entries are put in groups, and the `k` groups with the largest maxima hold the `k` largest
+    of all: two selections from fewer numbers take a third of the time of one.
+    """
+    n_each = math.isqrt(flat.shape[0] // k)
+    if n_each > 1:
+        n_groups = flat.shape[0] // n_each
+        groups = flat[: n_each * n_groups].view(n_each, n_groups)
+        best = groups.amax(0).topk(k, sorted=False).indices
+        left = flat[n_each * n_groups :]
+        flat = torch.cat([groups.index_select(1, best).flatten(), left])
+    return flat.topk(k, sorted=False).values.amin()
 
 
 def _checked_widths(widths: Sequence[int] | None, n_components: int) -> tuple[int, ...]:
