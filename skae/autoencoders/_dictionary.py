@@ -49,7 +49,8 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
         - "gated" decides by one pre-activation whether a unit is active, with a penalty on its
           size, and by another how much (Rajamanoharan et al. 2024a).
     k : float, default=25
-        Mean number of active units per row, of "batch_topk" and "matryoshka".
+        Mean number of active units per row, of "batch_topk" and "matryoshka"; at most all of them
+        are active.
     widths : sequence of int, default=None
         Numbers of units, increasing, that rebuild the rows by themselves, of "matryoshka";
         `n_components` is added. None is a sixteenth, an eighth, a quarter, half and all.
@@ -305,13 +306,18 @@ default="constant"
     def _keep_module(self, module: DictionaryModule) -> None:
         super()._keep_module(module)
         with torch.no_grad():
-            self.components_ = module.decoder.directions().numpy(force=True)
             thresholds = module.selection.thresholds(module.n_components)
             self.thresholds_ = None if thresholds is None else thresholds.numpy(force=True).copy()
             self.firing_counts_ = module.n_active.numpy(force=True).copy()
             self.n_samples_seen_ = float(module.n_seen)
             is_dead = (module.n_idle >= module.dead_after) | (module.n_active == 0)
             self.dead_units_ = np.flatnonzero(is_dead.numpy(force=True))
+
+    @property
+    def components_(self) -> np.ndarray:
+        """The dictionary: the direction of each unit, of length 1."""
+        with torch.no_grad():
+            return self.module_.decoder.directions().numpy(force=True)
 
     def _comment_on(self, state: TrainingState, source: Source) -> None:
         super()._comment_on(state, source)

@@ -27,7 +27,7 @@ class Dictionary(nn.Module):
 
     def __init__(self, n_components: int, n_features: int):
         super().__init__()
-        weight = F.normalize(torch.randn(n_components, n_features))
+        weight = F.normalize(torch.randn(n_components, n_features, dtype=torch.float32))
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(n_features))
 
@@ -81,8 +81,8 @@ class DictionaryModule(AutoencoderModule):
         aux_weight: float,
         dead_after: int,
     ):
-        encoder = nn.Linear(n_features, n_components)
         decoder = Dictionary(n_components, n_features)
+        encoder = nn.Linear(n_features, n_components)
         super().__init__(
             encoder,
             decoder,

@@ -101,20 +101,14 @@ class BatchTopK(Selection):
 
     def __init__(self, estimator: Any):
         super().__init__(estimator)
-        if estimator.k > estimator.n_components:
-            raise ValueError(
-                f"k={estimator.k} units cannot be active of a code of "
-                f"n_components={estimator.n_components}; lower k, or widen the code."
-            )
-        self.k = float(estimator.k)
+        self.k = float(min(estimator.k, estimator.n_components))
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("n_batches", torch.zeros(()))
 
     def select(self, x: Tensor, bias: Tensor, weight: Tensor | None) -> Selected:
         with torch.no_grad():
             if not self.training:
-                active = _above(x, self.threshold)
-                return Selected(x * active, active)
+                return Selected(self.read(x, bias), _above(x, self.threshold))
             least = smallest_kept(x, self.k, weight)
             rate = (1 / (self.n_batches + 1)).clamp(min=_RATE)
             self.threshold.add_(rate * (least - self.threshold))
@@ -124,7 +118,7 @@ class BatchTopK(Selection):
         return Selected(x * active, active)
 
     def read(self, x: Tensor, bias: Tensor) -> Tensor:
-        return x * _above(x, self.threshold)
+        return torch.relu(x) * _above(x, self.threshold)
 
     def thresholds(self, n_components: int) -> Tensor:
         return self.threshold.expand(n_components)
@@ -165,7 +159,7 @@ class JumpReLU(Selection):
         return Selected(x * active + level * jump, active, self.alpha * n_active)
 
     def read(self, x: Tensor, bias: Tensor) -> Tensor:
-        return x * _above(x, self.threshold.clamp(min=0))
+        return torch.relu(x) * _above(x, self.threshold.clamp(min=0))
 
     def thresholds(self, n_components: int) -> Tensor:
         return self.threshold.detach().clamp(min=0)
