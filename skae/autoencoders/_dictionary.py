@@ -54,10 +54,10 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
     widths : sequence of int, default=None
         Numbers of units, increasing, that rebuild the rows by themselves, of "matryoshka";
         `n_components` is added. None is a sixteenth, an eighth, a quarter, half and all.
-    alpha : float, default=0.1
+    alpha : float, default=1.0
         Weight of the penalty beside the squared error of a row, of "jumprelu" (per active unit)
         and "gated" (per unit of size of a gate).
-    bandwidth : float, default=0.05
+    bandwidth : float, default=0.1
         Width, in units of the code, of the region around its threshold in which a pre-activation
         moves it, of "jumprelu". The thresholds start at this value.
     aux_weight : float, default=1.0
@@ -238,8 +238,8 @@ default="constant"
         sparsity: str = "batch_topk",
         k: float = 25,
         widths: Sequence[int] | None = None,
-        alpha: float = 0.1,
-        bandwidth: float = 0.05,
+        alpha: float = 1.0,
+        bandwidth: float = 0.1,
         aux_weight: float = 1.0,
         dead_after: int = 10000,
         learning_rate: float = 1e-3,

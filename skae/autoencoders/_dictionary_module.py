@@ -128,7 +128,8 @@ class DictionaryModule(AutoencoderModule):
         if self.training:
             self._count(selected.active, batch.weight)
             if self._revives:
-                loss = loss + self._revival_loss(x, rest.detach(), directions)
+                nearest = pre_activation.detach().amax(0)
+                loss = loss + self._revival_loss(x, nearest, rest.detach(), directions)
         return loss / self.n_features
 
     @torch.no_grad()
@@ -139,14 +140,17 @@ class DictionaryModule(AutoencoderModule):
         self.n_active.add_(n_active)
         self.n_idle.add_(n_rows).mul_(n_active == 0)
 
-    def _revival_loss(self, x: Tensor, residual: Tensor, directions: Tensor) -> Tensor:
-        """Return the squared error of what the units that are idle longest make of the residual.
+    def _revival_loss(
+        self, x: Tensor, nearest: Tensor, residual: Tensor, directions: Tensor
+    ) -> Tensor:
+        """Return the squared error of what dead units make of the residual.
 
-        All of those that are dead take part, whatever their pre-activation; the others are left
-        out, so that it is 0 where no unit is dead.
+        Those take part that came nearest to being active in the batch, whatever their
+        pre-activation; it is 0 where no unit is dead.
         """
-        n_idle, units = self.n_idle.topk(self._n_revived)
-        dead = (n_idle >= self.dead_after).to(x.dtype)
+        is_dead = self.n_idle >= self.dead_after
+        units = nearest.masked_fill(~is_dead, -torch.inf).topk(self._n_revived).indices
+        dead = is_dead.index_select(0, units).to(x.dtype)
         weight = self.encoder.weight.index_select(0, units)
         bias = self.encoder.bias.index_select(0, units) - weight @ self.decoder.bias.detach()
         code = F.linear(x, weight, bias) * dead

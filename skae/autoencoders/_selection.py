@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Least share of a batch in the running mean of the threshold, and so the share of each but the
-# first hundred.
-_RATE = 0.01
+# The running mean of the threshold is over the last tenth of the batches, about, and over the last
+# hundred when there were a thousand.
+_LAST_PART, _LEAST_SHARE = 10.0, 0.01
 
 # By what the number of active units may miss its goal where rows have weights, which round.
 _ROUNDING = 1e-6
@@ -110,9 +110,9 @@ class BatchTopK(Selection):
             if not self.training:
                 return Selected(self.read(x, bias), _above(x, self.threshold))
             least = smallest_kept(x, self.k, weight)
-            rate = (1 / (self.n_batches + 1)).clamp(min=_RATE)
-            self.threshold.add_(rate * (least - self.threshold))
             self.n_batches.add_(1)
+            share = (_LAST_PART / (self.n_batches + _LAST_PART - 1)).clamp(min=_LEAST_SHARE)
+            self.threshold.add_(share * (least - self.threshold))
             # Just below it, since that value itself is kept.
             active = _above(x, torch.nextafter(least, torch.zeros_like(least)))
         return Selected(x * active, active)
