@@ -17,6 +17,9 @@ from ._selection import Selection
 # Length of the rows of the encoder at the start, along those of the dictionary.
 _START = 0.1
 
+# Slope of negative pre-activations where dead units code the residual.
+_LEAK = 0.1
+
 
 class Dictionary(nn.Module):
     """A linear decoder whose units have directions of length 1.
@@ -145,15 +148,16 @@ class DictionaryModule(AutoencoderModule):
     ) -> Tensor:
         """Return the squared error of what dead units make of the residual.
 
-        Those take part that came nearest to being active in the batch, whatever their
-        pre-activation; it is 0 where no unit is dead.
+        Those take part that came nearest to being active in the batch. What is positive of their
+        pre-activations codes the residual, and a little of the rest, so that one that is
+        always negative learns too. It is 0 where no unit is dead.
         """
         is_dead = self.n_idle >= self.dead_after
         units = nearest.masked_fill(~is_dead, -torch.inf).topk(self._n_revived).indices
         dead = is_dead.index_select(0, units).to(x.dtype)
         weight = self.encoder.weight.index_select(0, units)
         bias = self.encoder.bias.index_select(0, units) - weight @ self.decoder.bias.detach()
-        code = F.linear(x, weight, bias) * dead
+        code = F.leaky_relu(F.linear(x, weight, bias), _LEAK) * dead
         rest = torch.addmm(residual, code, directions.index_select(0, units), alpha=-1)
         return self.aux_weight * dead.mean() * _squared_length(rest)
 
