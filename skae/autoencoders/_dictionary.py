@@ -293,7 +293,7 @@ default="constant"
 
     def _initialise(
         self,
-        module: DictionaryModule,
+        module: Any,
         source: Source,
         random_state: np.random.RandomState,
         *,
@@ -303,7 +303,7 @@ default="constant"
         start = torch.from_numpy(geometric_median(source))
         module.decoder.bias.data.copy_(start)
 
-    def _keep_module(self, module: DictionaryModule) -> None:
+    def _keep_module(self, module: Any) -> None:
         super()._keep_module(module)
         with torch.no_grad():
             thresholds = module.selection.thresholds(module.n_components)

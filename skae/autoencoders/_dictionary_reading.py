@@ -31,9 +31,8 @@ def geometric_median(source: Source) -> np.ndarray:
     """
     if source.n_rows <= _MOST_ROWS:
         source = source.as_set(_MOST_ROWS)  # equal rows and weights give the same bits
-    index = np.arange(min(source.n_rows, _MOST_ROWS)) * source.n_rows // _MOST_ROWS
-    if source.n_rows <= _MOST_ROWS:
-        index = np.arange(source.n_rows)
+    n_taken = min(source.n_rows, _MOST_ROWS)
+    index = np.arange(n_taken) * source.n_rows // n_taken
     batch = source.take(torch.from_numpy(index).to(source.device))
     rows = batch.x.numpy(force=True).astype(np.float64)
     weight = np.ones(len(rows)) if batch.weight is None else batch.weight.numpy(force=True)
@@ -65,7 +64,7 @@ def code_statistics(estimator: Any, X: Any) -> Bunch:
     variance = float((squares - np.square(total) / n_rows).sum())
     density = np.asarray(n_active / n_rows)
     return Bunch(
-        explained_variance=1 - error / variance if variance > 0 else 0.0,
+        explained_variance=float(1 - error / variance) if variance > 0 else 0.0,
         l0=float(density.sum()),
         dead_share=float((density == 0).mean()),
         density=density,
@@ -76,7 +75,7 @@ def top_activating(estimator: Any, X: Any, unit: int, k: int) -> tuple[np.ndarra
     """Return the rows that activate a unit most; see `DictionaryAutoencoder.top_activating`."""
     check_is_fitted(estimator)
     n_components = estimator.n_components
-    if not (is_positive_int(k)):
+    if not is_positive_int(k):
         raise ValueError(f"k must be a positive integer, got {k!r}.")
     if not (unit == 0 or is_positive_int(unit)) or unit >= n_components:
         raise ValueError(f"unit must be an integer from 0 to {n_components - 1}, got {unit!r}.")

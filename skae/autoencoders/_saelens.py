@@ -120,8 +120,9 @@ class ReadsSAELens:
 
 @torch.no_grad()
 def _weights_of(module: DictionaryModule) -> dict[str, Tensor]:
-    selection, bias = module.selection, module.encoder.bias
-    weights = {
+    selection: Any = module.selection
+    bias = module.encoder.bias
+    weights: dict[str, Tensor] = {
         "W_enc": module.encoder.weight.T,
         "W_dec": module.decoder.directions(),
         "b_dec": module.decoder.bias,
