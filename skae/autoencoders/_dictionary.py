@@ -33,7 +33,7 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
     Parameters
     ----------
     n_components : int, default=256
-        Number of directions, usually more than there are features.
+        Width of the code. It may exceed the number of features.
     sparsity : str, default="batch_topk"
         What selects the active units:
 
@@ -48,15 +48,15 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
           number of active units (Rajamanoharan et al. 2024b);
         - "gated" decides by one pre-activation whether a unit is active, with a penalty on its
           size, and by another how much (Rajamanoharan et al. 2024a).
+    alpha : float, default=1.0
+        Weight of the penalty beside the squared error of a row, of "jumprelu" (per active unit)
+        and "gated" (per unit of size of a gate).
     k : float, default=25
         Mean number of active units per row, of "batch_topk" and "matryoshka"; at most all of them
         are active.
     widths : sequence of int, default=None
         Numbers of units, increasing, that rebuild the rows by themselves, of "matryoshka";
         `n_components` is added. None is a sixteenth, an eighth, a quarter, half and all.
-    alpha : float, default=1.0
-        Weight of the penalty beside the squared error of a row, of "jumprelu" (per active unit)
-        and "gated" (per unit of size of a gate).
     bandwidth : float, default=0.1
         Width, in units of the code, of the region around its threshold in which a pre-activation
         moves it, of "jumprelu". The thresholds start at this value.
@@ -119,7 +119,7 @@ default="constant"
     ----------
     module_ : torch.nn.Module
         The fitted network, on `device_`.
-    components_ : ndarray of shape (n_components, n_features_in_)
+    components_ : ndarray of shape (n_components, n_features)
         The dictionary: the direction of each unit, of length 1.
     thresholds_ : ndarray of shape (n_components,) or None
         The value above which each unit is active; None for "gated".
@@ -134,7 +134,7 @@ default="constant"
     n_iter_ : int
         Number of epochs trained.
     loss_curve_ : list of float
-        Mean training loss of each epoch: the objective divided by the number of features.
+        Mean training loss of each epoch.
     validation_loss_curve_ : list of float or None
         Mean loss of the validation rows after each epoch; None without validation.
     history_ : dict of lists of float
@@ -162,6 +162,8 @@ default="constant"
 
     Notes
     -----
+    The loss is the objective of the paper divided by the number of features.
+
     The decoder is a weight matrix divided by the lengths of its rows. So its directions have
     length 1 after each step, and the gradient has no part along them. Its bias starts at the
     geometric median of the rows (of some of them, where there are many), and is subtracted before
@@ -236,9 +238,9 @@ default="constant"
         n_components: int = 256,
         *,
         sparsity: str = "batch_topk",
+        alpha: float = 1.0,
         k: float = 25,
         widths: Sequence[int] | None = None,
-        alpha: float = 1.0,
         bandwidth: float = 0.1,
         aux_weight: float = 1.0,
         dead_after: int = 10000,
@@ -260,9 +262,9 @@ default="constant"
     ):
         self.n_components = n_components
         self.sparsity = sparsity
+        self.alpha = alpha
         self.k = k
         self.widths = widths
-        self.alpha = alpha
         self.bandwidth = bandwidth
         self.aux_weight = aux_weight
         self.dead_after = dead_after

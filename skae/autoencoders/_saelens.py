@@ -28,7 +28,7 @@ _SPARSITIES = {"standard": "jumprelu", "jumprelu": "jumprelu", "gated": "gated"}
 class ReadsSAELens:
     """An estimator of a dictionary whose weights SAELens can read, and that reads its weights."""
 
-    def to_saelens(self, folder: str | os.PathLike) -> None:
+    def to_saelens(self, folder: str | os.PathLike) -> Path:
         """Write the weights as SAELens reads them: ``SAE.load_from_disk(folder)``.
 
         The folder then has the files ``cfg.json`` and ``sae_weights.safetensors``, the latter
@@ -39,6 +39,11 @@ class ReadsSAELens:
         ----------
         folder : str or path-like
             Where to write; made if it is not there.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
         """
         check_is_fitted(self)
         module: DictionaryModule = self.module_  # type: ignore[attr-defined]
@@ -60,6 +65,7 @@ class ReadsSAELens:
             "metadata": {"sae_lens_version": _VERSION},
         }
         (folder / _CONFIG).write_text(json.dumps(config, indent=2))
+        return folder
 
     @classmethod
     def from_saelens(cls, folder: str | os.PathLike, **parameters: Any) -> Self:
