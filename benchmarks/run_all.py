@@ -10,6 +10,7 @@ from pathlib import Path
 #: Run by hand: benchmarks of quality, and of a file of some gigabytes.
 TAKE_LONG = {
     "bench_aae.py",
+    "bench_dictionary.py",
     "bench_gan.py",
     "bench_missing.py",
     "bench_mnist_sparse.py",

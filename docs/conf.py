@@ -70,7 +70,10 @@ def quote_names_in_types(app, what, name, obj, options, lines):
 GROUPS = {
     "features": (
         "Features for a classifier",
-        ["digits_pipeline", "sparse_filters", "winner_take_all", "rbm_digits", "grid_search"],
+        [
+            *("digits_pipeline", "sparse_filters", "winner_take_all", "sparse_dictionary"),
+            *("rbm_digits", "grid_search"),
+        ],
     ),
     "images": (
         "Noise, missing parts, and how long a code has to be",

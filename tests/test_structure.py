@@ -186,13 +186,20 @@ INSIDE = [
     ("hidden_layers__kernel_size", 2, 3, {"hidden_layers": CONV}),
     ("hidden_layers__stride", 1, 2, {"hidden_layers": CONV}),
     ("loss__delta", 0.1, 0.5, {"loss": Huber()}),
-    ("alpha", 0.1, 0.2, {}),
-    ("alpha", 0.0, 0.2, {}),
+    ("alpha", 0.1, 0.2, {"hidden_layers": (6,)}),
+    ("alpha", 0.0, 0.2, {"hidden_layers": (6,)}),
     ("alpha", 0.1, 0.2, {"sparsity": "kl", "code_activation": "sigmoid"}),
     ("alpha", 0.1, 0.2, {"penalty": "exact"}),
     ("alpha", 0.1, 0.2, {"penalty": "closed_form", "hidden_layers": ()}),
     ("target", 0.05, 0.2, {"sparsity": "kl", "code_activation": "sigmoid"}),
-    ("k", 1, 2, {"sparsity": "k"}),
+    ("k", 1, 2, {"sparsity": "k", "alpha_test": 1.0}),
+    ("k", 1, 2, {"sparsity": "batch_topk", "aux_weight": 0.0}),
+    ("k", 1, 2.5, {"sparsity": "matryoshka", "widths": [1]}),
+    ("alpha", 0.1, 0.2, {"sparsity": "jumprelu", "bandwidth": 0.01}),
+    ("alpha", 0.1, 0.2, {"sparsity": "gated", "bandwidth": 0.01}),
+    ("bandwidth", 0.001, 0.02, {"sparsity": "jumprelu"}),
+    ("aux_weight", 0.5, 2.0, {"k": 1, "dead_after": 1}),
+    ("dead_after", 1, 100, {"k": 1}),
     ("alpha_test", 1.0, 2.0, {"sparsity": "k", "k": 1}),
     ("lifetime_fraction", 0.3, 0.6, {"sparsity": "lifetime"}),
     ("lifetime_fraction", 0.3, 0.6, {"pool_size": None}),
@@ -227,8 +234,9 @@ AUTOENCODERS = [one for one in public_estimators() if issubclass(one, BaseAutoen
 def test_every_numeric_parameter_is_known_below(estimator_class):
     known = {*OUTSIDE, *(name for name, *_ in INSIDE)}
     for hidden_layers in (DROPOUT, CONV):
-        output = {"loss": Huber()} if has(estimator_class, "loss") else {"likelihood": Gaussian()}
-        parameters = estimator_class(hidden_layers=hidden_layers, **output).get_params()
+        objects = {"hidden_layers": hidden_layers, "loss": Huber(), "likelihood": Gaussian()}
+        own = {name: value for name, value in objects.items() if has(estimator_class, name)}
+        parameters = estimator_class(**own).get_params()
         numeric = {
             name
             for name, value in parameters.items()
@@ -252,7 +260,8 @@ def cases():
 def test_modules_of_one_structure_are_trained_as_one_batch(estimator_class, name, values, others):
     """Two values differ in `structure`, or have each its own loss when stacked."""
     x = torch.rand(7, 9, generator=torch.Generator().manual_seed(0))
-    settings = {"n_components": 3, "hidden_layers": (6,), **others}
+    layers = {"hidden_layers": (6,)} if has(estimator_class, "hidden_layers") else {}
+    settings = {"n_components": 3, **layers, **others}
     modules = []
     for value in values:
         estimator = estimator_class(**settings).set_params(**{name: value})

@@ -16,6 +16,7 @@ from skae import (
     ContractiveAutoencoder,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
+    DictionaryAutoencoder,
     GaussianRBM,
     GenerativeAdversarialNetwork,
     OutlierDetector,
@@ -46,6 +47,7 @@ def fit_gives_the_estimator(X: Array, y: Array) -> None:
     assert_type(ContractiveAutoencoder(8).fit(X), ContractiveAutoencoder)
     assert_type(DeepBeliefNetwork((8, 4)).fit(X), DeepBeliefNetwork)
     assert_type(DenoisingAutoencoder(8).partial_fit(X), DenoisingAutoencoder)
+    assert_type(DictionaryAutoencoder(8, k=2).fit(X), DictionaryAutoencoder)
     assert_type(GaussianRBM(8).partial_fit(X), GaussianRBM)
     assert_type(GenerativeAdversarialNetwork(8).fit(X), GenerativeAdversarialNetwork)
     assert_type(OutlierDetector(Autoencoder(8)).fit(X), OutlierDetector)

@@ -7,6 +7,7 @@ from ._codebooks import CodebookEnsemble
 from ._conditional import ConditionalVariationalAutoencoder
 from ._contractive import ContractiveAutoencoder
 from ._denoising import DenoisingAutoencoder
+from ._dictionary import DictionaryAutoencoder
 from ._initialisation import unroll
 from ._module import AutoencoderModule
 from ._nested_codebooks import NestedCodebooks
@@ -23,6 +24,7 @@ __all__ = [
     "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "DictionaryAutoencoder",
     "NestedCodebooks",
     "SparseAutoencoder",
     "VariationalAutoencoder",

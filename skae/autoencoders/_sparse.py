@@ -68,6 +68,8 @@ class SparseAutoencoder(PretrainingAutoencoder):
         - "lifetime" keeps, while training, the rows of the batch that activate a unit
           most, a fraction `lifetime_fraction` of them, and sets the unit to 0 for the
           others (Makhzani and Frey 2015). At inference nothing is selected.
+
+        "batch_topk", "jumprelu", "gated" and "matryoshka" are those of `DictionaryAutoencoder`.
     alpha : float, default=0.1
         Weight of the penalty, beside the mean error of a feature.
     target : float, default=0.05
@@ -191,6 +193,8 @@ default="constant"
 
     See Also
     --------
+    DictionaryAutoencoder : Sparse codes over a dictionary of directions, as of the activations of
+        other networks: batch top-k, Matryoshka, JumpReLU and gated.
     Autoencoder : Learns without a bound on the activity of the code.
     sklearn.decomposition.DictionaryLearning : Sparse codes by optimisation, row by row.
 

@@ -1,0 +1,159 @@
+"""Weights of dictionaries to and from the form of SAELens."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from .._compute import resolve_device
+from .._random import seeded_initialisation
+from ._dictionary_module import DictionaryModule
+
+_WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"
+
+#: The version of the form; SAELens takes a configuration that states none for an old one.
+_VERSION = "6.0.0"
+
+#: What a dictionary selects by that has the architecture of SAELens.
+_SPARSITIES = {"standard": "jumprelu", "jumprelu": "jumprelu", "gated": "gated"}
+
+
+class ReadsSAELens:
+    """An estimator of a dictionary whose weights SAELens can read, and that reads its weights."""
+
+    def to_saelens(self, folder: str | os.PathLike) -> Path:
+        """Write the weights as SAELens reads them: ``SAE.load_from_disk(folder)``.
+
+        The folder then has the files ``cfg.json`` and ``sae_weights.safetensors``, the latter
+        with `W_enc`, `W_dec`, `b_dec`, and `b_enc` and `threshold` (architecture "jumprelu") or
+        `b_gate`, `r_mag` and `b_mag` ("gated").
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Where to write; made if it is not there.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+        """
+        check_is_fitted(self)
+        module: DictionaryModule = self.module_  # type: ignore[attr-defined]
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in _weights_of(module).items()
+        }
+        save_file(weights, folder / _WEIGHTS)
+        config = {
+            "architecture": module.selection.architecture,
+            "d_in": module.n_features,
+            "d_sae": module.n_components,
+            "dtype": "float32",
+            "device": "cpu",
+            "apply_b_dec_to_input": True,
+            "normalize_activations": "none",
+            "reshape_activations": "none",
+            "metadata": {"sae_lens_version": _VERSION},
+        }
+        (folder / _CONFIG).write_text(json.dumps(config, indent=2))
+        return folder
+
+    @classmethod
+    def from_saelens(cls, folder: str | os.PathLike, **parameters: Any) -> Self:
+        """Return a fitted estimator with the weights that SAELens wrote, or `to_saelens`.
+
+        It has ``sparsity="jumprelu"``, or "gated" for that architecture. A "standard" one is a
+        "jumprelu" with thresholds of 0, and so are "batchtopk" and "matryoshka_batchtopk", which
+        SAELens saves as "jumprelu". Where the directions of its decoder have other lengths than
+        1, the activation of a unit is multiplied by that length, and reconstructions are the same.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            With the files ``cfg.json`` and ``sae_weights.safetensors``.
+        **parameters
+            Further parameters of the estimator.
+
+        Returns
+        -------
+        estimator : DictionaryAutoencoder
+            Fitted. `partial_fit` goes on from its weights.
+
+        Raises
+        ------
+        ValueError
+            If the architecture is another one, or normalises the activations.
+        """
+        folder = Path(folder)
+        config = json.loads((folder / _CONFIG).read_text())
+        architecture = config.get("architecture", "standard")
+        if architecture not in _SPARSITIES:
+            raise ValueError(
+                f"The architecture {architecture!r} of {folder} is none of "
+                f"{', '.join(_SPARSITIES)}, which from_saelens reads."
+            )
+        normalisation = config.get("normalize_activations", "none")
+        if normalisation not in ("none", None, False):
+            raise ValueError(
+                f"{folder} normalises the activations by {normalisation!r}, which from_saelens "
+                "cannot do; fold it into the weights first."
+            )
+        sparsity, weights = _SPARSITIES[architecture], load_file(folder / _WEIGHTS)
+        weights = {name: tensor.to(torch.float32) for name, tensor in weights.items()}
+        n_components, n_features = weights["W_dec"].shape
+        estimator: Any = cls(n_components, sparsity=sparsity, **parameters)  # type: ignore[call-arg]
+        with seeded_initialisation(0):  # what is drawn is written over
+            module = estimator._make_module(n_features)
+        applies_bias = config.get("apply_b_dec_to_input", True)
+        _load(module, weights, subtracts_bias=applies_bias)
+        estimator.n_features_in_ = n_features
+        estimator._layers_shape = estimator._samples_shape = None
+        module.eval().to(resolve_device(estimator.device))
+        estimator._keep_module(module)
+        estimator.loss_curve_, estimator.validation_loss_curve_ = [], None
+        estimator.history_, estimator.n_iter_ = {}, 0
+        return estimator
+
+
+@torch.no_grad()
+def _weights_of(module: DictionaryModule) -> dict[str, Tensor]:
+    selection: Any = module.selection
+    bias = module.encoder.bias
+    weights: dict[str, Tensor] = {
+        "W_enc": module.encoder.weight.T,
+        "W_dec": module.decoder.directions(),
+        "b_dec": module.decoder.bias,
+    }
+    if selection.architecture == "gated":
+        own = {"r_mag": selection.log_scale, "b_mag": selection.magnitude_bias}
+        return {**weights, "b_gate": bias, **own}
+    return {**weights, "b_enc": bias, "threshold": selection.thresholds(module.n_components)}
+
+
+@torch.no_grad()
+def _load(module: DictionaryModule, weights: dict[str, Tensor], *, subtracts_bias: bool) -> None:
+    length = weights["W_dec"].norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
+    # Without its bias subtracted, the encoder does as if it had been, by a bias of its own.
+    added = 0.0 if subtracts_bias else weights["b_dec"] @ weights["W_enc"]
+    module.encoder.weight.copy_((weights["W_enc"] * length).T)
+    module.decoder.weight.copy_(weights["W_dec"] / length[:, None])
+    module.decoder.bias.copy_(weights["b_dec"])
+    selection: Any = module.selection
+    if selection.architecture == "gated":
+        module.encoder.bias.copy_((weights["b_gate"] + added) * length)
+        selection.log_scale.copy_(weights["r_mag"])
+        scaled = added * weights["r_mag"].exp()
+        selection.magnitude_bias.copy_((weights["b_mag"] + scaled) * length)
+        return
+    module.encoder.bias.copy_((weights["b_enc"] + added) * length)
+    threshold = weights.get("threshold", torch.zeros_like(length))
+    selection.threshold.copy_(threshold.clamp(min=0) * length)
