@@ -10,6 +10,7 @@ from pathlib import Path
 #: Benchmarks of quality, run by hand.
 TAKE_LONG = {
     "bench_aae.py",
+    "bench_features.py",
     "bench_gan.py",
     "bench_mnist_sparse.py",
     "bench_outliers.py",

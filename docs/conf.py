@@ -70,7 +70,7 @@ def quote_names_in_types(app, what, name, obj, options, lines):
 GROUPS = {
     "features": (
         "Features for a classifier",
-        ["digits_pipeline", "sparse_filters", "rbm_digits", "grid_search"],
+        ["digits_pipeline", "sparse_filters", "rbm_digits", "features_of_series", "grid_search"],
     ),
     "images": (
         "Noise, missing parts, and how long a code has to be",
