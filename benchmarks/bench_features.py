@@ -10,19 +10,20 @@ chosen by threefold cross-validation on the training part, the C of the SVM (fou
 - trees: scikit-learn's RandomTreesEmbedding, its depth; RBM: scikit-learn's, its learning rate;
 - layers: `LayerFeatures` of a denoising autoencoder, 512 + 512 units, the level of the noise; the
   networks of a search are trained as one batch;
-- windows: `WindowFeatures` with one fixed setting, in which no column is standardised; images in
-  windows of 3 x 3 pixels, pooled in 4 x 4 parts;
-- parts: the same, in 1 or 4 parts of a series (2 or 4 of an image), with one setting more;
+- windows: `WindowFeatures` with one fixed setting, no column standardised before; images in
+  windows of 3 x 3 pixels, 128 rectified components, their means in 3 x 3 parts;
+- parts: the same with the number of parts chosen too, 1 or 4 of a series, 2 or 3 of an image;
 - RBF SVM: the reference, width and C.
 
 Then the wins, ties and losses against Nystroem by set, and the mean seconds of a search and of
 all that follows. `--search 1` times a search over 12 settings of `WindowFeatures` in three folds
 beside one over as many of Nystroem, on SwedishLeaf.
 
-Command: ``python benchmarks/bench_features.py [--sets 12] [--seeds 3] [--slow 1] [--ecg 1]
-[--digits 1] [--mnist 1] [--search 1]``, where the environment variable SKAE_DATA names a folder
-with the sets; ``--slow 0`` leaves trees, RBM and layers out.
-A quick look: ``--sets 3 --seeds 1 --slow 0 --ecg 0 --digits 0 --mnist 0``.
+Command: ``python benchmarks/bench_features.py [--first 0] [--sets 12] [--seeds 3] [--more 2]
+[--ecg 1] [--digits 1] [--mnist 1] [--search 1]``, where the environment variable SKAE_DATA names a
+folder with the sets; ``--first 3 --sets 4`` takes the fourth to the seventh of them, ``--more 1``
+leaves trees, RBM and layers out, and ``--more 0`` all but Nystroem and windows.
+A quick look: ``--sets 3 --seeds 1 --more 0 --ecg 0 --digits 0 --mnist 0``.
 """
 
 import tempfile
@@ -55,8 +56,11 @@ SETS = [
     "TwoPatterns",
 ]
 
-#: Those that take most of the time.
-SLOW = ("trees", "RBM", "layers")
+#: The ways that `--more` adds, by what it is at least.
+ADDED = {
+    1: ("raw", "PCA", "parts", "RBF SVM"),
+    2: ("trees", "RBM", "layers"),
+}
 
 #: Rows and labels to train on, and to test on.
 Task = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -89,16 +93,20 @@ def mnist(name: str, seed: int) -> Task:
 
 
 def searches(
-    X: np.ndarray, seed: int, cache: str, *, slow: bool
+    X: np.ndarray, seed: int, cache: str, *, more: int
 ) -> Iterator[tuple[str, GridSearchCV]]:
-    """Yield each search by name, those of `SLOW` if asked."""
+    """Yield each search by name, those of `ADDED` if asked."""
     n_features = X.shape[1]
     side = int(np.sqrt(n_features)) if n_features in (64, 784) else None
-    image = dict(shape=(1, side, side), window=3, dilations=[1], n_segments=4) if side else {}
+    patches = DenoisingAutoencoder(
+        128, hidden_layers=(), code_activation="relu", learning_rate=3e-3, max_iter=15
+    )
+    image = {"shape": (1, side, side), "window": 3, "dilations": [1], "n_segments": 3}
+    image |= {"estimator": patches, "pooling": "mean"}
     autoencoder = DenoisingAutoencoder(
         512, hidden_layers=(512,), code_activation="relu", max_iter=50, random_state=seed
     )
-    windows = WindowFeatures(**image, random_state=seed)
+    windows = WindowFeatures(**(image if side else {}), random_state=seed)
     widths = [width / n_features for width in (0.03, 0.1, 0.3, 1, 3)]
     standard, zero_one, as_it_is = StandardScaler(), MinMaxScaler(), "passthrough"
     learners: dict[str, tuple[Any, Any, dict]] = {
@@ -125,11 +133,12 @@ def searches(
             {"estimator__noise_level": [0.25, 1.0]},
         ),
         "windows": (as_it_is, windows, {}),
-        "parts": (as_it_is, windows, {"n_segments": [2, 4] if side else [1, 4]}),
+        "parts": (as_it_is, windows, {"n_segments": [2, 3] if side else [1, 4]}),
     }
+    left_out = [name for least, names in ADDED.items() if more < least for name in names]
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
     for name, (scaler, learner, grid) in learners.items():
-        if name in SLOW and not slow:
+        if name in left_out:
             continue
         # Features of a fixed scale want another C than those of a kernel, which are small.
         costs = np.logspace(-1, 2, 4) if name == "Nystroem" else np.logspace(-3, 0, 4)
@@ -139,16 +148,18 @@ def searches(
         grid = {f"learner__{key}": values for key, values in grid.items()} | {"svm__C": costs}
         memory = None if name == "layers" else cache
         yield name, search(Pipeline(steps, memory=memory), grid, cv=folds)
+    if "RBF SVM" in left_out:
+        return
     grid = {"svm__C": [1, 10, 100], "svm__gamma": widths}
     yield "RBF SVM", GridSearchCV(Pipeline([("scaler", standard), ("svm", SVC())]), grid, cv=folds)
 
 
-def measure(task: Task, seed: int, *, slow: bool) -> dict[str, tuple[float, float]]:
+def measure(task: Task, seed: int, *, more: int) -> dict[str, tuple[float, float]]:
     """Return test accuracy and seconds by name."""
     X, y, X_test, y_test = task
     found = {}
     with tempfile.TemporaryDirectory() as cache:
-        for name, search in searches(X, seed, cache, slow=slow):
+        for name, search in searches(X, seed, cache, more=more):
             start = time.perf_counter()
             accuracy = search.fit(X, y).score(X_test, y_test)
             found[name] = accuracy, time.perf_counter() - start
@@ -156,15 +167,14 @@ def measure(task: Task, seed: int, *, slow: bool) -> dict[str, tuple[float, floa
 
 
 def compare(options: Any) -> None:
-    tasks = [(ucr, name) for name in SETS[: options.sets]]
+    tasks = [(ucr, name) for name in SETS[options.first :][: options.sets]]
     for reader in (ecg, digits, mnist):
         if getattr(options, reader.__name__):
             tasks.append((reader, reader.__name__))
     rows, columns, means = [], [""], []
     for reader, name in tasks:
         figures = [
-            measure(reader(name, seed), seed, slow=bool(options.slow))
-            for seed in range(options.seeds)
+            measure(reader(name, seed), seed, more=options.more) for seed in range(options.seeds)
         ]
         columns = ["", *figures[0]]
         means.append(np.mean([list(one.values()) for one in figures], axis=0))
@@ -188,30 +198,34 @@ def compare(options: Any) -> None:
 
 def compare_searches() -> None:
     X, y, *_ = ucr("SwedishLeaf", 0)
-    grids = {
-        "windows": (
-            WindowFeatures(random_state=0),
-            0.01,
-            {"window": [7, 9], "n_segments": [1, 2], "n_thresholds": [1, 2, 3]},
-        ),
-        "Nystroem": (
-            Nystroem(n_components=512, random_state=0),
-            10,
-            {"gamma": np.logspace(-4, -1, 12)},
-        ),
+    autoencoder = DenoisingAutoencoder(
+        64, hidden_layers=(), code_activation="leaky_relu", learning_rate=1e-2, batch_size=1000,
+        max_iter=10, random_state=0,
+    )  # fmt: skip
+    windows = {
+        "learner__estimator__noise_level": [0.1, 0.3, 1.0],
+        "learner__n_segments": [1, 2],
+        "learner__n_thresholds": [1, 2],
+    }
+    kernel = Nystroem(n_components=512, random_state=0)
+    ways = {
+        # Features with variance 1 want a small C.
+        "windows": (WindowFeatures(autoencoder, random_state=0), 0.001, windows),
+        "Nystroem": (kernel, 10, {"learner__gamma": np.logspace(-4, -1, 12)}),
     }
     seconds = {}
-    for name, (learner, cost, grid) in grids.items():
+    for name, (learner, cost, grid) in ways.items():
         steps = [("learner", learner), ("svm", LinearSVC(C=cost, random_state=0))]
-        grid = {f"learner__{key}": values for key, values in grid.items()}
         start = time.perf_counter()
-        GridSearchCV(Pipeline(steps), grid, cv=3).fit(X, y)
+        search = BatchedGridSearchCV if name == "windows" else GridSearchCV
+        search(Pipeline(steps), grid, cv=3).fit(X, y)
         seconds[name] = time.perf_counter() - start
     print_limit("search of windows / of Nystroem", seconds["windows"] / seconds["Nystroem"], 3)
 
 
 def main() -> None:
-    options = arguments(__doc__, sets=12, seeds=3, slow=1, ecg=1, digits=1, mnist=1, search=1)
+    parts = dict(more=2, ecg=1, digits=1, mnist=1, search=1)
+    options = arguments(__doc__, first=0, sets=12, seeds=3, **parts)
     if options.sets + options.ecg + options.digits + options.mnist:
         compare(options)
     if options.search:

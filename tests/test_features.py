@@ -10,6 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.image import extract_patches_2d
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.svm import LinearSVC
@@ -18,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skae import Autoencoder, DenoisingAutoencoder, GaussianRBM, VariationalAutoencoder
 from skae.features import LayerFeatures, WindowFeatures
 from skae.layers import Conv1d
+from skae.model_selection import BatchedGridSearchCV
 
 QUICK = dict(max_windows=400, random_state=0)
 #: Codes each window as itself.
@@ -157,6 +159,18 @@ def test_a_linear_model_sees_shifted_patterns():
     model = make_pipeline(WindowFeatures(random_state=0), LinearSVC())
     assert model.fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.95
     assert LinearSVC().fit(X[:60], y[:60]).score(X[60:], y[60:]) < 0.75
+
+
+def test_a_search_trains_learners_as_one_batch_to_the_same_scores(series):
+    learner = Autoencoder(2, hidden_layers=(), max_iter=3, tol=0.1, random_state=0)
+    model = make_pipeline(WindowFeatures(learner, 5, **QUICK), LinearSVC(C=0.1))
+    grid = {"windowfeatures__n_segments": [1, 2], "windowfeatures__estimator__weight_decay": [0, 1]}
+    y = np.arange(12) % 2
+    plain, batched = (
+        search(model, grid, cv=2).fit(series, y).cv_results_["mean_test_score"]
+        for search in (GridSearchCV, BatchedGridSearchCV)
+    )
+    assert_array_equal(plain, batched)
 
 
 def test_frames_have_names(series):

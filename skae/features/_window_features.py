@@ -291,7 +291,8 @@ class WindowFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedP
                 64,
                 hidden_layers=(),
                 code_activation="leaky_relu",
-                learning_rate=3e-3,
+                learning_rate=1e-2,
+                batch_size=1000,
                 max_iter=10,
             )
         else:
