@@ -21,7 +21,7 @@ beside one over as many of Nystroem, on SwedishLeaf.
 
 Measured with ``--more 0 --seeds 1 --mnist 0``, Nystroem and windows: mean of UCR 0.796 and 0.940,
 11 sets won and 1 lost (PhalangesOutlinesCorrect, 0.838 and 0.797); ECG5000 0.943 and 0.944;
-digits 0.970 and 0.994; a search of windows takes 2.9 times as long.
+digits 0.970 and 0.994; a search of windows took 2.9 and 3.3 times as long in two runs.
 
 Command: ``python benchmarks/bench_features.py [--first 0] [--sets 12] [--seeds 3] [--more 2]
 [--ecg 1] [--digits 1] [--mnist 1] [--search 1]``, where the environment variable SKAE_DATA names a
