@@ -11,6 +11,7 @@ from pathlib import Path
 TAKE_LONG = {
     "bench_aae.py",
     "bench_dictionary.py",
+    "bench_features.py",
     "bench_gan.py",
     "bench_missing.py",
     "bench_mnist_sparse.py",

@@ -72,7 +72,7 @@ GROUPS = {
         "Features for a classifier",
         [
             *("digits_pipeline", "sparse_filters", "winner_take_all", "sparse_dictionary"),
-            *("rbm_digits", "grid_search"),
+            *("rbm_digits", "features_of_series", "grid_search"),
         ],
     ),
     "images": (

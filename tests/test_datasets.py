@@ -24,6 +24,7 @@ from skae.datasets import (
     fetch_mnist,
     fetch_nsl_kdd,
     fetch_oddbench,
+    fetch_ucr,
 )
 
 SHAPES = {"X_train": (7, 28, 28), "y_train": (7,), "X_test": (3, 28, 28), "y_test": (3,)}
@@ -220,6 +221,27 @@ def test_ecg5000_is_ecg5000():
     # The archive gives beats with mean 0 and variance 1.
     np.testing.assert_allclose(X.mean(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(X.std(axis=1, ddof=1), 1, atol=1e-3)
+
+
+@needs("ucr", "Trace.npz")
+def test_a_set_of_ucr_is_that_of_the_archive():
+    X, y = fetch_ucr("Trace", return_X_y=True)
+    assert X.shape == (100, 275)
+    assert set(y) == {1, 2, 3, 4}
+    np.testing.assert_allclose(X.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(X.std(axis=1, ddof=1), 1, atol=1e-3)
+    frame = fetch_ucr("Trace", subset="all", as_frame=True).frame
+    assert frame.shape == (200, 276)
+    assert_array_equal(frame.to_numpy()[:100, :-1], X)
+
+
+def test_a_set_of_ucr_that_is_missing_or_unknown_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    pytest.importorskip("pooch")
+    with pytest.raises(OSError, match=r"SKAE_DATA a folder with the file ucr/CBF\.npz"):
+        fetch_ucr("CBF", data_home=tmp_path)
+    with pytest.raises(ValueError, match="The 'name' parameter of fetch_ucr"):
+        fetch_ucr("Cbf")
 
 
 @needs("nsl_kdd", "nsl_kdd.npz")

@@ -27,6 +27,7 @@ MODULES = [
     "skae.boltzmann",
     "skae.callback",
     "skae.datasets",
+    "skae.features",
     "skae.layers",
     "skae.metrics",
     "skae.model_selection",

@@ -342,6 +342,15 @@ def test_texts_of_another_module_are_outliers(run_example, tmp_path):
 
 
 @takes_long
+def test_features_of_windows_need_few_labels(run_example, tmp_path):
+    printed = run_example("plot_features_of_series.py")
+    assert (tmp_path / "features_of_series.png").exists()
+    few, *_ = numbers_in_line("WindowFeatures", printed)
+    *_, most = numbers_in_line("Nystroem", printed)
+    assert few > most + 0.1  # 12 labelled series beside 96
+
+
+@takes_long
 def test_a_search_in_one_run_has_the_same_scores(run_example, tmp_path):
     printed = run_example("plot_grid_search.py")
     assert len(list(tmp_path.glob("*.png"))) == 1

@@ -41,7 +41,7 @@ LEVELS = [
     {"_convergence", "_features"},
     {"autoencoders", "datasets"},  # the other families may take what it makes public
     {"adversarial", "boltzmann", "som"},
-    {"outlier"},
+    {"outlier", "features"},
     {"plotting", "model_selection", "callback"},
     {"__init__"},
 ]

@@ -28,6 +28,7 @@ from skae import (
     fit_many,
 )
 from skae.autoencoders import CodebookEnsemble
+from skae.features import LayerFeatures, WindowFeatures
 from skae.layers import Conv1d, Conv2d, Dense
 from skae.metrics import frechet_distance
 from skae.model_selection import BatchedGridSearchCV
@@ -49,6 +50,8 @@ def fit_gives_the_estimator(X: Array, y: Array) -> None:
     assert_type(DenoisingAutoencoder(8).partial_fit(X), DenoisingAutoencoder)
     assert_type(DictionaryAutoencoder(8, k=2).fit(X), DictionaryAutoencoder)
     assert_type(GaussianRBM(8).partial_fit(X), GaussianRBM)
+    assert_type(LayerFeatures(Autoencoder(8)).fit(X), LayerFeatures)
+    assert_type(WindowFeatures(n_segments=4).fit(X), WindowFeatures)
     assert_type(GenerativeAdversarialNetwork(8).fit(X), GenerativeAdversarialNetwork)
     assert_type(OutlierDetector(Autoencoder(8)).fit(X), OutlierDetector)
     assert_type(SelfOrganizingMap((4, 3)).fit(X), SelfOrganizingMap)

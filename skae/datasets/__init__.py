@@ -7,6 +7,7 @@ from ._mario_levels import fetch_mario_levels
 from ._mnist import fetch_mnist
 from ._nsl_kdd import fetch_nsl_kdd
 from ._oddbench import fetch_oddbench
+from ._ucr import fetch_ucr
 
 __all__ = [
     "fetch_ecg5000",
@@ -16,4 +17,5 @@ __all__ = [
     "fetch_mnist",
     "fetch_nsl_kdd",
     "fetch_oddbench",
+    "fetch_ucr",
 ]
