@@ -11,7 +11,9 @@ C is chosen by the last rows of the training part, on which with ``--validation`
 figures are measured, instead of the test images: so the settings were chosen.
 
 Command: ``python benchmarks/bench_wta.py [digits] [mnist] [stacked] [series] [svm] [--validation]
-[--rows 60000] [--epochs 30]``; ``--help`` lists what may be set beside.
+[--rows 60000] [--learned 60000] [--epochs 30]``, where ``--learned`` is the number of images from
+which the layers learn, without their labels; the classifier has all ``--rows``; ``--help`` lists
+what may be set beside.
 """
 
 import argparse
@@ -200,7 +202,7 @@ def mnist(options):
     X, y, X_test, y_test = load(options.rows, options.validation)
     seen = f"{len(X_test)} {'validation' if options.validation else 'test'} images"
     start = time.perf_counter()
-    first = first_layer(options).fit(X)
+    first = first_layer(options).fit(X[: options.learned])
     codes = [first.transform(rows) for rows in (X, X_test)]
     trained = time.perf_counter() - start
     print(f"  loss {first.loss_curve_[0]:.5f} to {first.loss_curve_[-1]:.5f}", flush=True)
@@ -210,7 +212,7 @@ def mnist(options):
     scale = codes[0].std()
     codes = [rows / scale for rows in codes]
     start = time.perf_counter()
-    second = second_layer(first, options).fit(codes[0])
+    second = second_layer(first, options).fit(codes[0][: options.learned])
     deeper = [second.transform(rows) for rows in codes]
     trained = time.perf_counter() - start
     print(f"  loss {second.loss_curve_[0]:.5f} to {second.loss_curve_[-1]:.5f}", flush=True)
@@ -339,7 +341,9 @@ def main() -> None:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--both", action="store_true", help="also both codes side by side")
     for name, default in {
-        **dict(rows=60_000, epochs=30, maps=128, channels=64, depth=2, pool=5, step=3),
+        **dict(
+            rows=60_000, learned=60_000, epochs=30, maps=128, channels=64, depth=2, pool=5, step=3
+        ),
         **dict(batch=100, lifetime=0.2, rate=1e-3, seed=0, verbose=0),
         **dict(epochs2=10, maps2=2048, kernel2=3, pool2=3, step2=2, lifetime2=0.05, rate2=1e-3),
     }.items():
