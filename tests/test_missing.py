@@ -22,6 +22,7 @@ from skae import (
     SelfOrganizingMap,
     SparseAutoencoder,
     VariationalAutoencoder,
+    WinnerTakeAllAutoencoder,
     config_context,
     fit_many,
 )
@@ -237,6 +238,24 @@ def test_convolutions_take_the_mask_as_more_channels(digits):
     assert layers.shape == (1, 8, 8)
 
 
+@pytest.mark.parametrize("mask_as_input", [False, True])
+def test_maps_of_winners_are_refined_by_their_own_reconstruction(digits, mask_as_input):
+    X = with_gaps(digits[:60])
+    settings = {"hidden_layers": Conv2d((1, 8, 8), (), stride=1), "mask_as_input": mask_as_input}
+    plain, refined = (
+        masked(WinnerTakeAllAutoencoder, n_refinements=n, pool_size=3, **settings).fit(X)
+        for n in (0, 1)
+    )
+    assert plain.module_.encoder[1].in_channels == 1 + mask_as_input
+    plain.module_.load_state_dict(refined.module_.state_dict())
+    module, x, once = refined.module_, torch.from_numpy(X), plain.impute(X)
+    with torch.no_grad():
+        maps = module.code_of(module.seen(torch.from_numpy(once), x))
+        expected = module.decoder_output(maps).numpy()
+    assert_allclose(refined.reconstruct(X).reshape(X.shape), expected, atol=1e-5)
+    assert np.abs(expected - plain.reconstruct(X).reshape(X.shape)).max() > 1e-3
+
+
 @pytest.mark.parametrize("noise", ["gaussian", "masking", "salt_and_pepper", "swap"])
 def test_noise_leaves_missing_entries_missing(noise, gaps):
     one = masked(DenoisingAutoencoder, noise=noise, noise_level=0.3).fit(gaps)
@@ -346,8 +365,6 @@ def test_validation_rows_may_miss_entries(gaps):
 @parametrize_with_checks(
     [
         quick(DenoisingAutoencoder, missing_values="mask", mask_as_input=True),
-        quick(VariationalAutoencoder, missing_values="mask"),
-        CodebookEnsemble(missing_values="mask"),
         NestedCodebooks(missing_values="mask"),
     ]
 )
@@ -362,9 +379,26 @@ def test_missing_entries_are_refused_unless_asked_for(autoencoder_class, gaps):
     plain = quick(autoencoder_class)
     assert not get_tags(plain).input_tags.allow_nan
     assert not hasattr(plain, "impute")
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="NaN; set missing_values='mask' of"):
         fit(plain, gaps)
     assert get_tags(masked(autoencoder_class)).input_tags.allow_nan
+
+
+def test_a_network_of_complete_rows_takes_no_others(table, gaps):
+    """Which had NaN for scores, without a word."""
+    one = quick(Autoencoder).fit(table).set_params(missing_values="mask")
+    assert_array_equal(one.impute(table), table)
+    for method in (one.score_samples, one.impute, one.transform):
+        with pytest.raises(ValueError, match="missing_values was set to 'mask' after the fit"):
+            method(gaps)
+
+
+def test_rows_without_a_value_have_no_score_beside_their_class_either(gaps):
+    X = gaps.copy()
+    one = masked(ConditionalVariationalAutoencoder).fit(X, groups(np.nan_to_num(X)))
+    X[7] = np.nan
+    with pytest.raises(ValueError, match="Row 7 of X has no value"):
+        one.score_samples(X, groups(np.nan_to_num(X)))
 
 
 @pytest.mark.parametrize(
