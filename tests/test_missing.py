@@ -3,12 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import TwoGroups, fixture_over, groups, has, quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -502,7 +503,7 @@ def test_the_default_detector_takes_missing_entries(table, gaps):
     scores = detector.score_samples(gaps)
     assert np.isfinite(scores).all()
     complete = ~np.isnan(gaps).any(axis=1)
-    assert_allclose(scores[complete], detector.score_samples(table[complete]), rtol=1e-5, atol=1e-5)
+    assert_array_equal(scores[complete], detector.score_samples(table[complete]))
     for one in (detector, OutlierDetector(random_state=0).fit(gaps)):
         assert_allclose(one.explain(gaps).sum(axis=1), one.score_samples(gaps), atol=1e-5)
     strange = gaps[:1].copy()
@@ -521,6 +522,35 @@ def test_a_detector_takes_what_its_learner_takes(gaps):
     assert not get_tags(plain).input_tags.allow_nan
     with pytest.raises(ValueError, match="NaN"):
         plain.fit(gaps)
+
+
+class SizeOfEntries(BaseEstimator):
+    """A learner whose error is the size of each entry."""
+
+    def fit(self, X):
+        return self
+
+    def reconstruction_error(self, X, per_feature=False):
+        return np.abs(X) if per_feature else np.nanmean(np.abs(X), axis=1)
+
+    def score_samples(self, X):
+        return -self.reconstruction_error(X)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_a_missing_entry_counts_as_the_mean_error_of_its_feature(kind):
+    """Features of unlike errors: a row does not seem stranger for what it misses."""
+    X = np.random.default_rng(0).normal(size=(200, 3)) * [1, 5, 20]
+    X[:20, 0] = np.nan
+    detector = OutlierDetector([SizeOfEntries(), SizeOfEntries()]).fit(kind(X))
+    gaps, filled = X[30:60].copy(), X[30:60].copy()
+    gaps[:20, 1], filled[:20, 1] = np.nan, np.abs(X[:, 1]).mean()
+    gaps[10:15, 2], filled[10:15, 2] = np.nan, np.abs(X[:, 2]).mean()
+    scores = detector.score_samples(kind(gaps))
+    assert_allclose(scores, detector.score_samples(kind(filled)), rtol=1e-12)
+    explained = np.asarray(detector.explain(kind(gaps)))
+    assert_allclose(explained.sum(axis=1), scores, rtol=1e-12)
+    assert_allclose(explained[10:15, 1], explained[10:15, 2])  # the even share alone
 
 
 def test_rarity_is_that_of_the_observed_values():
