@@ -109,10 +109,23 @@ def validate_rows(
                 ensure_all_finite="allow-nan" if tags.allow_nan else True,
             )
     except ValueError as error:
+        reason = str(error)
+        if reason.startswith("Input X contains NaN") and not tags.allow_nan:
+            reason = f"Input X contains NaN; {_take_or_impute(estimator)}."
         if name != "X":
-            reason = re.sub(r"\bX\b", name, str(error))  # as scikit-learn calls all rows
-            raise ValueError(f"{name} does not fit the training rows: {reason}") from error
-        raise
+            reason = re.sub(r"\bX\b", name, reason)  # as scikit-learn calls all rows
+            reason = f"{name} does not fit the training rows: {reason}"
+        if reason == str(error):
+            raise
+        raise ValueError(reason) from error
+
+
+def _take_or_impute(estimator: BaseEstimator) -> str:
+    """Return what to do about missing values."""
+    impute = "impute first, for example by SimpleImputer in a Pipeline"
+    if "missing_values" in estimator.get_params(deep=False):
+        return f"set missing_values='mask' of {type(estimator).__name__} before fit, or {impute}"
+    return f"{type(estimator).__name__} takes complete rows alone: {impute}"
 
 
 def validate_codes(estimator: BaseEstimator, X: Any, n_components: int) -> np.ndarray:

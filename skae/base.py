@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -298,10 +299,14 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         return self._read_rows(X, method)
 
     def _read_rows(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+        return read(self.module_, method, self._readable(X))
+
+    def _readable(self, X: Any) -> np.ndarray | sparse.csr_matrix:
+        """Return validated rows that the fitted network takes."""
         rows = validate_rows(self, X, reset=False)
         if self._takes_missing:
             refuse_empty_rows(rows)
-        return read(self.module_, method, rows)
+        return rows
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is; of an autoencoder, minus its mean error per feature.

@@ -3,12 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import TwoGroups, fixture_over, groups, has, quick
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -22,6 +23,7 @@ from skae import (
     SelfOrganizingMap,
     SparseAutoencoder,
     VariationalAutoencoder,
+    WinnerTakeAllAutoencoder,
     config_context,
     fit_many,
 )
@@ -237,6 +239,24 @@ def test_convolutions_take_the_mask_as_more_channels(digits):
     assert layers.shape == (1, 8, 8)
 
 
+@pytest.mark.parametrize("mask_as_input", [False, True])
+def test_maps_of_winners_are_refined_by_their_own_reconstruction(digits, mask_as_input):
+    X = with_gaps(digits[:60])
+    settings = {"hidden_layers": Conv2d((1, 8, 8), (), stride=1), "mask_as_input": mask_as_input}
+    plain, refined = (
+        masked(WinnerTakeAllAutoencoder, n_refinements=n, pool_size=3, **settings).fit(X)
+        for n in (0, 1)
+    )
+    assert plain.module_.encoder[1].in_channels == 1 + mask_as_input
+    plain.module_.load_state_dict(refined.module_.state_dict())
+    module, x, once = refined.module_, torch.from_numpy(X), plain.impute(X)
+    with torch.no_grad():
+        maps = module.code_of(module.seen(torch.from_numpy(once), x))
+        expected = module.decoder_output(maps).numpy()
+    assert_allclose(refined.reconstruct(X).reshape(X.shape), expected, atol=1e-5)
+    assert np.abs(expected - plain.reconstruct(X).reshape(X.shape)).max() > 1e-3
+
+
 @pytest.mark.parametrize("noise", ["gaussian", "masking", "salt_and_pepper", "swap"])
 def test_noise_leaves_missing_entries_missing(noise, gaps):
     one = masked(DenoisingAutoencoder, noise=noise, noise_level=0.3).fit(gaps)
@@ -346,8 +366,6 @@ def test_validation_rows_may_miss_entries(gaps):
 @parametrize_with_checks(
     [
         quick(DenoisingAutoencoder, missing_values="mask", mask_as_input=True),
-        quick(VariationalAutoencoder, missing_values="mask"),
-        CodebookEnsemble(missing_values="mask"),
         NestedCodebooks(missing_values="mask"),
     ]
 )
@@ -362,9 +380,26 @@ def test_missing_entries_are_refused_unless_asked_for(autoencoder_class, gaps):
     plain = quick(autoencoder_class)
     assert not get_tags(plain).input_tags.allow_nan
     assert not hasattr(plain, "impute")
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="NaN; set missing_values='mask' of"):
         fit(plain, gaps)
     assert get_tags(masked(autoencoder_class)).input_tags.allow_nan
+
+
+def test_a_network_of_complete_rows_takes_no_others(table, gaps):
+    """Which had NaN for scores, without a word."""
+    one = quick(Autoencoder).fit(table).set_params(missing_values="mask")
+    assert_array_equal(one.impute(table), table)
+    for method in (one.score_samples, one.impute, one.transform):
+        with pytest.raises(ValueError, match="missing_values was set to 'mask' after the fit"):
+            method(gaps)
+
+
+def test_rows_without_a_value_have_no_score_beside_their_class_either(gaps):
+    X = gaps.copy()
+    one = masked(ConditionalVariationalAutoencoder).fit(X, groups(np.nan_to_num(X)))
+    X[7] = np.nan
+    with pytest.raises(ValueError, match="Row 7 of X has no value"):
+        one.score_samples(X, groups(np.nan_to_num(X)))
 
 
 @pytest.mark.parametrize(
@@ -468,7 +503,7 @@ def test_the_default_detector_takes_missing_entries(table, gaps):
     scores = detector.score_samples(gaps)
     assert np.isfinite(scores).all()
     complete = ~np.isnan(gaps).any(axis=1)
-    assert_allclose(scores[complete], detector.score_samples(table[complete]), rtol=1e-5, atol=1e-5)
+    assert_array_equal(scores[complete], detector.score_samples(table[complete]))
     for one in (detector, OutlierDetector(random_state=0).fit(gaps)):
         assert_allclose(one.explain(gaps).sum(axis=1), one.score_samples(gaps), atol=1e-5)
     strange = gaps[:1].copy()
@@ -487,6 +522,35 @@ def test_a_detector_takes_what_its_learner_takes(gaps):
     assert not get_tags(plain).input_tags.allow_nan
     with pytest.raises(ValueError, match="NaN"):
         plain.fit(gaps)
+
+
+class SizeOfEntries(BaseEstimator):
+    """A learner whose error is the size of each entry."""
+
+    def fit(self, X):
+        return self
+
+    def reconstruction_error(self, X, per_feature=False):
+        return np.abs(X) if per_feature else np.nanmean(np.abs(X), axis=1)
+
+    def score_samples(self, X):
+        return -self.reconstruction_error(X)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_a_missing_entry_counts_as_the_mean_error_of_its_feature(kind):
+    """Features of unlike errors: a row does not seem stranger for what it misses."""
+    X = np.random.default_rng(0).normal(size=(200, 3)) * [1, 5, 20]
+    X[:20, 0] = np.nan
+    detector = OutlierDetector([SizeOfEntries(), SizeOfEntries()]).fit(kind(X))
+    gaps, filled = X[30:60].copy(), X[30:60].copy()
+    gaps[:20, 1], filled[:20, 1] = np.nan, np.abs(X[:, 1]).mean()
+    gaps[10:15, 2], filled[10:15, 2] = np.nan, np.abs(X[:, 2]).mean()
+    scores = detector.score_samples(kind(gaps))
+    assert_allclose(scores, detector.score_samples(kind(filled)), rtol=1e-12)
+    explained = np.asarray(detector.explain(kind(gaps)))
+    assert_allclose(explained.sum(axis=1), scores, rtol=1e-12)
+    assert_allclose(explained[10:15, 1], explained[10:15, 2])  # the even share alone
 
 
 def test_rarity_is_that_of_the_observed_values():

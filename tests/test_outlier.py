@@ -204,6 +204,11 @@ def test_outliers_do_not_move_the_median_rule():
     assert mean_threshold(with_outliers) < -1e5
 
 
+def test_a_rule_ends_where_most_scores_are_infinite():
+    """As those of a likelihood that excludes most rows; it went on without end."""
+    assert median_threshold(np.array([-np.inf, -np.inf, -1.0])) == -np.inf
+
+
 # -- calibration -----------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .._compute import limit_threads
 from .._convergence import ConvergingEstimator
 from .._features import FeatureLearner
-from .._missing import observed_sums
+from .._missing import has_missing, observed_sums
 from .._training import Source, read, to_dense
 from .._typed import available_if
 from .._validation import shape_of, validate_rows
@@ -164,9 +164,16 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         return self.missing_values == "mask"
 
     def _make_encoder(self, layers: Any, n_features: int) -> nn.Module:
-        """Build the encoder, which may be told by a second number for each feature if it misses."""
+        layers, n_inputs = self._with_mask(layers, n_features)
+        return layers.make_encoder(n_inputs, self._n_encoded())
+
+    def _with_mask(self, layers: Any, n_features: int) -> tuple[Any, int]:
+        """Return the layers of the encoder and the number of its inputs.
+
+        There is a second one for each feature if it is told which entries are missing.
+        """
         if not (self._takes_missing and self.mask_as_input):
-            return layers.make_encoder(n_features, self._n_encoded())
+            return layers, n_features
         if getattr(layers, "tied_weights", False):
             raise ValueError(
                 "mask_as_input=True does not go with tied_weights in hidden_layers: the encoder "
@@ -175,7 +182,7 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
         if hasattr(layers, "shape"):  # as more channels
             layers = copy.copy(layers)
             layers.shape = (2 * layers.shape[0], *layers.shape[1:])
-        return layers.make_encoder(2 * n_features, self._n_encoded())
+        return layers, 2 * n_features
 
     def _output(self) -> Any:
         """Return what the numbers that the decoder gives mean."""
@@ -216,6 +223,15 @@ class BaseAutoencoder(FeatureLearner, ConvergingEstimator):
     def _loss_of_mean(self, source: Source) -> float | None:
         with limit_threads(0):
             return loss_of_mean(self.module_, source)
+
+    def _readable(self, X: Any) -> np.ndarray | sparse.csr_matrix:
+        rows = super()._readable(X)
+        if self._takes_missing and self.module_.gaps is None and has_missing(rows):
+            raise ValueError(
+                "X contains NaN, but missing_values was set to 'mask' after the fit, and the "
+                "network that was fitted takes complete rows alone; call fit again."
+            )
+        return rows
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return each row rebuilt from its code.

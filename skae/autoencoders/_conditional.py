@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._training import Source, TrainingState, read
 from .._typed import _fit_context, available_if
-from .._validation import shape_of, validate_codes, validate_rows
+from .._validation import shape_of, validate_codes
 from ._conditions import Given, checked_values, indicators, labels_of
 from ._variational import VariationalAutoencoder
 
@@ -622,7 +622,7 @@ default="constant"
     def _read_given(self, X: Any, y: Any, method: Any) -> np.ndarray:
         """Return what a method makes of rows and their conditions."""
         check_is_fitted(self)
-        rows = validate_rows(self, X, reset=False)
+        rows = self._readable(X)
         condition = self._condition_of(y, rows)
         n_features = rows.shape[1]
         condition = condition.astype(rows.dtype)

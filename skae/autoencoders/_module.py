@@ -145,7 +145,7 @@ class AutoencoderModule(Trainable):
         if self.gaps is None:
             return x
         with torch.no_grad(), reading(self.encoder, self.decoder):
-            filled = self.gaps(x, lambda rows: self.decode(self.code_of(self.seen(rows, x))))
+            filled = self.gaps(x, lambda rows: self.rebuilt(self.code_of(self.seen(rows, x))))
         return torch.where(x.isnan(), filled, x)
 
     def with_penalties(self, loss: Tensor) -> Tensor:
@@ -169,7 +169,11 @@ class AutoencoderModule(Trainable):
         return self.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.output().mean(self.decoder_output(z))
+        return self.rebuilt(z)
+
+    def rebuilt(self, code: Tensor) -> Tensor:
+        """Return the reconstruction from each `full_code`."""
+        return self.output().mean(self.decoder_output(code))
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """Return what the decoder gives for each code; missing components are 0."""
@@ -182,7 +186,7 @@ class AutoencoderModule(Trainable):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Return the decoded code of each sample."""
-        return self.output().mean(self.decoder_output(self.full_code(x)))
+        return self.rebuilt(self.full_code(x))
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Return the error of each entry of the batch, NaN where it is missing."""

@@ -64,6 +64,16 @@ class WinnerTakeAllAutoencoder(BaseAutoencoder):
         Weight of the penalty: half the sum of the squared weights, without the biases.
     l1 : float, default=0.0
         Weight of the penalty: the sum of the absolute weights, without the biases.
+    missing_values : {"refuse", "mask"}, default="refuse"
+        What to do with missing entries of `X`, which are NaN: refuse them, or leave them out of
+        the loss and of scores, and give the encoder the mean of the observed training entries of
+        the feature in their place.
+    mask_as_input : bool, default=False
+        With "mask", whether the encoder is also told which entries are missing, by a
+        second number for each feature.
+    n_refinements : int, default=2
+        With "mask", how many times the encoder is then given the reconstruction of missing
+        entries in place of their mean, in training and at inference.
     learning_rate : float, default=1e-3
         Step size of Adam (Kingma and Ba 2015).
     batch_size : int or "auto", default="auto"
@@ -206,6 +216,9 @@ default="constant"
         loss: str | Any = "squared_error",
         weight_decay: float = 0.0,
         l1: float = 0.0,
+        missing_values: str = "refuse",
+        mask_as_input: bool = False,
+        n_refinements: int = 2,
         learning_rate: float = 1e-3,
         batch_size: int | str = "auto",
         max_iter: int = 1000,
@@ -229,6 +242,9 @@ default="constant"
             loss=loss,
             weight_decay=weight_decay,
             l1=l1,
+            missing_values=missing_values,
+            mask_as_input=mask_as_input,
+            n_refinements=n_refinements,
             learning_rate=learning_rate,
             batch_size=batch_size,
             max_iter=max_iter,
@@ -274,8 +290,9 @@ default="constant"
                         f"or Conv2d of skae.layers, or leave {name} at None."
                     )
             return super()._make_parts(layers, n_features, n_decoded)
+        of_encoder, n_inputs = self._with_mask(layers, n_features)
         return (
-            layers.make_map_encoder(n_features, self.n_components),
+            of_encoder.make_map_encoder(n_inputs, self.n_components),
             layers.make_map_decoder(n_decoded, self.n_components, self.decoder_kernel_size),
         )
 

@@ -132,8 +132,11 @@ class WinnerTakeAllModule(AutoencoderModule):
         kept = torch.zeros_like(maps).scatter(2, positions[..., None], values[..., None])
         return kept.unflatten(2, self.map_shape)
 
+    def code_of(self, rows: Tensor) -> Tensor:
+        return self.code_activation(self.encoder(rows)).flatten(1)
+
     def full_code(self, x: Tensor) -> Tensor:
-        return self.code_activation(self.encoder(self.encoder_input(x))).flatten(1)
+        return self.code_of(self.encoder_input(x))
 
     def encode(self, x: Tensor) -> Tensor:
         code = self.full_code(x)

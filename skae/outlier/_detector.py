@@ -163,7 +163,8 @@ class OutlierDetector(
     autoencoders, maps and codebooks do, its score is minus the logarithm of that error, less
     the median over the training rows, over the standard deviation there. Other scores have the
     median taken off, are divided by the median absolute deviation, and large ones are drawn in by
-    the inverse hyperbolic sine.
+    the inverse hyperbolic sine. An entry that is missing counts as the mean error of its feature
+    over the training rows, so that a row does not seem stranger for what it misses.
 
     With calibration rows that are exchangeable with the normal rows to come, the
     p-value of such a row is at most t with a probability of at most t (Vovk et al. 2005; for

@@ -104,13 +104,13 @@ def values_of(X: Any) -> np.ndarray:
 
 
 def complete(X: Any) -> np.ndarray:
-    """Return which rows have no missing values; all if that is not known, or none has all."""
-    missing = np.concatenate(list(map(_gaps, X))) if isinstance(X, RowStream) else _gaps(X)
+    """Return which rows have no missing values; all if none has all."""
+    missing = np.concatenate(list(map(gaps, X))) if isinstance(X, RowStream) else gaps(X)
     return ~missing | missing.all()
 
 
-def _gaps(X: Any) -> np.ndarray:
-    """Return which rows have missing values; none if that is not known."""
+def gaps(X: Any) -> np.ndarray:
+    """Return which rows have missing values."""
     missing = np.zeros(X.shape[0], dtype=bool)
     if hasattr(X, "isna"):  # of pandas
         missing = X.isna().to_numpy().any(axis=1)
@@ -120,7 +120,9 @@ def _gaps(X: Any) -> np.ndarray:
             if column.dtype.is_float():
                 gone |= column.is_nan().fill_null(True)
             missing |= gone.to_numpy()
-    elif not sparse.issparse(X) and X.dtype.kind in "fO":
+    elif sparse.issparse(X):
+        missing[np.repeat(np.arange(len(missing)), np.diff(X.indptr))[X.data != X.data]] = True
+    elif X.dtype.kind in "fO":
         missing = (X != X).any(axis=1)
         if X.dtype.kind == "O":
             missing |= np.equal(X, np.array(None, dtype=object)).any(axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._missing import observed_mean
 from ._contributions import error_of, takes_features
+from ._rows import gaps, select
 
 # An error counts as no smaller than about this part of the median one, or a row that is rebuilt
 # exactly would have a score without bound.
@@ -37,6 +38,11 @@ class ErrorScale:
 
     Of an outlier it is a matter of magnitude, so that no learner outvotes all others.
 
+    A missing entry counts as the mean error of its feature over training rows, which is what
+    to expect of it. Without it, the error of a row would depend on which entries are missing as
+    much as on the others: features differ in how well they are rebuilt. The fewer entries a row
+    has, the nearer it is to a typical one.
+
     Parameters
     ----------
     learner : object
@@ -47,8 +53,8 @@ class ErrorScale:
 
     def __init__(self, learner: Any, X: Any):
         errors = error_of(learner)(X, per_feature=True).astype(np.float64)
-        self.typical = np.nanmedian(errors, axis=0)
-        error = observed_mean(errors)
+        self.typical, self.expected = np.nanmedian(errors, axis=0), np.nanmean(errors, axis=0)
+        error = np.where(np.isnan(errors), self.expected, errors).mean(axis=1)
         # Of rows most of which repeat, the median error may be 0, and of equal rows all are.
         self.floor = _SMALLEST_PART * (np.median(error) or error.mean() or 1.0)
         logs = np.log(error + self.floor)
@@ -56,7 +62,15 @@ class ErrorScale:
 
     def scores(self, learner: Any, X: Any) -> np.ndarray:
         """Return the scores of rows on the common scale, of shape (n_samples,)."""
-        return self._of(error_of(learner)(X).astype(np.float64))
+        error, has_gaps = error_of(learner), gaps(X)
+        found = np.empty(X.shape[0])
+        if not has_gaps.all():
+            found[~has_gaps] = error(select(X, np.flatnonzero(~has_gaps)) if has_gaps.any() else X)
+        if has_gaps.any():
+            errors = error(select(X, np.flatnonzero(has_gaps)), per_feature=True)
+            errors = np.where(np.isnan(errors), self.expected, errors)
+            found[has_gaps] = errors.mean(axis=1)
+        return self._of(found)
 
     def _of(self, error: Any) -> Any:
         return (self.centre - np.log(np.maximum(error, 0) + self.floor)) / self.spread
@@ -65,21 +79,21 @@ class ErrorScale:
         """Return what each feature contributes to these, of shape (n_samples, n_features).
 
         These are Aumann-Shapley values: integrals of the gradient of the score along the straight
-        line from the typical errors to those of the row. The score of the typical errors
+        line from the median errors to those of the row. The score of the median errors
         is shared out evenly.
         """
         errors = error_of(learner)(X, per_feature=True).astype(np.float64)
-        n_features, observed = errors.shape[1], ~np.isnan(errors)
-        typical = observed_mean(np.where(observed, self.typical, np.nan))[:, None]
-        start = typical + self.floor
-        growth = (observed_mean(errors)[:, None] + self.floor) / start - 1
+        missing = np.isnan(errors)
+        errors = np.where(missing, self.expected, errors)
+        # What is missing gains nothing.
+        typical = np.where(missing, self.expected, self.typical)
+        from_error = typical.mean(axis=1, keepdims=True)
+        start = from_error + self.floor
+        growth = (errors.mean(axis=1, keepdims=True) + self.floor) / start - 1
         slope = np.ones_like(growth)  # of the logarithm, the mean along the line
         np.divide(np.log1p(growth), growth, out=slope, where=growth != 0)
-        gained = slope * (errors - self.typical) / (start * self.spread)
-        # The score is by the mean of what is observed, and what is missing gains nothing.
-        part = observed.mean(axis=1, keepdims=True)
-        gained = np.where(observed, gained, 0) / part
-        return (self._of(typical) - gained) / n_features
+        gained = slope * (errors - typical) / (start * self.spread)
+        return (self._of(from_error) - gained) / errors.shape[1]
 
 
 class ScoreScale:

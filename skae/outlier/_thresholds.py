@@ -79,6 +79,8 @@ def median_threshold(scores: np.ndarray, n_deviations: float = 2.5) -> float:
     while True:
         kept = scores[scores >= threshold]
         median = np.median(kept)
+        if not np.isfinite(median):  # of scores half of which are minus infinity, or of none
+            return float(median)
         deviation = np.median(median - kept[kept <= median])
         # Where the two lie of a standard normal distribution whose lowest part is cut off.
         middle, quarter = norm.ppf(share_below + (1 - share_below) * np.array([0.5, 0.25]))
