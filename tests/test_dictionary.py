@@ -9,7 +9,7 @@ from conftest import quick
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import f1_score
 
 from skae import DictionaryAutoencoder, config_context, fit_many
@@ -18,6 +18,7 @@ from skae._training import Batch
 from skae._training._source import as_source
 from skae.autoencoders._dictionary_reading import geometric_median
 from skae.metrics import matched_f1_score, mean_max_cosine_similarity
+from skae.streaming import ChunkSource
 
 SPARSITIES = ["batch_topk", "matryoshka", "jumprelu", "gated"]
 
@@ -394,13 +395,31 @@ def test_statistics_of_codes_are_those_of_all_rows_at_once(world, monkeypatch):
     indices, values = fitted.top_activating(rows, unit, k=7)
     assert_array_equal(indices, np.argsort(-codes[:, unit], kind="stable")[:7])
     assert_allclose(values, codes[indices, unit])
+    stream = ChunkSource(lambda: np.array_split(rows, 7), window=1000)
+    of_stream = fitted.code_statistics(stream)
+    assert_array_equal(of_stream.density, found.density)
+    assert of_stream.explained_variance == pytest.approx(found.explained_variance)
+    assert_array_equal(fitted.top_activating(stream, unit, k=7)[0], indices)
     n_active = np.count_nonzero(codes[:, unit])
     assert len(fitted.top_activating(rows, unit, k=10**6)[0]) == n_active
+
+
+def test_a_chunk_that_does_not_fit_is_named(world):
+    fitted = quick(DictionaryAutoencoder, n_components=30).fit(world[0][:100])
+    chunks = [world[0][:5], np.full((5, 12), np.nan)]
+    with pytest.raises(ValueError, match="Chunk 2 of X: Input X contains NaN"):
+        fitted.code_statistics(ChunkSource(lambda: chunks))
+
+
+def test_before_fit_there_is_no_dictionary():
+    with pytest.raises(NotFittedError):
+        _ = DictionaryAutoencoder().components_
 
 
 @pytest.mark.parametrize(("unit", "k"), [(30, 1), (-1, 1), (0.5, 1), (0, 0), (0, 1.5)])
 def test_there_must_be_such_a_unit(world, unit, k):
     fitted = quick(DictionaryAutoencoder, n_components=30).fit(world[0][:100])
+    fitted.set_params(n_components=1000)  # for another fit
     with pytest.raises(ValueError, match=r"unit must|k must"):
         fitted.top_activating(world[0], unit, k)
 

@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .._training import Source, TrainingState
 from .._warn import warn
@@ -319,6 +320,7 @@ default="constant"
     @property
     def components_(self) -> np.ndarray:
         """The dictionary: the direction of each unit, of length 1."""
+        check_is_fitted(self)
         with torch.no_grad():
             return self.module_.decoder.directions().numpy(force=True)
 
@@ -338,8 +340,9 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or source
+            Rows, of which some are in memory at a time if they are a memory map of float32 or
+            float64, or a `ParquetSource` or `ChunkSource` of `skae.streaming`.
 
         Returns
         -------
@@ -360,8 +363,9 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or source
+            Rows, of which some are in memory at a time if they are a memory map of float32 or
+            float64, or a `ParquetSource` or `ChunkSource` of `skae.streaming`.
         unit : int
             Index of the unit.
         k : int, default=10
