@@ -125,8 +125,8 @@ default="constant"
     thresholds_ : ndarray of shape (n_components,) or None
         The value above which each unit is active; None for "gated".
     firing_counts_ : ndarray of shape (n_components,)
-        Number of rows in training that activated each unit (the sum of their weights), since the
-        first call of `fit` or `partial_fit`.
+        Number of rows in training that activated each unit (the sum of their weights), since
+        training began: `partial_fit` and a warm start go on counting.
     n_samples_seen_ : float
         Number of rows in training (the sum of their weights) that were counted; an epoch counts
         all of its rows.
@@ -157,6 +157,7 @@ default="constant"
     --------
     SparseAutoencoder : Sparse codes with hidden layers: by an L1 penalty, the k largest units of
         each row, or winners over the batch.
+    WinnerTakeAllAutoencoder : Sparse codes of images and signals, by convolutional layers.
     sklearn.decomposition.DictionaryLearning : Sparse codes by optimisation, row by row.
     skae.metrics.mean_max_cosine_similarity : How near a dictionary is to a known one.
     skae.metrics.matched_f1_score : How well units detect known features.
@@ -170,13 +171,12 @@ default="constant"
     geometric median of the rows (of some of them, where there are many), and is subtracted before
     the encoder, whose rows start along the dictionary.
 
-    Activations come in millions: give `fit` a memory map, or `partial_fit` chunks of a stream,
-    with batches of 1,000 rows or more, and let ``max_iter`` be small. Scale them so that their
+    Activations come in millions: give `fit` a memory map of float32, or a source of
+    `skae.streaming` (whose chunks may be float16), or give `partial_fit` one chunk after the other;
+    with batches of 1,000 rows or more, and a small `max_iter`. Scale them so that their
     mean squared entry is about 1; `bandwidth` and `alpha` depend on the scale.
 
-    A batch of rows with weights counts each of them so often: `k`, the counts and the thresholds
-    are those of as many equal rows. Threads, `fit_many` and batched searches do not change
-    what is selected.
+    A row of weight 2 counts as two equal rows: in `k`, in the counts and in the thresholds.
 
     `dead_after` should leave a rare feature time to occur: several times the inverse of its
     frequency.
