@@ -61,8 +61,9 @@ def pre_activations(module, x):
 # -- what is selected ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("k", [0.01, 1, 2.3, 5, 8])
-@pytest.mark.parametrize("n_rows", [1, 7, 20])
+@pytest.mark.parametrize(
+    ("k", "n_rows"), [(0.01, 1), (0.01, 20), (1, 1), (2.3, 1), (2.3, 7), (5, 20), (8, 7)]
+)
 def test_batch_topk_keeps_the_largest_of_the_batch(k, n_rows):
     module, x = untrained(k=k, n_features=6)
     x = x[:n_rows]
@@ -107,7 +108,7 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_kept(world):
         x = torch.from_numpy(rows[start : start + 5])
         pre = pre_activations(module, x)
         seen.append(float(pre.flatten().sort(descending=True).values[14].clamp(min=0)))
-        module.loss(Batch(x), None)
+        module.selection.select(pre, module.encoder.bias, None)
     expected = 0.0
     for number, value in enumerate(seen, start=1):
         share = max(0.01, 10 / (number + 9))  # of all that were, and of the last 100 at the end
@@ -268,12 +269,12 @@ def with_dead_units(rows, **parameters):
 
 def test_dead_units_come_back_by_the_auxiliary_loss(world):
     rows = world[0]
-    for aux_weight, expected, within in [(1.0, 0, 5), (0.0, 16, 1)]:
-        fitted = with_dead_units(rows, aux_weight=aux_weight, dead_after=500)
-        for _ in range(20):
-            fitted.partial_fit(rows)
-        assert len(fitted.dead_units_) == pytest.approx(expected, abs=within)
-    assert set(fitted.dead_units_) >= set(range(16))
+    revived = with_dead_units(rows, aux_weight=1.0, dead_after=500)
+    for _ in range(15):
+        revived.partial_fit(rows)
+    assert len(revived.dead_units_) <= 5
+    forgotten = with_dead_units(rows, aux_weight=0.0, dead_after=500).partial_fit(rows)
+    assert set(forgotten.dead_units_) >= set(range(16))
 
 
 def test_without_dead_units_the_auxiliary_loss_is_none():
@@ -331,13 +332,14 @@ def test_weights_are_counted_as_rows(world):
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 def test_recorded_and_stacked_fits_are_those_of_plain_steps(world, sparsity):
-    rows = world[0][:1000]
+    rows = world[0][:600]
     one = quick(
         DictionaryAutoencoder,
         sparsity=sparsity,
         n_components=30,
         k=2,
         batch_size=100,
+        max_iter=3,
         alpha=0.05,
         dead_after=150,
     )
@@ -469,11 +471,13 @@ def test_saelens_gets_the_same_codes_and_gives_them_back(world, sparsity, tmp_pa
     code, rebuilt = codes_of_saelens(tmp_path / "sae", rows)
     assert_allclose(fitted.transform(rows), code, atol=1e-4)
     assert_allclose(fitted.reconstruct(rows), rebuilt, atol=1e-4)
-    again = DictionaryAutoencoder.from_saelens(tmp_path / "sae", random_state=0)
+    again = DictionaryAutoencoder.from_saelens(tmp_path / "sae", random_state=0, max_iter=2)
     assert again.sparsity == ("gated" if sparsity == "gated" else "jumprelu")
     assert_allclose(again.transform(rows), fitted.transform(rows), atol=1e-5)
-    assert_allclose(clone(again).fit(rows).components_.shape, (30, 12))
+    assert clone(again).fit(rows).components_.shape == (30, 12)
     assert again.partial_fit(rows).n_samples_seen_ == 500
+    with pytest.raises(TypeError, match="sparsity is in the files"):
+        DictionaryAutoencoder.from_saelens(tmp_path / "sae", sparsity="batch_topk")
 
 
 def test_other_forms_of_saelens_are_read_or_refused(world, tmp_path):
