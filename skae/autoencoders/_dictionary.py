@@ -26,10 +26,10 @@ from ._selection import SELECTIONS
 class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
     """Sparse autoencoder of activations: rebuilds rows as sparse sums of directions.
 
-    What a layer of a network computes holds more features than it has units, each of them a
-    direction, few of them present in a row. A linear decoder with many units of length 1, a
-    dictionary, and an encoder that activates few of them for each row find such directions
-    (Bricken et al. 2023). `sparsity` says how the active units are selected.
+    The activations of a layer of a network are thought to hold more features than the layer has
+    units: each is a direction, and few are present in a row. A linear decoder of many directions
+    of length 1, a dictionary, and an encoder that activates few of them for each row look for
+    these (Bricken et al. 2023). `sparsity` says how the active units are selected.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
         Weight of the penalty beside the squared error of a row, of "jumprelu" (per active unit)
         and "gated" (per unit of size of a gate).
     k : float, default=25
-        Mean number of active units per row, of "batch_topk" and "matryoshka"; at most all of them
-        are active.
+        Mean number of active units per row in training, of "batch_topk" and "matryoshka": at
+        least one per batch, and at most all of them.
     widths : sequence of int, default=None
         Numbers of units, increasing, that rebuild the rows by themselves, of "matryoshka";
         `n_components` is added. None is a sixteenth, an eighth, a quarter, half and all.

@@ -122,7 +122,8 @@ default="constant"
         of maps and, with convolutional layers, the length of each axis of a map.
     components_ : ndarray of shape (n_components, n_channels, *sides) or \
 (n_components, n_features)
-        What a winner of 1 adds to a row: the piece that a map stands for.
+        The filter of the decoder for each map, which is what a winner of 1 adds to a row; of
+        units the direction that each adds.
     thresholds_ : ndarray of shape (n_components,)
         What the maximum of a map must reach, for `inverse_transform`, `reconstruct` and scores.
     n_iter_ : int
