@@ -29,16 +29,14 @@ SAELens gets the better of two learning rates by F1 on these rows; for skae the 
 get to reviving dead units, which it does after 1,000 batches, it had an F1 of at most 0.50
 ("batch_topk") beside 0.62 to 0.67.
 
-Not measured: "jumprelu" and "gated", which ``--kinds`` runs. A penalty, rather than a number, holds
-their active units, in another unit for each package, and with it L0 depends on the number of rows.
-The penalties here were set on 500,000 rows of seed 0 and not adjusted since. So look at L0 first:
-the script says where it differs by more than a tenth, and such rows do not compare.
+"jumprelu" and "gated" have no row of SAELens beside them: a penalty, in another unit for each
+package, decides how many units are active, and they would compare only where L0 came out equal.
 
 SAELens has to be installed (its own dependencies are large); the rows of a seed take some minutes,
 and are kept in a folder.
 
 Command: ``python benchmarks/bench_dictionary.py [--rows 2048000] [--seeds 3 4] [--folder FOLDER]
-[--kinds batch_topk matryoshka] [--alone]``
+[--kinds batch_topk matryoshka jumprelu gated] [--alone]``
 """
 
 import argparse
@@ -65,24 +63,22 @@ warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 WIDTH, K, BATCH, N_TEST, CHUNK = 256, 5, 1024, 50_000, 2_000
 
-#: What skae learns with, and SAELens beside its learning rate.
-SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "batch_topk": ({}, {"k": K}),
-    "matryoshka": (
-        {"widths": [32, 64, 128]},
-        {"k": K, "matryoshka_widths": [32, 64, 128, WIDTH]},
-    ),
-    "jumprelu": (
-        {"alpha": 3.0, "bandwidth": 1.0},
-        {"l0_coefficient": 6.0, "jumprelu_bandwidth": 1.0, "jumprelu_init_threshold": 1.0},
-    ),
-    "gated": ({"alpha": 6.0}, {"l1_coefficient": 4.0}),
+#: What skae learns with.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "batch_topk": {},
+    "matryoshka": {"widths": [32, 64, 128]},
+    "jumprelu": {"alpha": 3.0, "bandwidth": 1.0},
+    "gated": {"alpha": 6.0},
+}
+
+#: What SAELens learns the same with, where its number of active units is set: class and settings.
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "batch_topk": ("BatchTopK", {"k": K}),
+    "matryoshka": ("MatryoshkaBatchTopK", {"k": K, "matryoshka_widths": [32, 64, 128, WIDTH]}),
 }
 LEARNING_RATE, LEARNING_RATES = 1e-2, (3e-3, 1e-2)
-KINDS = ["batch_topk", "matryoshka"]  # whose L0 is K, so that they compare
 DEAD_AFTER = 100_000  # rows; the rarest feature is in one of 2,500
 COLUMNS = ["", "F1", "max cosine", "matched", "explained", "L0", "dead", "seconds"]
-L0 = COLUMNS.index("L0") - 1
 
 
 def world(seed: int) -> Any:
@@ -151,7 +147,7 @@ def by_skae(kind: str, rows: np.ndarray, seed: int) -> tuple[Any, float]:
         max_iter=1,
         device="cpu",
         random_state=seed,
-        **SETTINGS[kind][0],
+        **SETTINGS[kind],
     )
     start = time.process_time()
     dictionary.fit(rows)
@@ -164,13 +160,10 @@ def by_saelens(kind: str, rows: np.ndarray, seed: int, rate: float) -> tuple[Any
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    name = {"batch_topk": "BatchTopK", "matryoshka": "MatryoshkaBatchTopK"}.get(kind)
-    name = name or {"jumprelu": "JumpReLU", "gated": "Gated"}[kind]
+    name, own = PEERS[kind]
     config = getattr(sae_lens, f"{name}TrainingSAEConfig")
     torch.manual_seed(seed)
-    sae = getattr(sae_lens, f"{name}TrainingSAE")(
-        config(d_in=rows.shape[1], d_sae=WIDTH, **SETTINGS[kind][1])
-    )
+    sae = getattr(sae_lens, f"{name}TrainingSAE")(config(d_in=rows.shape[1], d_sae=WIDTH, **own))
     settings = SAETrainerConfig(
         total_training_samples=len(rows), train_batch_size_samples=BATCH, lr=rate, lr_end=rate
     )
@@ -210,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_048_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4])
-    parser.add_argument("--kinds", nargs="+", choices=list(SETTINGS), default=KINDS)
+    parser.add_argument("--kinds", nargs="+", choices=list(SETTINGS), default=list(PEERS))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--alone", action="store_true", help="skae without SAELens beside it")
     options = parser.parse_args()
@@ -227,7 +220,7 @@ def main() -> None:
             ours, seconds = by_skae(kind, data["training"], seed)
             own = [*measure(ours, data), seconds]
             table.append(shown(f"skae {kind}", own))
-            if options.alone:
+            if options.alone or kind not in PEERS:
                 continue
             theirs = []
             for rate in LEARNING_RATES:
@@ -236,8 +229,6 @@ def main() -> None:
             best, rate = max(theirs)
             table.append(shown(f"SAELens {kind}, {rate:g}", best))
             print_limit(f"time of {kind} beside SAELens", own[-1] / best[-1], 0.7)
-            if not 0.9 < own[L0] / max(best[L0], 0.01) < 1.1:
-                print(f"L0 of {kind} is not equal: the two rows do not compare")
         print_table(f"seed {seed}, {options.rows:,} rows", COLUMNS, table)
 
 
