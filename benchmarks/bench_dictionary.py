@@ -31,6 +31,7 @@ get to reviving dead units, which it does after 1,000 batches, it had an F1 of a
 
 "jumprelu" and "gated" have no row of SAELens beside them: a penalty, in another unit for each
 package, decides how many units are active, and they would compare only where L0 came out equal.
+With the penalties here L0 is 2.64 and 3.58 on seed 3, and F1 0.735 and 0.753.
 
 SAELens has to be installed (its own dependencies are large); the rows of a seed take some minutes,
 and are kept in a folder.
