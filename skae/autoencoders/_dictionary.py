@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .._training import Source, TrainingState
 from .._warn import warn
@@ -25,10 +26,10 @@ from ._selection import SELECTIONS
 class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
     """Sparse autoencoder of activations: rebuilds rows as sparse sums of directions.
 
-    What a layer of a network computes holds more features than it has units, each of them a
-    direction, few of them present in a row. A linear decoder with many units of length 1, a
-    dictionary, and an encoder that activates few of them for each row find such directions
-    (Bricken et al. 2023). `sparsity` says how the active units are selected.
+    The activations of a layer of a network are thought to hold more features than the layer has
+    units: each is a direction, and few are present in a row. A linear decoder of many directions
+    of length 1, a dictionary, and an encoder that activates few of them for each row look for
+    these (Bricken et al. 2023). `sparsity` says how the active units are selected.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ class DictionaryAutoencoder(ReadsSAELens, BaseAutoencoder):
         Weight of the penalty beside the squared error of a row, of "jumprelu" (per active unit)
         and "gated" (per unit of size of a gate).
     k : float, default=25
-        Mean number of active units per row, of "batch_topk" and "matryoshka"; at most all of them
-        are active.
+        Mean number of active units per row in training, of "batch_topk" and "matryoshka": at
+        least one per batch, and at most all of them.
     widths : sequence of int, default=None
         Numbers of units, increasing, that rebuild the rows by themselves, of "matryoshka";
         `n_components` is added. None is a sixteenth, an eighth, a quarter, half and all.
@@ -124,8 +125,8 @@ default="constant"
     thresholds_ : ndarray of shape (n_components,) or None
         The value above which each unit is active; None for "gated".
     firing_counts_ : ndarray of shape (n_components,)
-        Number of rows in training that activated each unit (the sum of their weights), since the
-        first call of `fit` or `partial_fit`.
+        Number of rows in training that activated each unit (the sum of their weights), since
+        training began: `partial_fit` and a warm start go on counting.
     n_samples_seen_ : float
         Number of rows in training (the sum of their weights) that were counted; an epoch counts
         all of its rows.
@@ -156,6 +157,7 @@ default="constant"
     --------
     SparseAutoencoder : Sparse codes with hidden layers: by an L1 penalty, the k largest units of
         each row, or winners over the batch.
+    WinnerTakeAllAutoencoder : Sparse codes of images and signals, by convolutional layers.
     sklearn.decomposition.DictionaryLearning : Sparse codes by optimisation, row by row.
     skae.metrics.mean_max_cosine_similarity : How near a dictionary is to a known one.
     skae.metrics.matched_f1_score : How well units detect known features.
@@ -169,13 +171,12 @@ default="constant"
     geometric median of the rows (of some of them, where there are many), and is subtracted before
     the encoder, whose rows start along the dictionary.
 
-    Activations come in millions: give `fit` a memory map, or `partial_fit` chunks of a stream,
-    with batches of 1,000 rows or more, and let ``max_iter`` be small. Scale them so that their
+    Activations come in millions: give `fit` a memory map of float32, or a source of
+    `skae.streaming` (whose chunks may be float16), or give `partial_fit` one chunk after the other;
+    with batches of 1,000 rows or more, and a small `max_iter`. Scale them so that their
     mean squared entry is about 1; `bandwidth` and `alpha` depend on the scale.
 
-    A batch of rows with weights counts each of them so often: `k`, the counts and the thresholds
-    are those of as many equal rows. Threads, `fit_many` and batched searches do not change
-    what is selected.
+    A row of weight 2 counts as two equal rows: in `k`, in the counts and in the thresholds.
 
     `dead_after` should leave a rare feature time to occur: several times the inverse of its
     frequency.
@@ -319,6 +320,7 @@ default="constant"
     @property
     def components_(self) -> np.ndarray:
         """The dictionary: the direction of each unit, of length 1."""
+        check_is_fitted(self)
         with torch.no_grad():
             return self.module_.decoder.directions().numpy(force=True)
 
@@ -338,8 +340,9 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or source
+            Rows, of which some are in memory at a time if they are a memory map of float32 or
+            float64, or a `ParquetSource` or `ChunkSource` of `skae.streaming`.
 
         Returns
         -------
@@ -360,8 +363,9 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or source
+            Rows, of which some are in memory at a time if they are a memory map of float32 or
+            float64, or a `ParquetSource` or `ChunkSource` of `skae.streaming`.
         unit : int
             Index of the unit.
         k : int, default=10

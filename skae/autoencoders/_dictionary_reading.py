@@ -12,8 +12,8 @@ from sklearn.utils import Bunch, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS
-from .._training import Source, read, to_dense
-from .._validation import validate_rows
+from .._training import RowStream, Source, read, to_dense
+from .._validation import of_chunk, validate_rows
 from ..layers import is_positive_int
 
 # Rows of which the geometric median is taken, at most.
@@ -74,7 +74,7 @@ def code_statistics(estimator: Any, X: Any) -> Bunch:
 def top_activating(estimator: Any, X: Any, unit: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that activate a unit most; see `DictionaryAutoencoder.top_activating`."""
     check_is_fitted(estimator)
-    n_components = estimator.n_components
+    n_components = estimator.module_.n_components
     if not is_positive_int(k):
         raise ValueError(f"k must be a positive integer, got {k!r}.")
     if not (unit == 0 or is_positive_int(unit)) or unit >= n_components:
@@ -94,8 +94,18 @@ def top_activating(estimator: Any, X: Any, unit: int, k: int) -> tuple[np.ndarra
 def _chunks(estimator: Any, X: Any) -> Iterator[tuple[Any, np.ndarray]]:
     """Go through rows and their codes, some at a time."""
     check_is_fitted(estimator)
-    rows: np.ndarray | sparse.csr_matrix = validate_rows(estimator, X, reset=False)
-    widest = max(estimator.n_components, rows.shape[1])
-    for some in gen_batches(rows.shape[0], max(1, DENSE_NUMBERS // widest)):
-        chunk = rows[some]
-        yield chunk, read(estimator.module_, lambda module, x: module.encode(x), chunk)
+    for rows in _validated(estimator, X):
+        widest = max(estimator.module_.n_components, rows.shape[1])
+        for some in gen_batches(rows.shape[0], max(1, DENSE_NUMBERS // widest)):
+            chunk = rows[some]
+            yield chunk, read(estimator.module_, lambda module, x: module.encode(x), chunk)
+
+
+def _validated(estimator: Any, X: Any) -> Iterator[np.ndarray | sparse.csr_matrix]:
+    """Go through the tables that rows are given in, of which a stream has many."""
+    if not isinstance(X, RowStream):
+        yield validate_rows(estimator, X, reset=False)
+        return
+    for number, chunk in enumerate(X):
+        with of_chunk(number, "X"):
+            yield validate_rows(estimator, chunk, reset=False)

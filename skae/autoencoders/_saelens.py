@@ -81,7 +81,7 @@ class ReadsSAELens:
         folder : str or path-like
             With the files ``cfg.json`` and ``sae_weights.safetensors``.
         **parameters
-            Further parameters of the estimator.
+            Other parameters of the estimator.
 
         Returns
         -------
@@ -92,7 +92,11 @@ class ReadsSAELens:
         ------
         ValueError
             If the architecture is another one, or normalises the activations.
+        TypeError
+            If `parameters` holds `n_components` or `sparsity`, which the files say.
         """
+        if told := [name for name in ("n_components", "sparsity") if name in parameters]:
+            raise TypeError(f"{told[0]} is in the files that from_saelens reads; leave it out.")
         folder = Path(folder)
         config = json.loads((folder / _CONFIG).read_text())
         architecture = config.get("architecture", "standard")

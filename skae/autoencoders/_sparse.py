@@ -67,9 +67,10 @@ class SparseAutoencoder(PretrainingAutoencoder):
           and Frey 2013);
         - "lifetime" keeps, while training, the rows of the batch that activate a unit
           most, a fraction `lifetime_fraction` of them, and sets the unit to 0 for the
-          others (Makhzani and Frey 2015). At inference nothing is selected.
+          others (Makhzani and Frey 2015). At inference nothing is selected, so that
+          reconstructions are too large: see the notes.
 
-        "batch_topk", "jumprelu", "gated" and "matryoshka" are those of `DictionaryAutoencoder`.
+        "batch_topk", "matryoshka", "jumprelu" and "gated" are rules of `DictionaryAutoencoder`.
     alpha : float, default=0.1
         Weight of the penalty, beside the mean error of a feature.
     target : float, default=0.05
@@ -193,6 +194,8 @@ default="constant"
 
     See Also
     --------
+    WinnerTakeAllAutoencoder : Lifetime sparsity whose reconstructions are right at inference too;
+        of images and signals also spatial sparsity, by convolutional layers.
     DictionaryAutoencoder : Sparse codes over a dictionary of directions, as of the activations of
         other networks: batch top-k, Matryoshka, JumpReLU and gated.
     Autoencoder : Learns without a bound on the activity of the code.
@@ -207,8 +210,12 @@ default="constant"
     268 of 1,000 units died without that in 12 epochs, and none with it.
 
     "kl" and "lifetime" are computed from a whole batch, in which each row counts the same,
-    whatever its `sample_weight`. With "lifetime" the decoder learns from fewer active units than
-    a row has at inference: use `transform`, rather than reconstructions or scores.
+    whatever its `sample_weight`.
+
+    With "lifetime" the decoder learns from fewer active units than a row has at inference, so
+    that reconstructions are too large and scores say little: use `transform` only. A
+    `WinnerTakeAllAutoencoder` with the same layers has the same objective, and reconstructs and
+    scores from the units that reach a threshold, which it keeps from training.
 
     References
     ----------

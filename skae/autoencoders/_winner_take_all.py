@@ -40,12 +40,12 @@ class WinnerTakeAllAutoencoder(BaseAutoencoder):
     pool_size : int or "global", default=None
         Length of the sides of the windows of which `transform` gives the maximum of each map.
         "global" is one window, the whole map: where something was found does not matter then.
-        None gives the maps as they are. It needs convolutional layers.
+        None gives the maps as they are. Windows need convolutional layers.
     pool_stride : int, default=None
         Step between windows, at most `pool_size`. None is `pool_size`.
     decoder_kernel_size : int, default=None
-        Length of the sides of the pieces of which the decoder puts a row together. None is
-        as much as an entry of a map sees of the row. It needs convolutional layers.
+        Length of the sides of the pieces of which the decoder puts a row together, for
+        convolutional layers. None is as much as an entry of a map sees of the row.
     hidden_layers : tuple of int or object, default=()
         ``Conv1d(shape, channels, stride=1)`` or ``Conv2d(shape, channels, stride=1)`` from
         `skae.layers` for feature maps: a convolution for each of the channels, which may be
@@ -132,7 +132,8 @@ default="constant"
         of maps and, with convolutional layers, the length of each axis of a map.
     components_ : ndarray of shape (n_components, n_channels, *sides) or \
 (n_components, n_features)
-        What a winner of 1 adds to a row: the piece that a map stands for.
+        The filter of the decoder for each map, which is what a winner of 1 adds to a row; of
+        units the direction that each adds.
     thresholds_ : ndarray of shape (n_components,)
         What the maximum of a map must reach, for `inverse_transform`, `reconstruct` and scores.
     n_iter_ : int
@@ -154,6 +155,7 @@ default="constant"
     See Also
     --------
     SparseAutoencoder : Lifetime sparsity and others, of codes without axes.
+    DictionaryAutoencoder : Sparse codes of the activations of other networks.
     skae.layers.Conv2d : Layers for images.
     skae.layers.Conv1d : Layers for signals.
 
@@ -166,10 +168,10 @@ default="constant"
     takes the winners to be in the middle of their windows; `reconstruct` and the scores know where
     they are.
 
-    Layers are stacked by a Pipeline: the next one takes the code of the one before as images or
-    signals of shape `code_shape_`. It learns when the layers before it have.
+    Layers are stacked by a Pipeline, which trains one after the other: the next one takes the code
+    of the one before as images or signals of shape `code_shape_`.
 
-    As long as the windows cover a shift of an image or signal, it changes the code little.
+    A shift of an image or signal by less than a window changes pooled codes little.
 
     References
     ----------
