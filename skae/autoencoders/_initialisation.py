@@ -182,7 +182,7 @@ def _principal_axes(
         return pca.components_, pca.mean_
     # scikit-learn's PCA takes no weights, no missing entries and no rows that are not in memory.
     # The means, which stand for missing entries, or those of the first rows: not far from them.
-    near = None if gaps is None else gaps.fill.numpy(force=True).astype(np.float64)
+    near: Any = None if gaps is None else gaps.fill.numpy(force=True).astype(np.float64)
     total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
     for rows, weight in source.chunks():
         dense = to_dense(rows)
