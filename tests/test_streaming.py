@@ -30,6 +30,7 @@ from skae import (
     ConditionalVariationalAutoencoder,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
+    DictionaryAutoencoder,
     GaussianRBM,
     SelfOrganizingMap,
     VariationalAutoencoder,
@@ -193,6 +194,17 @@ def test_a_source_is_applied_as_its_table(method, frame, path):
     for source in (ParquetSource(path), in_chunks(frame, 50)):
         assert_allclose(getattr(autoencoder, method)(source), of_table, rtol=1e-5, atol=1e-6)
     assert_allclose(autoencoder.score(ParquetSource(path)), autoencoder.score(frame), rtol=1e-5)
+
+
+def test_the_codes_of_a_dictionary(frame, path):
+    dictionary = quick(DictionaryAutoencoder).fit(frame)
+    source = ParquetSource(path)
+    of_table, of_source = (dictionary.code_statistics(X) for X in (frame, source))
+    assert_allclose(of_source.density, of_table.density)
+    assert_allclose(of_source.explained_variance, of_table.explained_variance, rtol=1e-4)
+    unit = int(of_table.density.argmax())
+    found, there = (dictionary.top_activating(X, unit, k=3) for X in (source, frame))
+    assert found[0].tolist() == there[0].tolist()
 
 
 def test_labels_weights_and_validation_rows(frame):

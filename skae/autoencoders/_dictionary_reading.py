@@ -12,7 +12,7 @@ from sklearn.utils import Bunch, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import DENSE_NUMBERS
-from .._training import Source, read, to_dense
+from .._training import RowStream, Source, read, to_dense
 from .._validation import validate_rows
 from ..layers import is_positive_int
 
@@ -94,8 +94,9 @@ def top_activating(estimator: Any, X: Any, unit: int, k: int) -> tuple[np.ndarra
 def _chunks(estimator: Any, X: Any) -> Iterator[tuple[Any, np.ndarray]]:
     """Go through rows and their codes, some at a time."""
     check_is_fitted(estimator)
-    rows: np.ndarray | sparse.csr_matrix = validate_rows(estimator, X, reset=False)
-    widest = max(estimator.n_components, rows.shape[1])
-    for some in gen_batches(rows.shape[0], max(1, DENSE_NUMBERS // widest)):
-        chunk = rows[some]
-        yield chunk, read(estimator.module_, lambda module, x: module.encode(x), chunk)
+    n_some = max(1, DENSE_NUMBERS // max(estimator.n_components, estimator.n_features_in_))
+    for part in X if isinstance(X, RowStream) else [X]:
+        rows: np.ndarray | sparse.csr_matrix = validate_rows(estimator, part, reset=False)
+        for some in gen_batches(rows.shape[0], n_some):
+            chunk = rows[some]
+            yield chunk, read(estimator.module_, lambda module, x: module.encode(x), chunk)
