@@ -339,7 +339,7 @@ default="constant"
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+            Rows, a memory map or a source of any size: they are read some at a time.
 
         Returns
         -------
@@ -361,7 +361,7 @@ default="constant"
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, a memory map of any size: they are read some at a time.
+            Rows, a memory map or a source of any size: they are read some at a time.
         unit : int
             Index of the unit.
         k : int, default=10

@@ -13,17 +13,18 @@ class ChunkSource(RowStream):
 
     Handed as ``X`` to `fit`, `partial_fit` and the methods that apply a fitted estimator. An epoch
     goes through the chunks in their order and shuffles the rows of a window at a time. Chunks
-    that are no more rows than a window are fitted as the one table that they are, to the same bits.
+    with no more rows than a window in all are fitted as one table, to the same bits.
 
     Parameters
     ----------
     factory : callable
         Without arguments; returns an iterable of chunks, the same ones at each call: arrays,
-        DataFrames, CSR matrices or tensors, all with the same columns, of any number of rows.
+        DataFrames, tables of pyarrow, CSR matrices or tensors, all of one kind with the same
+        columns, of any number of rows.
     window : int or "auto", default="auto"
-        Number of rows that may be in memory at a time to be shuffled. Rows in an order that says
-        something, by date or by class, need a large window. "auto" is as many as 128 MB hold in
-        float32. Two or three windows are in memory at most.
+        Number of rows that may be in memory at a time to be shuffled. Sorted rows, by date or by
+        class, need a large window. "auto" is as many as 128 MB hold in float32. Two or three
+        windows are in memory at most.
 
     Attributes
     ----------
@@ -37,8 +38,8 @@ class ChunkSource(RowStream):
     TypeError
         If `factory` is no function; in a pass, if it gives nothing to go through.
     ValueError
-        If `window` is not valid; in a pass, if there are no rows, if a chunk has other columns
-        than the first, or if there are other chunks than the time before.
+        If `window` is not valid; in a pass, if there are no rows, if a chunk is of another kind
+        than the first or has other columns, or if there are other chunks than the time before.
 
     See Also
     --------

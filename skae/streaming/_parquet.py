@@ -20,8 +20,8 @@ class ParquetSource(RowStream):
 
     Handed as ``X`` to `fit`, `partial_fit` and the methods that apply a fitted estimator. An epoch
     goes through the row groups in an order drawn anew, and shuffles the rows of a window at a time;
-    while one window is trained on, another thread reads the next. A table of no more rows than a
-    window is fitted in memory, to the same bits as the DataFrame of it.
+    while one window is trained on, another thread reads the next. A table with no more rows than a
+    window is fitted in memory, to the same bits as its DataFrame.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class ParquetSource(RowStream):
 
     Notes
     -----
-    Chunks are DataFrames, so that estimators know the names of the features. A missing value of a
-    column of numbers is NaN.
+    Chunks are DataFrames, so that estimators know the names of the features. A missing value in a
+    column of numbers is NaN, which autoencoders take with ``missing_values="mask"``.
 
     With early stopping, whole row groups are held out, drawn at random.
 
