@@ -71,8 +71,13 @@ GROUPS = {
     "features": (
         "Features for a classifier",
         [
-            *("digits_pipeline", "sparse_filters", "winner_take_all", "sparse_dictionary"),
-            *("rbm_digits", "features_of_series", "grid_search"),
+            "digits_pipeline",
+            "sparse_filters",
+            "winner_take_all",
+            "sparse_dictionary",
+            "rbm_digits",
+            "features_of_series",
+            "grid_search",
         ],
     ),
     "images": (

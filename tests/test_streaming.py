@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -29,6 +30,7 @@ from skae import (
     ConditionalVariationalAutoencoder,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
+    DictionaryAutoencoder,
     GaussianRBM,
     SelfOrganizingMap,
     VariationalAutoencoder,
@@ -194,6 +196,17 @@ def test_a_source_is_applied_as_its_table(method, frame, path):
     assert_allclose(autoencoder.score(ParquetSource(path)), autoencoder.score(frame), rtol=1e-5)
 
 
+def test_the_codes_of_a_dictionary(frame, path):
+    dictionary = quick(DictionaryAutoencoder).fit(frame)
+    source = ParquetSource(path)
+    of_table, of_source = (dictionary.code_statistics(X) for X in (frame, source))
+    assert_allclose(of_source.density, of_table.density)
+    assert_allclose(of_source.explained_variance, of_table.explained_variance, rtol=1e-4)
+    unit = int(of_table.density.argmax())
+    found, there = (dictionary.top_activating(X, unit, k=3) for X in (source, frame))
+    assert found[0].tolist() == there[0].tolist()
+
+
 def test_labels_weights_and_validation_rows(frame):
     y = np.arange(600) % 2
     conditional = quick(ConditionalVariationalAutoencoder, max_iter=2)
@@ -228,11 +241,7 @@ def test_several_estimators_and_their_callbacks(frame):
         assert_same(one, other.fit(in_chunks(frame, 100)))
 
 
-def test_a_killed_fit_of_a_source_goes_on(frame, path, tmp_path, monkeypatch):
-    source = ParquetSource(path, window=100)
-    estimator = quick(DenoisingAutoencoder, early_stopping=True, max_iter=5, tol=0)
-    straight = clone(estimator).fit(source)
-    estimator.set_params(checkpoint=tmp_path)
+def end_after_two_epochs(estimator, source, monkeypatch):
     save = skae._checkpoint.Checkpoint.save
 
     def save_and_end(checkpoint, state):
@@ -243,7 +252,15 @@ def test_a_killed_fit_of_a_source_goes_on(frame, path, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(skae._checkpoint.Checkpoint, "save", save_and_end)
         with pytest.raises(KeyboardInterrupt):
-            clone(estimator).fit(source)
+            estimator.fit(source)
+
+
+def test_a_killed_fit_of_a_source_goes_on(frame, path, tmp_path, monkeypatch):
+    source = ParquetSource(path, window=100)
+    estimator = quick(DenoisingAutoencoder, early_stopping=True, max_iter=5, tol=0)
+    straight = clone(estimator).fit(source)
+    estimator.set_params(checkpoint=tmp_path)
+    end_after_two_epochs(clone(estimator), source, monkeypatch)
     for other in (
         ParquetSource(path, window=150),
         ParquetSource(path, window=100).map(np.negative),
@@ -251,6 +268,62 @@ def test_a_killed_fit_of_a_source_goes_on(frame, path, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="differs in the training rows"):
             clone(estimator).fit(other)
     assert_same(straight, clone(estimator).fit(source))
+
+
+# -- missing values --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gaps(frame):
+    """Return the rows sorted by a column, with a fifth of the other entries missing."""
+    is_gone = np.random.default_rng(1).random(frame.shape) < 0.2
+    is_gone[:, 0] = False
+    return frame.mask(is_gone).sort_values("a", ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DenoisingAutoencoder(2, noise="masking", mask_as_input=True, n_refinements=1),
+        SelfOrganizingMap((4, 4)),
+    ],
+    ids=["DenoisingAutoencoder", "SelfOrganizingMap"],
+)
+def test_missing_values_in_a_source(estimator, gaps, tmp_path, monkeypatch):
+    gaps.to_parquet(tmp_path / "gaps.parquet", row_group_size=50)
+    settings = {"missing_values": "mask", "max_iter": 4, "tol": 0, "n_iter": 4, "random_state": 0}
+    parameters = estimator.get_params()
+    estimator = clone(estimator).set_params(
+        **{name: value for name, value in settings.items() if name in parameters}
+    )
+    source = ParquetSource(tmp_path / "gaps.parquet", window=600)
+    assert_same(clone(estimator).fit(gaps), clone(estimator).fit(source))
+
+    source = ParquetSource(tmp_path / "gaps.parquet", window=130)
+    one = clone(estimator).fit(source)
+    assert_allclose(one.score_samples(source), one.score_samples(gaps), rtol=1e-4)
+    filled = one.impute(source)
+    assert_allclose(filled, one.impute(gaps), rtol=1e-4, atol=1e-5)
+    known = gaps.notna().to_numpy()
+    assert np.array_equal(filled[known], gaps.to_numpy()[known])
+    interrupted = clone(estimator).set_params(checkpoint=tmp_path / "fit")
+    end_after_two_epochs(clone(interrupted), source, monkeypatch)
+    assert_same(one, clone(interrupted).fit(source))
+
+
+def test_pca_of_rows_with_missing_values_does_not_depend_on_chunks(gaps):
+    """The rows of the first chunk are not like the others, since they are sorted."""
+    settings = {"hidden_layers": (), "init": "pca", "missing_values": "mask", "n_refinements": 0}
+    few = {"learning_rate": 1e-12, "max_iter": 1, "tol": 1, "random_state": 0}
+    one = Autoencoder(2, **settings, **few).fit(in_chunks(gaps, 50))
+    filled = SimpleImputer().fit_transform(gaps)
+    assert_allclose(abs(one.transform(gaps)), abs(PCA(2).fit_transform(filled)), atol=1e-4)
+
+
+def test_a_map_whose_first_chunk_has_weight_0(gaps):
+    weight = (np.arange(600) >= 100).astype(float)
+    weighted = quick(SelfOrganizingMap).fit(in_chunks(gaps, 50, 6), sample_weight=weight)
+    assert_same(weighted, quick(SelfOrganizingMap).fit(in_chunks(gaps[100:], 50, 5)))
 
 
 # -- results that go elsewhere --------------------------------------------------------------
@@ -286,6 +359,14 @@ def test_results_that_do_not_fit_are_refused(frame, tmp_path):
         transform(autoencoder, frame, np.empty(600), method="predict")
     with pytest.raises(TypeError, match="out must be"):
         transform(autoencoder, frame, None)
+    with pytest.raises(ValueError, match="out holds int64, but transform gives float32"):
+        transform(autoencoder, frame, np.empty((600, 2), dtype=int))
+    with pytest.raises(ValueError, match="out cannot be written to"):
+        transform(autoencoder, frame, np.broadcast_to(np.float32(0), (600, 2)))
+    with pytest.raises(ValueError, match="score does not give one result for each row"):
+        transform(autoencoder, frame, np.empty(600), method="score")
+    with pytest.raises(ValueError, match="X has no rows"):
+        transform(autoencoder, frame[:0], np.empty((0, 2)))
     bad = [frame[:100], frame[:3] * np.nan]
     with pytest.raises(ValueError, match=r"Chunk 2 of X.*NaN"):
         transform(autoencoder, ChunkSource(lambda: bad), tmp_path / "z.parquet")
@@ -372,7 +453,8 @@ BAD_CHUNKS = {
         "Chunk 2 .* lacks 'c' and has besides 'd'",
     ),
     "order": ([NAMED, NAMED[["b", "a", "c"]]], "Chunk 2 of X has columns b, a, c, but the first"),
-    "no names": ([NAMED, GOOD], "Chunk 2 of X has rows of shape"),
+    "no names": ([NAMED, GOOD], "Chunk 2 of X is of type ndarray, but the first .* DataFrame"),
+    "sparse": ([GOOD, sparse.csr_matrix(GOOD)], "Chunk 2 of X is of type csr_matrix, but the"),
     "NaN": ([GOOD, np.full((2, 3), np.nan)], "Chunk 2 of X: .*NaN"),  # also of rows of a map
     "strings": ([NAMED, NAMED.assign(b="x")], r"Chunk 2 of X: .*column\(s\) 'b' of X hold strings"),
     "one row": ([GOOD[0]], r"Chunk 1 of X has shape \(3,\)"),
@@ -389,6 +471,18 @@ def test_bad_chunks_change_nothing(case, cls):
         with pytest.raises(ValueError, match=message):
             method(ChunkSource(lambda: chunks, window=10))
         assert vars(fitted) == before
+
+
+def test_rows_that_are_none_of_the_source():
+    source = in_chunks(GOOD, 10)
+    for kept in (np.ones(3, bool), np.arange(50), np.zeros(50, bool)):
+        with pytest.raises(ValueError, match="kept must be an array of 50 bools"):
+            source.select(kept)
+    for numbers in ([], [50], [-1], [0.5], np.ones(50, bool)):
+        with pytest.raises(ValueError, match="integers from 0 to 49"):
+            source.take(numbers)
+    with pytest.raises(ValueError, match="one row for each row of a chunk; of 6 rows"):
+        quick(Autoencoder).fit(source.map(lambda chunk: chunk[:3]))
 
 
 def test_factories_that_are_none():
@@ -419,8 +513,17 @@ def test_bad_files(frame, tmp_path, monkeypatch):
     frame.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="'z'"):
         ParquetSource(tmp_path / "a.parquet", columns=["a", "z"])
-    with pytest.raises(ValueError, match="list of names"):
-        ParquetSource(tmp_path / "a.parquet", columns="a")
+    for columns in ("a", 3):
+        with pytest.raises(ValueError, match="list of names"):
+            ParquetSource(tmp_path / "a.parquet", columns=columns)
+    with pytest.raises(ValueError, match="differ from each other"):
+        ParquetSource(tmp_path / "a.parquet", columns=["a", "a"])
+    source = ParquetSource(tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole[:100])
+    with pytest.raises(ValueError, match=r"a.parquet' has changed since"):
+        quick(Autoencoder).fit(source)
+    (tmp_path / "a.parquet").write_bytes(whole)
     with pytest.raises(TypeError, match="path must be"):
         ParquetSource(frame)
     frame.astype({"b": float}).to_parquet(tmp_path / "b.parquet")
@@ -439,6 +542,13 @@ def test_bad_files(frame, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=re.escape("pip install 'skae[parquet]'")):
         transform(autoencoder, frame, tmp_path / "z.parquet")
     assert_same(quick(Autoencoder).fit(in_chunks(frame, 600)), autoencoder)  # without pyarrow
+
+
+def test_an_index_of_pandas_is_no_feature(frame, tmp_path):
+    some = frame[frame["a"] > 0]
+    some.to_parquet(tmp_path / "some.parquet")  # with the numbers of the rows
+    streamed = quick(Autoencoder).fit(ParquetSource(tmp_path / "some.parquet"))
+    assert_same(quick(Autoencoder).fit(some), streamed)
 
 
 def test_datasets_of_arrow(frame, tmp_path):

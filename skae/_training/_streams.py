@@ -98,7 +98,8 @@ class RowStream:
         Returns
         -------
         source
-            That can be handed as X as this one can.
+            That can be handed as X as this one can. A pass through it raises ValueError where
+            `function` returns more or fewer rows than it was given.
         """
         return _Mapped(self, function)
 
@@ -114,7 +115,18 @@ class RowStream:
         -------
         source
             Pieces without any of them are not read, where they can be jumped over.
+
+        Raises
+        ------
+        ValueError
+            If `kept` is not one bool for each row, or all are False.
         """
+        kept = np.asarray(kept)
+        if kept.dtype != bool or kept.shape != (self.n_rows,) or not kept.any():
+            raise ValueError(
+                f"kept must be an array of {self.n_rows} bools, one for each row and some of them "
+                f"True; got {kept!r}."
+            )
         return _Selected(self, kept)
 
     def take(self, numbers: np.ndarray) -> Any:
@@ -129,8 +141,19 @@ class RowStream:
         -------
         ndarray, CSR matrix or DataFrame
             As the chunks are, in the order of `numbers`.
+
+        Raises
+        ------
+        ValueError
+            If `numbers` is empty, or holds what is no number of a row.
         """
         numbers = np.asarray(numbers)
+        is_valid = numbers.dtype.kind in "iu" and numbers.ndim == 1 and numbers.size > 0
+        if not is_valid or numbers.min() < 0 or numbers.max() >= self.n_rows:
+            raise ValueError(
+                f"numbers must be one or more integers from 0 to {self.n_rows - 1}, got "
+                f"{numbers!r}."
+            )
         kept = np.zeros(self.n_rows, dtype=bool)
         kept[numbers] = True
         rows = joined_rows(self.select(kept))
@@ -173,7 +196,14 @@ class _Mapped(RowStream):
 
     def read(self, pieces: Sequence[int] | None = None) -> Iterator[tuple[int, Any]]:
         for piece, chunk in self._rows.read(pieces):
-            yield piece, self._function(chunk)
+            rows = self._function(chunk)
+            if shape_of(rows)[:1] != shape_of(chunk)[:1]:
+                raise ValueError(
+                    f"The function given to map must return one row for each row of a chunk; of "
+                    f"{shape_of(chunk)[0]} rows it returned an object of shape {shape_of(rows)}. "
+                    "Leave rows out by select."
+                )
+            yield piece, rows
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -251,6 +281,8 @@ def joined_rows(chunks: Iterable[Any]) -> Any:
         return sys.modules[kind].concat(parts, ignore_index=True)
     if kind == "polars":
         return sys.modules[kind].concat(parts)
+    if kind == "pyarrow":
+        return sys.modules[kind].concat_tables(parts)
     if kind == "torch":
         return torch.cat(parts)
     return sparse.vstack(parts, "csr") if sparse.issparse(parts[0]) else np.concatenate(parts)

@@ -22,6 +22,7 @@ from .._random import MAX_SEED, seeded_initialisation
 from .._training import Source, TrainingState, through, to_dense
 from ..layers import ACTIVATIONS, TransposedLinear
 from ._base import BaseAutoencoder, kept_variance
+from ._gaps import Gaps
 from ._module import AutoencoderModule
 
 # Parameters of the estimator that an autoencoder of one of its layers has otherwise.
@@ -147,7 +148,7 @@ def start_from_pca(module: AutoencoderModule, source: Source, seed: int) -> None
         )
     components, mean = (
         torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-        for array in _principal_axes(source, n_components, seed)
+        for array in _principal_axes(source, n_components, seed, module.gaps)
     )
     if len(encoder) == 1:
         _set(encoder[0], components, -components @ mean)
@@ -166,8 +167,13 @@ def _is_identity(function: Callable[[Tensor], Tensor]) -> bool:
     return torch.equal(function(values), values)
 
 
-def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the axes of PCA and the mean of the rows, with their weights if they have some."""
+def _principal_axes(
+    source: Source, n_components: int, seed: int, gaps: Gaps | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axes of PCA and the mean of the rows, with their weights if they have some.
+
+    Missing entries are taken for the mean of the observed ones, as `gaps` has it.
+    """
     n_features = source.n_features
     table = source.table
     if source.sample_weight is None and table is not None and not has_missing(table):
@@ -175,12 +181,13 @@ def _principal_axes(source: Source, n_components: int, seed: int) -> tuple[np.nd
             pca = PCA(n_components, random_state=seed).fit(table)
         return pca.components_, pca.mean_
     # scikit-learn's PCA takes no weights, no missing entries and no rows that are not in memory.
-    near: Any = None  # the mean of the first rows: not far from that of all
+    # The means, which stand for missing entries, or those of the first rows: not far from them.
+    near: Any = None if gaps is None else gaps.fill.numpy(force=True).astype(np.float64)
     total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
     for rows, weight in source.chunks():
         dense = to_dense(rows)
         if near is None:
-            near = np.nan_to_num(StandardScaler(with_std=False).fit(dense).mean_)
+            near = StandardScaler(with_std=False).fit(dense).mean_
         moved = np.nan_to_num(dense - near)
         weighted = moved if weight is None else moved * weight[:, None]
         total += weighted.sum(axis=0)

@@ -108,9 +108,11 @@ def centre_of(X: Any, weight: np.ndarray | None, metric: str) -> Centre:
             block = np.asarray(rows, dtype=np.float64)
             some = None if weight is None else weight[n_done : n_done + len(block)]
             n_done += len(block)
-            scaler.partial_fit(block, sample_weight=some)
             if some is not None:
-                block = block[some > 0]
+                block, some = block[some > 0], some[some > 0]
+                if not len(some):
+                    continue
+            scaler.partial_fit(block, sample_weight=some)
             low = np.fmin(low, np.fmin.reduce(block, axis=0, initial=np.inf))
             high = np.fmax(high, np.fmax.reduce(block, axis=0, initial=-np.inf))
         step = 2 ** np.ceil(np.log2(_STEP * np.sqrt(scaler.var_)))

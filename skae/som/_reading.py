@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .._missing import observed_mean
-from .._training import read, to_dense
+from .._training import RowStream, read, to_dense
 from .._validation import validate_codes, validate_rows, validate_weight
 from ..base import BaseTorchEstimator
 from ._centre import Centre, centre_of
@@ -130,6 +130,8 @@ class MapReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseTorchEsti
         ndarray of shape (n_samples, n_features)
             The rows, dense; the entries that are not missing are as they were.
         """
+        if isinstance(X, RowStream):
+            return np.concatenate([self.impute(chunk) for chunk in X])
         filled = self._read(X, lambda module, x: self._centre.add(module.quantized(x)))
         rows = to_dense(validate_rows(self, X, reset=False))
         known = ~np.isnan(rows)

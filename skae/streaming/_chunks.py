@@ -13,17 +13,18 @@ class ChunkSource(RowStream):
 
     Handed as ``X`` to `fit`, `partial_fit` and the methods that apply a fitted estimator. An epoch
     goes through the chunks in their order and shuffles the rows of a window at a time. Chunks
-    that are no more rows than a window are fitted as the one table that they are, to the same bits.
+    with no more rows than a window in all are fitted as one table, to the same bits.
 
     Parameters
     ----------
     factory : callable
         Without arguments; returns an iterable of chunks, the same ones at each call: arrays,
-        DataFrames, CSR matrices or tensors, all with the same columns, of any number of rows.
+        DataFrames, tables of pyarrow, CSR matrices or tensors, all of one kind with the same
+        columns, of any number of rows.
     window : int or "auto", default="auto"
-        Number of rows that may be in memory at a time to be shuffled. Rows in an order that says
-        something, by date or by class, need a large window. "auto" is as many as 128 MB hold in
-        float32. Two or three windows are in memory at most.
+        Number of rows that may be in memory at a time to be shuffled. Sorted rows, by date or by
+        class, need a large window. "auto" is as many as 128 MB hold in float32. Two or three
+        windows are in memory at most.
 
     Attributes
     ----------
@@ -37,8 +38,8 @@ class ChunkSource(RowStream):
     TypeError
         If `factory` is no function; in a pass, if it gives nothing to go through.
     ValueError
-        If `window` is not valid; in a pass, if there are no rows, if a chunk has other columns
-        than the first, or if there are other chunks than the time before.
+        If `window` is not valid; in a pass, if there are no rows, if a chunk is of another kind
+        than the first or has other columns, or if there are other chunks than the time before.
 
     See Also
     --------
@@ -88,7 +89,7 @@ class ChunkSource(RowStream):
             shape = shape_of_chunk(chunk)
             first = chunk if first is None else first
             number = len(sizes)
-            _check_columns(number, chunk, shape, first)
+            _check_alike(number, chunk, shape, first)
             if shape[0] == 0:
                 continue
             sizes.append(shape[0])
@@ -120,16 +121,23 @@ class ChunkSource(RowStream):
         )
 
 
-def _check_columns(number: int, chunk: Any, shape: tuple[int, ...], first: Any) -> None:
+def _check_alike(number: int, chunk: Any, shape: tuple[int, ...], first: Any) -> None:
+    """Raise ValueError if a chunk is no table, or not one like the first."""
+    name = f"Chunk {number + 1} of X"
     if len(shape) < 2:
         raise ValueError(
-            f"Chunk {number + 1} of X has shape {shape}; chunks must have two or more dimensions, "
+            f"{name} has shape {shape}; chunks must have two or more dimensions, "
             "the first one for the rows."
         )
-    here, there = (_columns_of(one) for one in (chunk, first))
+    if _library(chunk) != _library(first):
+        raise ValueError(
+            f"{name} is of type {type(chunk).__name__}, but the first chunk is of type "
+            f"{type(first).__name__}. All chunks must be of one kind."
+        )
+    here, there = _columns_of(chunk), _columns_of(first)
     if here == there and shape[1:] == shape_of_chunk(first)[1:]:
         return
-    if here is None or there is None or set(here) == set(there):
+    if set(here) == set(there):
         shown = [
             f"columns {', '.join(map(str, names))}" if names else f"rows of shape {of_chunk[1:]}"
             for names, of_chunk in ((here, shape), (there, shape_of_chunk(first)))
@@ -138,14 +146,15 @@ def _check_columns(number: int, chunk: Any, shape: tuple[int, ...], first: Any) 
     else:
         parts = [("lacks", set(there) - set(here)), ("has besides", set(here) - set(there))]
         said = [f"{verb} {', '.join(sorted(map(repr, some)))}" for verb, some in parts if some]
-        raise ValueError(
-            f"Chunk {number + 1} of X has other columns than the first chunk: it "
-            f"{' and '.join(said)}. All chunks need the same columns in the same order."
-        )
-    raise ValueError(
-        f"Chunk {number + 1} of X has {found}. All chunks need the same columns in the same order."
-    )
+        found = f"other columns than the first chunk: it {' and '.join(said)}"
+    raise ValueError(f"{name} has {found}. All chunks need the same columns in the same order.")
 
 
-def _columns_of(chunk: Any) -> list[Any] | None:
-    return list(chunk.columns) if hasattr(chunk, "columns") else None
+def _columns_of(chunk: Any) -> list[Any]:
+    """Return the names of columns; none of arrays."""
+    return list(getattr(chunk, "column_names", getattr(chunk, "columns", [])))  # of Arrow, others
+
+
+def _library(chunk: Any) -> str:
+    """Return where the type of a chunk comes from; lists are arrays."""
+    return type(chunk).__module__.partition(".")[0].replace("builtins", "numpy")

@@ -20,8 +20,8 @@ class ParquetSource(RowStream):
 
     Handed as ``X`` to `fit`, `partial_fit` and the methods that apply a fitted estimator. An epoch
     goes through the row groups in an order drawn anew, and shuffles the rows of a window at a time;
-    while one window is trained on, another thread reads the next. A table of no more rows than a
-    window is fitted in memory, to the same bits as the DataFrame of it.
+    while one window is trained on, another thread reads the next. A table with no more rows than a
+    window is fitted in memory, to the same bits as its DataFrame.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class ParquetSource(RowStream):
         A file; a folder, all of whose files are read, in the order of their names; or what
         ``pyarrow.dataset.dataset`` makes of many files, partitions or a bucket.
     columns : sequence of str, default=None
-        Names of the columns to read, in this order; None is all.
+        Names of the columns to read, in this order; None is all but an index of pandas.
     window : int or "auto", default="auto"
         Number of rows that may be in memory at a time to be shuffled. "auto" is as many as 128 MB
         hold in float32. Two or three windows are in memory at most, and a row group as it is
@@ -49,8 +49,8 @@ class ParquetSource(RowStream):
     ImportError
         If pyarrow or pandas is not installed: ``pip install 'skae[parquet]'``.
     ValueError
-        If a parameter is not valid, if there are no rows, or if a file cannot be read or lacks
-        columns, or has them in another type.
+        If a parameter is not valid, if there are no rows, or if a file lacks columns, or has them
+        in another type; here or in a pass, if a file cannot be read.
 
     See Also
     --------
@@ -59,8 +59,8 @@ class ParquetSource(RowStream):
 
     Notes
     -----
-    Chunks are DataFrames, so that estimators know the names of the features. A missing value of a
-    column of numbers is NaN.
+    Chunks are DataFrames, so that estimators know the names of the features. A missing value in a
+    column of numbers is NaN, which autoencoders take with ``missing_values="mask"``.
 
     With early stopping, whole row groups are held out, drawn at random.
 
@@ -91,9 +91,11 @@ class ParquetSource(RowStream):
         dataset = _opened(path)
         self.path = path
         names = dataset.schema.names
-        if isinstance(columns, str):
-            raise ValueError(f"columns must be a list of names, got the string {columns!r}.")
-        self.columns = list(names if columns is None else columns)
+        if isinstance(columns, str) or not (columns is None or np.iterable(columns)):
+            raise ValueError(f"columns must be a list of names, got {columns!r}.")
+        index = (dataset.schema.pandas_metadata or {}).get("index_columns", [])
+        no_index = [name for name in names if name not in index]
+        self.columns = list(no_index if columns is None else columns)
         missing = [name for name in self.columns if name not in names]
         if not names:
             raise ValueError(f"X has no rows: {_shown(path)} holds no Parquet file.")
@@ -102,6 +104,8 @@ class ParquetSource(RowStream):
                 f"columns must be names of columns of {_shown(path)}, which has "
                 f"{', '.join(map(str, names))}; got {self.columns}."
             )
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"columns must differ from each other, got {self.columns}.")
         self._schema = dataset.schema
         self._row_groups: list[Any] = []
         self._sizes: list[int] = []
@@ -149,9 +153,15 @@ class ParquetSource(RowStream):
                 batch_readahead=1,
                 fragment_readahead=1,
             )
-            for batch in batches:
-                if batch.num_rows:
-                    yield piece, _as_frame(batch)
+            try:
+                for batch in batches:
+                    if batch.num_rows:
+                        yield piece, _as_frame(batch)
+            except OSError as error:
+                raise ValueError(
+                    f"{_shown(self.path)} has changed since ParquetSource was made, or is damaged: "
+                    f"it cannot be read ({error})."
+                ) from error
 
 
 def _opened(path: Any) -> Any:

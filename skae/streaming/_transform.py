@@ -46,7 +46,8 @@ def transform(estimator: Any, X: Any, out: Any, *, method: str = "transform") ->
     Raises
     ------
     ValueError
-        If `out` has not the shape of the results, or a chunk is not valid.
+        If `out` cannot be written to, or has not the shape of the results or another kind of
+        numbers; if a chunk is not valid, or the method does not give a result for each row.
     TypeError
         If the estimator has no such method, or `out` is neither an array nor a name.
     ImportError
@@ -85,16 +86,26 @@ def _results(function: Any, X: Any) -> Iterator[Any]:
     for number, chunk in enumerate(X if isinstance(X, RowStream) else _chunks(X)):
         with of_chunk(number, "X"):
             result = function(chunk)
+        n_rows = shape_of_chunk(chunk)[0]
+        if shape_of_chunk(result)[:1] != (n_rows,):
+            raise ValueError(
+                f"{function.__name__} does not give one result for each row of X; of {n_rows} rows "
+                f"it returned an object of type {type(result).__name__}."
+            )
         yield result.toarray() if sparse.issparse(result) else result
 
 
 def _chunks(X: Any) -> Iterator[Any]:
     n_rows, *others = shape_of_chunk(X)
+    if n_rows == 0:
+        raise ValueError("X has no rows.")
     for some in gen_batches(n_rows, max(1, DENSE_NUMBERS // max(1, int(np.prod(others))))):
         yield _safe_indexing(X, some)
 
 
 def _fill(out: np.ndarray, results: Iterator[Any], method: str) -> None:
+    if not out.flags.writeable:
+        raise ValueError("out cannot be written to; open the memory map with mode 'r+' or 'w+'.")
     n_done = 0
     for result in results:
         rows = np.asarray(result)
@@ -104,6 +115,8 @@ def _fill(out: np.ndarray, results: Iterator[Any], method: str) -> None:
                 f"out has shape {out.shape}, but {method} gives {stop} rows or more, each of shape "
                 f"{rows.shape[1:]}."
             )
+        if not np.can_cast(rows.dtype, out.dtype, "same_kind"):
+            raise ValueError(f"out holds {out.dtype}, but {method} gives {rows.dtype}.")
         out[n_done:stop] = rows
         n_done = stop
     if n_done < len(out):
