@@ -33,8 +33,8 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
     ----------
     estimator : object, default=None
         Autoencoder to fit, which is cloned. It may take missing values
-        (``missing_values="mask"``). None is a `DenoisingAutoencoder` with 512 components, one hidden layer
-        of 512 units and ``code_activation="relu"``.
+        (``missing_values="mask"``). None is a `DenoisingAutoencoder` with 512 components, one
+        hidden layer of 512 units and ``code_activation="relu"``.
     layers : {"all", "code"}, default="all"
         "all" gives the activations of all hidden layers of the encoder, followed by the code;
         "code" the code alone.
@@ -151,8 +151,8 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         if self._layers == "all":
             if not isinstance(getattr(learner.module_, "encoder", None), nn.Sequential):
                 raise ValueError(
-                    f"layers='all' needs an encoder that is a sequence of layers, which {learner!r} "
-                    "does not have; set layers='code'."
+                    "layers='all' needs an encoder that is a sequence of layers, which "
+                    f"{learner!r} does not have; set layers='code'."
                 )
             return learner._read(X, codes_of_layers)
         with config_context(transform_output="default"):
