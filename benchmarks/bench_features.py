@@ -96,6 +96,14 @@ def mnist(name: str, seed: int) -> Task:
     return X[rows] / as_float[0], y[rows], X_test / as_float[1], y_test
 
 
+def window_learner(n_components: int) -> DenoisingAutoencoder:
+    """Return the default learner of `WindowFeatures`, with another number of components."""
+    return DenoisingAutoencoder(
+        n_components, hidden_layers=(), code_activation="leaky_relu", learning_rate=1e-2,
+        batch_size=1000, max_iter=10,
+    )  # fmt: skip
+
+
 def searches(
     X: np.ndarray, seed: int, cache: str, *, more: int
 ) -> Iterator[tuple[str, GridSearchCV]]:
@@ -202,10 +210,7 @@ def compare(options: Any) -> None:
 
 def compare_searches() -> None:
     X, y, *_ = ucr("SwedishLeaf", 0)
-    autoencoder = DenoisingAutoencoder(
-        64, hidden_layers=(), code_activation="leaky_relu", learning_rate=1e-2, batch_size=1000,
-        max_iter=10, random_state=0,
-    )  # fmt: skip
+    autoencoder = window_learner(64).set_params(random_state=0)
     windows = {
         "learner__estimator__noise_level": [0.1, 0.3, 1.0],
         "learner__n_segments": [1, 2],

@@ -14,9 +14,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.svm import LinearSVC
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import Autoencoder, DenoisingAutoencoder, GaussianRBM, VariationalAutoencoder
+from skae import Autoencoder, DenoisingAutoencoder, GaussianRBM
 from skae.features import LayerFeatures, WindowFeatures
 from skae.layers import Conv1d
 from skae.model_selection import BatchedGridSearchCV
@@ -35,7 +36,6 @@ SMALL = Autoencoder(3, hidden_layers=(8, 6), max_iter=3, tol=0.1)
             standardize=False,
         ),
         LayerFeatures(SMALL),
-        LayerFeatures(VariationalAutoencoder(3, max_iter=3, tol=0.1), scaling="norm"),
     ]
 )  # fmt: skip
 def test_scikit_learn_checks(estimator, check):
@@ -121,6 +121,17 @@ def test_scaling_decides_whether_level_and_strength_count(series, scaling, same)
     assert (differs < 0.1) == same
 
 
+@pytest.mark.parametrize("scaling", ["standard", "center", None])
+def test_units_of_the_series_do_not_matter(series, scaling):
+    """A power of two is exact, so that features are the same bits; its square overflows."""
+    features = WindowFeatures(PCA(2), scaling=scaling, **QUICK)
+    series = series.astype(np.float64)
+    expected = features.fit_transform(series)
+    assert expected.std() > 0.5
+    for power in (2.0**600, 2.0**-600):
+        assert_array_equal(features.fit_transform(series * power), expected)
+
+
 def test_channels_are_scaled_by_themselves(series):
     two = np.stack([series, series[::-1]], axis=1)
     features = WindowFeatures(shape=(2, 20), pooling="mean", **QUICK).fit(two)
@@ -149,6 +160,8 @@ def test_features_are_standardised(series):
     assert_array_equal(features.transform(series), found)
     assert_array_equal(clone(features).fit(series).transform(series), found)
     assert_array_equal(pickle.loads(pickle.dumps(features)).transform(series), found)
+    features.set_params(scaling=None, pooling="max", n_segments=2)  # for the next fit
+    assert_array_equal(features.transform(series), found)
 
 
 def test_a_linear_model_sees_shifted_patterns():
@@ -220,6 +233,20 @@ def test_layers_stand_side_by_side(series):
     assert_allclose(
         features.inverse_transform(found), features.estimator_.reconstruct(series), atol=1e-6
     )
+
+
+def test_missing_values_are_filled_in_for_all_layers(series):
+    holes = series.copy()
+    holes[2, 3] = np.nan
+    learner = clone(SMALL).set_params(missing_values="mask")
+    features = LayerFeatures(learner, scaling=None, random_state=0).fit(holes)
+    found = features.transform(holes)
+    assert_array_equal(found[:, 14:], features.estimator_.transform(holes))
+    assert np.isfinite(found).all()
+    assert get_tags(features).input_tags.allow_nan
+    assert not get_tags(LayerFeatures(SMALL)).input_tags.allow_nan
+    features.set_params(layers="code")  # for the next fit
+    assert_array_equal(features.transform(holes), found)
 
 
 def test_scaled_codes_are_those_of_scikit_learn(series):

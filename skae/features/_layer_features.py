@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn import config_context
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.utils import Tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -26,18 +26,18 @@ from ._seeds import with_seeds
 class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedParameters):
     """Features of rows: the codes of all layers of an autoencoder, on one scale.
 
-    The hidden layers of an encoder and its code stand side by side, each feature standardised, so
-    that a linear model takes them as they are.
+    The activations of the hidden layers of an encoder and its code stand side by side, each feature
+    standardised, so that they need no scaler before a linear model.
 
     Parameters
     ----------
     estimator : object, default=None
-        Autoencoder to fit, which is cloned. For ``layers="all"``, with `Dense` layers or
-        convolutional ones. None is a `DenoisingAutoencoder` with 512 components, one hidden layer
-        of 512 units and ``code_activation="relu"``.
+        Autoencoder to fit, which is cloned. It may take missing values
+        (``missing_values="mask"``). None is a `DenoisingAutoencoder` with 512 components, one
+        hidden layer of 512 units and ``code_activation="relu"``.
     layers : {"all", "code"}, default="all"
-        Whose codes to take: of all hidden layers of the encoder, after their activation, and
-        then of the code; or of the code alone.
+        "all" gives the activations of all hidden layers of the encoder, followed by the code;
+        "code" the code alone.
     scaling : {"standard", "norm"} or None, default="standard"
         "standard" brings each feature to mean 0 and standard deviation 1 over the training rows;
         "norm" brings each row to length 1, which `inverse_transform` cannot undo; None leaves the
@@ -116,9 +116,11 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         Raises
         ------
         ValueError
-            If a parameter or the input is not valid, or if the encoder has other layers.
+            If a parameter or the input is not valid, or if ``layers="all"`` and the encoder is
+            not a sequence of layers.
         """
         with all_or_nothing(self):
+            self._layers = self.layers
             self.estimator_ = self._learner().fit(X)
             if hasattr(self, "feature_names_in_"):  # of an earlier fit
                 del self.feature_names_in_
@@ -146,11 +148,11 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
     def _codes(self, X: Any) -> np.ndarray:
         """Return the codes of rows as the layers give them."""
         learner = self.estimator_
-        if self.layers == "all":
+        if self._layers == "all":
             if not isinstance(getattr(learner.module_, "encoder", None), nn.Sequential):
                 raise ValueError(
-                    f"layers='all' needs an encoder of layers in a row, which {learner!r} has not; "
-                    "set layers='code'."
+                    "layers='all' needs an encoder that is a sequence of layers, which "
+                    f"{learner!r} does not have; set layers='code'."
                 )
             return learner._read(X, codes_of_layers)
         with config_context(transform_output="default"):
@@ -193,13 +195,16 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        takes_missing = isinstance(self.estimator, FeatureLearner)
+        takes_missing = takes_missing and get_tags(self.estimator).input_tags.allow_nan
+        tags.input_tags.allow_nan = takes_missing
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
 def codes_of_layers(module: Any, x: Tensor) -> Tensor:
     """Return what each hidden layer of an encoder gives after its activation, and then the code."""
-    found, values = [], x
+    found, values = [], module.encoder_input(x)
     for layer in module.encoder:
         values = layer(values)
         if type(layer) in ACTIVATIONS.values():

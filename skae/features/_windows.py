@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 #: What is pooled over the windows of a part, beside the proportion above a threshold.
 POOLINGS: dict[str, Callable[..., np.ndarray]] = {"max": np.max, "mean": np.mean}
 
-# What is added to the variance of a window, as a part of that of all windows.
+# What is added to the variance of a window, where that of all windows is 1.
 _LEAST_VARIANCE = 0.01
 
 
@@ -63,29 +63,37 @@ def windows_of(samples: np.ndarray, sides: Sequence[int], dilation: int) -> np.n
     return np.moveaxis(views[every], 1, 1 + n_axes)
 
 
+def root_mean_square(values: np.ndarray) -> float:
+    """Return it, whatever the size of the values; 1 if all are 0."""
+    # By a power of two, which is exact: the squares neither overflow nor vanish.
+    power = np.ldexp(1.0, np.frexp(np.abs(values).max())[1] - 1)
+    return float(power * np.sqrt(np.square(values / power, dtype=np.float64).mean())) or 1.0
+
+
 def scaled(windows: np.ndarray, scaling: str | None, n_axes: int, unit: float) -> np.ndarray:
-    """Return windows with each channel of each at one level, and of one strength.
+    """Return windows scaled as a learner takes them.
 
     Parameters
     ----------
     windows : ndarray of shape (..., n_channels, *sides)
         Not changed.
     scaling : {"center", "standard"} or None
-        What is taken from each channel of each window: nothing, its mean, or its mean and its
-        standard deviation. Noise around a constant stays small.
+        "center" subtracts its mean from each channel of each window; "standard" divides it by its
+        standard deviation too, to which a little is added, so that noise around a constant stays
+        small. None does neither.
     n_axes : int
         Number of the sides.
     unit : float
-        What all windows are divided by, but for "standard"; there, the usual deviation.
+        What all windows are divided by: the usual size of their entries.
     """
     axes = tuple(range(-n_axes, 0))
     if scaling is not None:
         windows = windows - windows.mean(axis=axes, keepdims=True)
+    windows = windows / windows.dtype.type(unit)
     if scaling != "standard":
-        return windows / windows.dtype.type(unit)
+        return windows
     variance = np.square(windows).mean(axis=axes, keepdims=True)
-    least = windows.dtype.type(_LEAST_VARIANCE * unit**2)
-    return windows / np.sqrt(variance + least)
+    return windows / np.sqrt(variance + windows.dtype.type(_LEAST_VARIANCE))
 
 
 def pooled(
