@@ -24,7 +24,7 @@ def test_batches_hold_every_row_once_in_nearly_equal_sizes(n_rows, batch_size):
     source = as_source(X, X[:, 0] + 1, CPU, scaled=False)
     batches = Batches(source, batch_size, torch.Generator().manual_seed(0))
     seen, sizes = [], []
-    for x, weight, _, _ in batches:
+    for x, weight, _ in batches:
         assert_array_equal(weight, x[:, 0] + 1)
         seen += x[:, 0].tolist()
         sizes.append(len(x))
