@@ -4,6 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 for the gallery's links
+
 import skae
 
 HERE = Path(__file__).parent
