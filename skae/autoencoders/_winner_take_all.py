@@ -130,7 +130,7 @@ default="constant"
     code_shape_ : tuple of int
         Shape of the code of a row, of which `transform` gives the entries in a row: the number
         of maps and, with convolutional layers, the length of each axis of a map.
-    components_ : ndarray of shape (n_components, n_channels, *sides) or \
+    components_ : ndarray of shape (n_components, n_channels, ...) or \
 (n_components, n_features)
         The filter of the decoder for each map, which is what a winner of 1 adds to a row; of
         units the direction that each adds.

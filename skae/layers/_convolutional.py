@@ -131,7 +131,7 @@ class _Convolutional(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Takes flat rows of shape (n, n_features), returns shape (n, n_maps, *map_shape).
+            Takes flat rows of shape (n, n_features), returns maps: rows, maps, then their axes.
         """
         *steps, last = self._steps(n_features, n_maps)
         return self._stack([*self._convolutions(steps), self._convolve(last)])
@@ -152,7 +152,7 @@ class _Convolutional(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Takes a batch of shape (n, n_maps, *map_shape), returns flat rows.
+            Takes such maps, returns flat rows.
 
         Raises
         ------
