@@ -21,7 +21,7 @@
   0.946 by a detector on the code.
 - ``speed``: an epoch of 784-400-20 in batches of 128, beside a bare torch loop and, where they are
   installed, pythae and pyod; then a fit of two epochs. Measured on two cores without other jobs:
-  0.54 s, bare 0.59, pythae 0.95, pyod 1.05; fits 2.12 and 2.07. Most of a step is matrix products,
+  0.89 s, bare 0.98, pythae 1.23, pyod 1.39; fits 1.96 and 1.99. Most of a step is matrix products,
   which are the same in all of them.
 
 The settings of ``fixed`` were chosen on 10,000 of the training images (``--validation``), by

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
 
 from ._compute import resolve_device
 from ._missing import refuse_empty_rows
 from ._pickling import Portable
-from ._training import RowStream, Source, as_source, drop_zero_weight, in_memory
+from ._training import RowStream, Source, as_source, drop_zero_weight, in_memory, read
 from ._validation import Seen, of_chunk, validate_rows, validate_weight
 from ._warn import warn
 
@@ -25,6 +27,7 @@ class TakesRows(Portable):
 
     device: str | torch.device
     device_: torch.device
+    module_: Any
     _seen: Seen
 
     @property
@@ -98,3 +101,21 @@ class TakesRows(Portable):
     def _condition(self, y: Any, X: Any, *, reset: bool, name: str) -> np.ndarray | None:
         """Return the conditions of validated rows for a conditional model; None of others."""
         return None
+
+    # -- inference ---------------------------------------------------------------------
+
+    def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+        check_is_fitted(self)
+        if isinstance(X, RowStream):
+            return np.concatenate([self._read_rows(chunk, method) for chunk in X])
+        return self._read_rows(X, method)
+
+    def _read_rows(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+        return read(self.module_, method, self._readable(X))
+
+    def _readable(self, X: Any) -> np.ndarray | sparse.csr_matrix:
+        """Return validated rows that the fitted network takes."""
+        rows = validate_rows(self, X, reset=False)
+        if self._takes_missing:
+            refuse_empty_rows(rows)
+        return rows

@@ -52,6 +52,21 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
             torch.default_generator.set_state(before)
 
 
+def with_seeds(
+    estimator: Any, random_state: np.random.RandomState, *, replace: bool = False
+) -> Any:
+    """Give an estimator, and those inside of it, a seed wherever it has none.
+
+    With `replace` also where it has one.
+    """
+    seeded = [
+        name
+        for name, value in sorted(estimator.get_params().items())
+        if name.split("__")[-1] == "random_state" and (replace or value is None)
+    ]
+    return estimator.set_params(**{name: random_state.randint(MAX_SEED) for name in seeded})
+
+
 class Generator(torch.Generator):
     """Torch's generator, with quicker uniform numbers on a CPU.
 

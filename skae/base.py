@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from ._checkpoint import open_checkpoint
 from ._compute import gradients_enabled, limit_threads
 from ._fitting import run_or_defer
 from ._intake import TakesRows
-from ._missing import refuse_empty_rows
 from ._parameters import changed_parameters, take_parameters
 from ._random import MAX_SEED, new_random_state, seeded_initialisation
 from ._sklearn_callbacks import CallbackSupportMixin, FitTasks
 from ._training import (
     Plan,
-    RowStream,
     Source,
     Trainable,
     Training,
     TrainingState,
     device_of,
     load_weights,
-    read,
     restore_on_error,
     train,
 )
 from ._validation import (
     all_or_nothing,
-    validate_rows,
     validate_weight,
 )
 
@@ -291,22 +285,6 @@ class BaseTorchEstimator(CallbackSupportMixin, TakesRows):
         )
 
     # -- inference ---------------------------------------------------------------------
-
-    def _read(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
-        check_is_fitted(self)
-        if isinstance(X, RowStream):
-            return np.concatenate([self._read_rows(chunk, method) for chunk in X])
-        return self._read_rows(X, method)
-
-    def _read_rows(self, X: Any, method: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
-        return read(self.module_, method, self._readable(X))
-
-    def _readable(self, X: Any) -> np.ndarray | sparse.csr_matrix:
-        """Return validated rows that the fitted network takes."""
-        rows = validate_rows(self, X, reset=False)
-        if self._takes_missing:
-            refuse_empty_rows(rows)
-        return rows
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is; of an autoencoder, minus its mean error per feature.

@@ -18,6 +18,7 @@ from ..layers import (
     Part,
     check_layers,
     frozen_statistics,
+    keep_number,
     mixes_rows,
     run,
     sample_noise,
@@ -105,7 +106,7 @@ class GANModule(Trainable):
             "mmd_weight": mmd_weight,
         }
         for name, value in others.items():
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+            keep_number(self, name, value)
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.float32))
 
     @property

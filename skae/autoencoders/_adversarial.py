@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._random import MAX_SEED, Generator
 from .._training import Batch, Source, Step
-from ..layers import Dense
+from ..layers import Dense, keep_number
 from ..losses import prior_discrepancy, squared_slopes
 from ._base import BaseAutoencoder
 from ._generative import GenerativeAutoencoder
@@ -34,7 +34,7 @@ class MatchingModule(AutoencoderModule):
     def __init__(self, *, alpha: float, prior: str, **arguments: Any):
         super().__init__(**arguments)
         self.prior = prior
-        self.register_buffer("alpha", torch.tensor(alpha, dtype=torch.float32), persistent=False)
+        keep_number(self, "alpha", alpha)
 
     def sample_noise(self, batch: Batch, generator: Generator) -> Any:
         draws = PRIORS[self.prior].draw(generator, (len(batch.x), self.n_components))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from .._compute import DENSE_NUMBERS
 from .._training import Source
+from .._warn import warn
 from ..layers import Part, check_layers, described, shape_or_none
 from ..losses import mean_per_sample
 from ._module import AutoencoderModule
@@ -72,3 +76,14 @@ def loss_of_mean(module: AutoencoderModule, source: Source) -> float | None:
             error = module.observed_error(constant.expand_as(x), x)
             return float(share @ mean_per_sample(error))
     return None
+
+
+def warn_of_dead_units(estimator: Any, state: str, remedy: str) -> None:
+    """Warn if more than half of the units of a fitted estimator are in its `dead_units_`."""
+    n_dead, n_units = len(estimator.dead_units_), estimator.module_.n_components
+    if 2 * n_dead > n_units:
+        warn(
+            f"{n_dead} of the {n_units} units of {type(estimator).__name__} are {state}; try "
+            f"{remedy}, or a smaller n_components.",
+            ConvergenceWarning,
+        )

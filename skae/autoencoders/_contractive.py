@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .._random import Generator
 from .._training import Batch
+from ..layers import keep_number
 from ._initialisation import PCAStartAutoencoder, PretrainingAutoencoder
 from ._jacobian import estimated_squared_norm, jacobian, only_linear, squared_norm_of_linear
 from ._module import AutoencoderModule
@@ -28,7 +29,7 @@ class ContractiveModule(AutoencoderModule):
         super().__init__(**arguments)
         self.n_probes = n_probes
         self.penalty = self._cheapest() if penalty == "auto" else penalty
-        self.register_buffer("alpha", torch.tensor(alpha, dtype=torch.float32), persistent=False)
+        keep_number(self, "alpha", alpha)
 
     def _cheapest(self) -> str:
         if only_linear(self) is not None:

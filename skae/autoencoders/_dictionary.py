@@ -9,14 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._training import Source, TrainingState
-from .._warn import warn
 from ._base import BaseAutoencoder
+from ._checks import warn_of_dead_units
 from ._dictionary_module import DictionaryModule
 from ._dictionary_reading import code_statistics, geometric_median, top_activating
 from ._saelens import ReadsSAELens
@@ -326,14 +325,8 @@ default="constant"
 
     def _comment_on(self, state: TrainingState, source: Source) -> None:
         super()._comment_on(state, source)
-        n_dead, n_units = len(self.dead_units_), len(self.firing_counts_)
-        if 2 * n_dead > n_units:
-            warn(
-                f"{n_dead} of the {n_units} units of {type(self).__name__} are dead; try "
-                f"{self.module_.selection.remedy}, a larger aux_weight, or a smaller "
-                "n_components.",
-                ConvergenceWarning,
-            )
+        remedy = f"{self.module_.selection.remedy}, a larger aux_weight"
+        warn_of_dead_units(self, "dead", remedy)
 
     def code_statistics(self, X: Any) -> Bunch:
         """Return how sparse the codes of rows are, and how well they rebuild the rows.

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._training import Batch
+from ..layers import keep_number
 from ..outputs import make_output
 from ._module import AutoencoderModule
 from ._selection import Selection
@@ -101,7 +102,7 @@ class DictionaryModule(AutoencoderModule):
             encoder.bias.zero_()
         self.selection, self.n_features = selection, n_features
         for name, value in [("aux_weight", aux_weight), ("dead_after", float(dead_after))]:
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+            keep_number(self, name, value)
         self.register_buffer("n_seen", torch.zeros(()))
         self.register_buffer("n_active", torch.zeros(n_components))
         self.register_buffer("n_idle", torch.zeros(n_components))

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from .._random import Generator
 from .._training import Batch, Trainable
-from ..layers import ACTIVATIONS, mixes_rows, reading, run, sample_noise, without_in_place
+from ..layers import (
+    ACTIVATIONS,
+    keep_number,
+    mixes_rows,
+    reading,
+    run,
+    sample_noise,
+    without_in_place,
+)
 from ..losses import absolute_weights, mean_per_sample, squared_weights
 from ..outputs import OutputModule
 from ._gaps import Gaps
@@ -75,7 +83,7 @@ class AutoencoderModule(Trainable):
         self.output = OutputModule(output, n_features)
         self.n_outputs_per_feature = getattr(output, "n_outputs_per_feature", 1)
         for name, value in [("weight_decay", weight_decay), ("l1", l1)]:
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+            keep_number(self, name, value)
         self._penalises = weight_decay > 0 or l1 > 0
         self._draws = ordered or any(hasattr(part, "sample_noise") for part in (encoder, decoder))
         self.n_components = self.n_kept = n_components

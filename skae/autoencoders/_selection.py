@@ -11,6 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..layers import keep_number
+
 # The running mean of the threshold is over the last tenth of the batches, about, and over the last
 # hundred when there were a thousand.
 _LAST_PART, _LEAST_SHARE = 10.0, 0.01
@@ -61,9 +63,6 @@ class Selection(nn.Module):
         super().__init__()
         #: Widths of nested dictionaries, each of which is to rebuild the rows; the last is whole.
         self.widths: tuple[int, ...] = (estimator.n_components,)
-
-    def _keep_number(self, name: str, value: float) -> None:
-        self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
 
     def select(self, x: Tensor, bias: Tensor, weight: Tensor | None) -> Selected:
         """Return the code of a batch in training.
@@ -143,8 +142,8 @@ class JumpReLU(Selection):
 
     def __init__(self, estimator: Any):
         super().__init__(estimator)
-        self._keep_number("alpha", estimator.alpha)
-        self._keep_number("bandwidth", estimator.bandwidth)
+        keep_number(self, "alpha", estimator.alpha)
+        keep_number(self, "bandwidth", estimator.bandwidth)
         start = float(estimator.bandwidth)
         self.threshold = nn.Parameter(torch.full((estimator.n_components,), start))
 
@@ -177,7 +176,7 @@ class Gated(Selection):
 
     def __init__(self, estimator: Any):
         super().__init__(estimator)
-        self._keep_number("alpha", estimator.alpha)
+        keep_number(self, "alpha", estimator.alpha)
         self.log_scale = nn.Parameter(torch.zeros(estimator.n_components))
         self.magnitude_bias = nn.Parameter(torch.zeros(estimator.n_components))
 

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from .._training import Batch, Source, TrainingState
-from .._warn import warn
 from ._activity import measure_activity
+from ._checks import warn_of_dead_units
 from ._initialisation import PretrainingAutoencoder
 from ._module import AutoencoderModule
 from ._sparsity import SPARSITIES, Sparsity
@@ -328,11 +327,5 @@ default="constant"
 
     def _comment_on(self, state: TrainingState, source: Source) -> None:
         super()._comment_on(state, source)
-        n_dead, n_units = len(self.dead_units_), len(self.mean_activation_)
-        if 2 * n_dead > n_units:
-            warn(
-                f"{n_dead} of the {n_units} units of {type(self).__name__} are never active on the "
-                f"training rows; try {self.module_.sparsity.remedy}, a lower learning_rate, or a "
-                "smaller n_components.",
-                ConvergenceWarning,
-            )
+        remedy = f"{self.module_.sparsity.remedy}, a lower learning_rate"
+        warn_of_dead_units(self, "never active on the training rows", remedy)

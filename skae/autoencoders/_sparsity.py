@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..layers import keep_number
 from ..losses import bernoulli_divergence, mean_activity
 
 
@@ -26,9 +27,6 @@ class Sparsity(nn.Module):
     remedy: ClassVar[str]
     #: Whether it depends on all samples of a batch at once.
     mixes_rows: ClassVar[bool] = False
-
-    def _keep_number(self, name: str, value: float) -> None:
-        self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
 
     def penalise(self, loss: Tensor, code: Tensor) -> Tensor:
         """Return the loss of each sample with the penalty on its code."""
@@ -51,7 +49,7 @@ class L1Sparsity(Sparsity):
 
     def __init__(self, estimator: Any):
         super().__init__()
-        self._keep_number("alpha", estimator.alpha)
+        keep_number(self, "alpha", estimator.alpha)
 
     def penalise(self, loss: Tensor, code: Tensor) -> Tensor:
         return loss + self.alpha * mean_activity(code)
@@ -72,8 +70,8 @@ class KLSparsity(Sparsity):
                 "sparsity='kl' takes the code as probabilities; set code_activation='sigmoid' "
                 f"(now {estimator.code_activation!r}), or use sparsity='l1'."
             )
-        self._keep_number("alpha", estimator.alpha)
-        self._keep_number("target", estimator.target)
+        keep_number(self, "alpha", estimator.alpha)
+        keep_number(self, "target", estimator.target)
 
     def penalise(self, loss: Tensor, code: Tensor) -> Tensor:
         return loss + self.alpha * bernoulli_divergence(self.target, code.mean(0)).mean()

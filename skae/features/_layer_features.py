@@ -14,13 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .._features import FeatureLearner
-from .._random import new_random_state
+from .._random import new_random_state, with_seeds
 from .._typed import _fit_context, available_if
 from .._validation import CheckedParameters, all_or_nothing, validate_codes
 from ..autoencoders import DenoisingAutoencoder
 from ..layers import ACTIVATIONS
 from ._scaling import Columns
-from ._seeds import with_seeds
 
 
 class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedParameters):

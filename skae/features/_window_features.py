@@ -18,13 +18,12 @@ from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_is_fitted
 
 from .._compute import chunk_rows
-from .._random import new_random_state
+from .._random import new_random_state, with_seeds
 from .._typed import _fit_context
 from .._validation import CheckedParameters, all_or_nothing, shape_of, validate_rows
 from ..autoencoders import DenoisingAutoencoder
 from ..layers import is_positive_int
 from ._scaling import Columns
-from ._seeds import with_seeds
 from ._windows import (
     POOLINGS,
     pooled,

@@ -32,6 +32,7 @@ from ._shared import (  # noqa: F401
     TransposedLinear,
     frozen_statistics,
     is_positive_int,
+    keep_number,
     make_linear,
     reading,
     run,

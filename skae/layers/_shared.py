@@ -67,6 +67,14 @@ class Stack(nn.Sequential):
         return x
 
 
+def keep_number(module: nn.Module, name: str, value: float) -> None:
+    """Give a module a number of the objective: a buffer, so that searches may vary it.
+
+    It belongs to the parameters of the estimator, not to what was learned, and is not saved.
+    """
+    module.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+
+
 class Dropout(nn.Module):
     """Dropout of given uniform numbers: a pure function (Srivastava et al. 2014)."""
 
@@ -75,7 +83,7 @@ class Dropout(nn.Module):
     def __init__(self, rate: float, shape: tuple[int, ...]):
         super().__init__()
         self.shape = shape
-        self.register_buffer("rate", torch.tensor(rate, dtype=torch.float32), persistent=False)
+        keep_number(self, "rate", rate)
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
         if uniform is None:

@@ -27,7 +27,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from .._random import MAX_SEED, new_random_state
+from .._random import new_random_state, with_seeds
 from .._sklearn_callbacks import CallbackSupportMixin
 from .._training import through
 from .._typed import _fit_context
@@ -374,10 +374,7 @@ class OutlierDetector(
         rows = train[draw(self.max_samples, len(train), "max_samples", random_state)]
         features = draw(self.max_features, X.shape[1], "max_features", random_state)
         member = clone(learner_of(self.estimator, self.clean))
-        for name, value in sorted(member.get_params(deep=True).items()):
-            seeded = name == "random_state" or name.endswith("__random_state")
-            if seeded and (value is None or index > 0):
-                member.set_params(**{name: random_state.randint(MAX_SEED)})
+        member = with_seeds(member, random_state, replace=index > 0)
         if self._columns is not None:
             member = self._columns.encoded(member, features)
         return member, rows, features
