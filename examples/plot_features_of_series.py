@@ -96,7 +96,7 @@ def plot_all(X, y, accuracies, features):
         title="accuracy of a linear SVM",
     )  # fmt: skip
     axes[0, 1].minorticks_off()
-    axes[0, 1].legend(loc="center right")
+    axes[0, 1].legend(loc="center left")
     rows = {"the series": X, "WindowFeatures": features}
     for ax, (name, values) in zip(axes[1], rows.items(), strict=True):
         components = PCA(2).fit_transform(values)
