@@ -306,6 +306,17 @@ def test_a_warning_says_that_most_units_are_dead(world):
         silent.fit(world[0][:400])
 
 
+@pytest.mark.parametrize(
+    ("parameters", "advises"),
+    [({"learning_rate": 1e3}, False), ({"sparsity": "gated", "alpha": 1e4}, True)],
+    ids=["batch_topk", "gated"],
+)
+def test_a_smaller_penalty_is_advised_where_there_is_one(world, parameters, advises):
+    with pytest.warns(ConvergenceWarning, match="learned nothing") as caught:
+        quick(DictionaryAutoencoder, max_iter=1, **parameters).fit(world[0][:400])
+    assert ("a smaller alpha (now" in str(caught[0].message)) is advises
+
+
 # -- counts and settings of a training -------------------------------------------------------
 
 
@@ -418,7 +429,7 @@ def test_before_fit_there_is_no_dictionary():
         _ = DictionaryAutoencoder().components_
 
 
-@pytest.mark.parametrize(("unit", "k"), [(30, 1), (-1, 1), (0.5, 1), (0, 0), (0, 1.5)])
+@pytest.mark.parametrize(("unit", "k"), [(30, 1), (-1, 1), (0.0, 1), (False, 1), (0, 0), (0, 1.5)])
 def test_there_must_be_such_a_unit(world, unit, k):
     fitted = quick(DictionaryAutoencoder, n_components=30).fit(world[0][:100])
     fitted.set_params(n_components=1000)  # for another fit
@@ -498,8 +509,38 @@ def test_other_forms_of_saelens_are_read_or_refused(world, tmp_path):
     assert_allclose(read.reconstruct(rows), code @ weights["W_dec"] + weights["b_dec"], atol=1e-4)
     for text, message in [
         ('{"architecture": "topk", "k": 3}', "'topk'"),
+        ('{"architecture": "standard", "activation_fn_str": "topk"}', "'topk'"),
         ('{"architecture": "standard", "normalize_activations": "layer_norm"}', "'layer_norm'"),
+        ('["standard"]', "JSON object"),
+        ('{"architecture": "jumprelu"}', "lacks threshold"),
     ]:
         config.write_text(text)
         with pytest.raises(ValueError, match=message):
             DictionaryAutoencoder.from_saelens(tmp_path)
+
+
+def test_weights_of_saelens_that_do_not_go_together_are_named(tmp_path):
+    (tmp_path / "cfg.json").write_text("{}")
+    weights = {
+        "W_enc": torch.ones(12, 5), "W_dec": torch.ones(5, 12),
+        "b_enc": torch.zeros(5), "b_dec": torch.zeros(12),
+    }  # fmt: skip
+    for name, changed in [
+        ("W_enc", weights["W_enc"].T.contiguous()),
+        ("W_dec", torch.ones(12)),
+        ("b_enc", torch.zeros(1)),
+        ("b_dec", torch.full((12,), torch.nan)),
+    ]:
+        save_file({**weights, name: changed}, tmp_path / "sae_weights.safetensors")
+        with pytest.raises(ValueError, match=f"{name} in .*sae_weights"):
+            DictionaryAutoencoder.from_saelens(tmp_path)
+    save_file(weights, tmp_path / "sae_weights.safetensors")
+    with pytest.raises(ValueError, match="'k' parameter"):
+        DictionaryAutoencoder.from_saelens(tmp_path, k=-1)
+    weights["W_dec"][2] = 0  # a unit that adds nothing
+    save_file(weights, tmp_path / "sae_weights.safetensors")
+    read = DictionaryAutoencoder.from_saelens(tmp_path)
+    assert_allclose(np.linalg.norm(read.components_, axis=1), 1, rtol=1e-6)
+    assert_allclose(
+        read.transform(np.ones((1, 12))), 12**1.5 * np.array([[1, 1, 0, 1, 1]]), rtol=1e-6
+    )

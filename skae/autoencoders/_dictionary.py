@@ -328,6 +328,10 @@ default="constant"
         remedy = f"{self.module_.selection.remedy}, a larger aux_weight"
         warn_of_dead_units(self, "dead", remedy)
 
+    def _smaller_penalties(self) -> str:
+        # Those that select a number of units have none.
+        return super()._smaller_penalties() if hasattr(self.module_.selection, "alpha") else ""
+
     def code_statistics(self, X: Any) -> Bunch:
         """Return how sparse the codes of rows are, and how well they rebuild the rows.
 

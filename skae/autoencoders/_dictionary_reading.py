@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def top_activating(estimator: Any, X: Any, unit: int, k: int) -> tuple[np.ndarra
     n_components = estimator.module_.n_components
     if not is_positive_int(k):
         raise ValueError(f"k must be a positive integer, got {k!r}.")
-    if not (unit == 0 or is_positive_int(unit)) or unit >= n_components:
+    if not isinstance(unit, Integral) or isinstance(unit, bool) or not 0 <= unit < n_components:
         raise ValueError(f"unit must be an integer from 0 to {n_components - 1}, got {unit!r}.")
     found, values = np.empty(0, dtype=np.intp), np.empty(0)
     start = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -23,6 +24,13 @@ _VERSION = "6.0.0"
 
 #: What a dictionary selects by that has the architecture of SAELens.
 _SPARSITIES = {"standard": "jumprelu", "jumprelu": "jumprelu", "gated": "gated"}
+
+#: What each architecture has for every unit, beside its rows of the two matrices.
+_OF_UNITS = {
+    "standard": ("b_enc",),
+    "jumprelu": ("b_enc", "threshold"),
+    "gated": ("b_gate", "r_mag", "b_mag"),
+}
 
 
 class ReadsSAELens:
@@ -91,30 +99,20 @@ class ReadsSAELens:
         Raises
         ------
         ValueError
-            If the architecture is another one, or normalises the activations.
+            If the architecture is another one, or normalises the activations; if weights are
+            missing, not finite, or of a shape that does not go with the others.
         TypeError
             If `parameters` holds `n_components` or `sparsity`, which the files say.
         """
         if told := [name for name in ("n_components", "sparsity") if name in parameters]:
             raise TypeError(f"{told[0]} is in the files that from_saelens reads; leave it out.")
         folder = Path(folder)
-        config = json.loads((folder / _CONFIG).read_text())
-        architecture = config.get("architecture", "standard")
-        if architecture not in _SPARSITIES:
-            raise ValueError(
-                f"The architecture {architecture!r} of {folder} is none of "
-                f"{', '.join(_SPARSITIES)}, which from_saelens reads."
-            )
-        normalisation = config.get("normalize_activations", "none")
-        if normalisation not in ("none", None, False):
-            raise ValueError(
-                f"{folder} normalises the activations by {normalisation!r}, which from_saelens "
-                "cannot do; fold it into the weights first."
-            )
-        sparsity, weights = _SPARSITIES[architecture], load_file(folder / _WEIGHTS)
-        weights = {name: tensor.to(torch.float32) for name, tensor in weights.items()}
-        n_components, n_features = weights["W_dec"].shape
+        config = _config_in(folder)
+        architecture = config["architecture"]
+        weights = _weights_in(folder, architecture)
+        sparsity, (n_components, n_features) = _SPARSITIES[architecture], weights["W_dec"].shape
         estimator: Any = cls(n_components, sparsity=sparsity, **parameters)  # type: ignore[call-arg]
+        estimator._validate_params()
         with seeded_initialisation(0):  # what is drawn is written over
             module = estimator._make_module(n_features)
         applies_bias = config.get("apply_b_dec_to_input", True)
@@ -126,6 +124,52 @@ class ReadsSAELens:
         estimator.loss_curve_, estimator.validation_loss_curve_ = [], None
         estimator.history_, estimator.n_iter_ = {}, 0
         return estimator
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a dictionary, of an architecture that can be read."""
+    config = json.loads((folder / _CONFIG).read_text())
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / _CONFIG} must hold a JSON object, got {config!r:.50}.")
+    architecture = config.setdefault("architecture", "standard")
+    # Before version 6 the activation stood for itself, under two names.
+    activation = config.get("activation_fn", config.get("activation_fn_str", "relu"))
+    if architecture == "standard" and activation != "relu":
+        architecture = activation
+    if architecture not in list(_SPARSITIES):
+        raise ValueError(
+            f"The architecture {architecture!r} of {folder} is none of "
+            f"{', '.join(_SPARSITIES)}, which from_saelens reads."
+        )
+    normalisation = config.get("normalize_activations", "none")
+    if normalisation not in ("none", None, False):
+        raise ValueError(
+            f"{folder} normalises the activations by {normalisation!r}, which from_saelens "
+            "cannot do; fold it into the weights first."
+        )
+    return config
+
+
+def _weights_in(folder: Path, architecture: str) -> dict[str, Tensor]:
+    """Return the weights of a dictionary in float32, of shapes that go together."""
+    weights = load_file(folder / _WEIGHTS)
+    matrix = weights.get("W_dec", torch.empty(0))
+    n_components, n_features = matrix.shape if matrix.ndim == 2 else (-1, -1)
+    shapes = {"W_dec": (n_components, n_features), "W_enc": (n_features, n_components)}
+    shapes |= {"b_dec": (n_features,), **dict.fromkeys(_OF_UNITS[architecture], (n_components,))}
+    for name, shape in shapes.items():
+        found = weights.get(name)
+        if found is None:
+            raise ValueError(f"{folder / _WEIGHTS} lacks {name}, which {architecture!r} needs.")
+        if tuple(found.shape) != shape:
+            needed = "(d_sae, d_in)" if matrix.ndim != 2 else f"{shape} to go with W_dec"
+            raise ValueError(
+                f"{name} in {folder / _WEIGHTS} has the shape {tuple(found.shape)}; it needs "
+                f"{needed}."
+            )
+        if not found.isfinite().all():
+            raise ValueError(f"{name} in {folder / _WEIGHTS} holds NaN or infinity.")
+    return {name: weights[name].to(torch.float32) for name in shapes}
 
 
 @torch.no_grad()
@@ -145,11 +189,13 @@ def _weights_of(module: DictionaryModule) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _load(module: DictionaryModule, weights: dict[str, Tensor], *, subtracts_bias: bool) -> None:
-    length = weights["W_dec"].norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
+    length = weights["W_dec"].norm(dim=1)
+    is_used = (length > 0)[:, None]  # a unit without a direction adds nothing: it keeps that drawn
     # Without its bias subtracted, the encoder does as if it had been, by a bias of its own.
     added = 0.0 if subtracts_bias else weights["b_dec"] @ weights["W_enc"]
     module.encoder.weight.copy_((weights["W_enc"] * length).T)
-    module.decoder.weight.copy_(weights["W_dec"] / length[:, None])
+    directions = torch.where(is_used, weights["W_dec"], module.decoder.weight)
+    module.decoder.weight.copy_(F.normalize(directions, eps=0.0))
     module.decoder.bias.copy_(weights["b_dec"])
     selection: Any = module.selection
     if selection.architecture == "gated":
