@@ -66,18 +66,22 @@ WIDTH, K, BATCH, N_TEST, CHUNK = 256, 5, 1024, 50_000, 2_000
 
 #: What skae learns with.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "batch_topk": {},
-    "matryoshka": {"widths": [32, 64, 128]},
-    "jumprelu": {"alpha": 3.0, "bandwidth": 1.0},
-    "gated": {"alpha": 6.0},
+    "batch_topk": {"learning_rate": 0.015},
+    "matryoshka": {"learning_rate": 0.01, "widths": [32, 64, 128]},
+    "jumprelu": {"learning_rate": 0.01, "alpha": 3.0, "bandwidth": 1.0},
+    "gated": {"learning_rate": 0.01, "alpha": 6.0},
 }
 
-#: What SAELens learns the same with, where its number of active units is set: class and settings.
-PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "batch_topk": ("BatchTopK", {"k": K}),
-    "matryoshka": ("MatryoshkaBatchTopK", {"k": K, "matryoshka_widths": [32, 64, 128, WIDTH]}),
+#: What SAELens learns the same with, where its number of active units is set: class, settings and
+#: learning rates, of which it gets the better one.
+PEERS: dict[str, tuple[str, dict[str, Any], tuple[float, float]]] = {
+    "batch_topk": ("BatchTopK", {"k": K}, (0.01, 0.015)),
+    "matryoshka": (
+        "MatryoshkaBatchTopK",
+        {"k": K, "matryoshka_widths": [32, 64, 128, WIDTH]},
+        (0.003, 0.01),
+    ),
 }
-LEARNING_RATE, LEARNING_RATES = 1e-2, (3e-3, 1e-2)
 DEAD_AFTER = 100_000  # rows; the rarest feature is in one of 2,500
 COLUMNS = ["", "F1", "max cosine", "matched", "explained", "L0", "dead", "seconds"]
 
@@ -143,7 +147,6 @@ def by_skae(kind: str, rows: np.ndarray, seed: int) -> tuple[Any, float]:
         sparsity=kind,
         k=K,
         dead_after=DEAD_AFTER,
-        learning_rate=LEARNING_RATE,
         batch_size=BATCH,
         max_iter=1,
         device="cpu",
@@ -161,7 +164,7 @@ def by_saelens(kind: str, rows: np.ndarray, seed: int, rate: float) -> tuple[Any
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    name, own = PEERS[kind]
+    name, own, _ = PEERS[kind]
     config = getattr(sae_lens, f"{name}TrainingSAEConfig")
     torch.manual_seed(seed)
     sae = getattr(sae_lens, f"{name}TrainingSAE")(config(d_in=rows.shape[1], d_sae=WIDTH, **own))
@@ -224,7 +227,7 @@ def main() -> None:
             if options.alone or kind not in PEERS:
                 continue
             theirs = []
-            for rate in LEARNING_RATES:
+            for rate in PEERS[kind][2]:
                 peer, seconds = by_saelens(kind, data["training"], seed, rate)
                 theirs.append(([*measure(peer, data), seconds], rate))
             best, rate = max(theirs)

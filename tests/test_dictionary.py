@@ -254,6 +254,13 @@ def test_known_directions_are_found(world, parameters):
     assert statistics.l0 < 3
 
 
+def test_a_short_training_finds_most_of_a_direction(world):
+    rows, _, directions = world
+    fitted = quick(DictionaryAutoencoder, n_components=32, k=1.2, batch_size=100, max_iter=10)
+    fitted.fit(rows)  # 600 steps of the default length
+    assert mean_max_cosine_similarity(directions, fitted.components_) > 0.75
+
+
 # -- dead units --------------------------------------------------------------------------
 
 
@@ -286,8 +293,8 @@ def test_without_dead_units_the_auxiliary_loss_is_none():
 
 
 def test_the_auxiliary_loss_is_the_error_of_the_residual_by_dead_units():
-    module, x = untrained(aux_weight=0.5, dead_after=1000, n_components=16)
-    other, _ = untrained(aux_weight=0.0, dead_after=1000, n_components=16)
+    module, x = untrained(aux_weight=0.5, dead_after=1000, n_components=32)
+    other, _ = untrained(aux_weight=0.0, dead_after=1000, n_components=32)
     module.n_idle[[3, 11]] = 1e6  # as many as take part
     module.encoder.bias.data[[3, 11]] = other.encoder.bias.data[[3, 11]] = -9.0
     with torch.no_grad():

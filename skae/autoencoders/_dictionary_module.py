@@ -15,7 +15,8 @@ from ..outputs import make_output
 from ._module import AutoencoderModule
 from ._selection import Selection
 
-# Length of the rows of the encoder at the start, along those of the dictionary.
+# Length of the weights of a unit at the start, in encoder and decoder. Steps turn a short direction
+# far, and lengthen it, since they are orthogonal to it: they turn it less and less.
 _START = 0.1
 
 # Slope of negative pre-activations where dead units code the residual.
@@ -32,7 +33,7 @@ class Dictionary(nn.Module):
     def __init__(self, n_components: int, n_features: int):
         super().__init__()
         weight = F.normalize(torch.randn(n_components, n_features, dtype=torch.float32))
-        self.weight = nn.Parameter(weight)
+        self.weight = nn.Parameter(_START * weight)
         self.bias = nn.Parameter(torch.zeros(n_features))
 
     def directions(self) -> Tensor:
@@ -98,7 +99,7 @@ class DictionaryModule(AutoencoderModule):
             l1=0.0,
         )
         with torch.no_grad():
-            encoder.weight.copy_(_START * decoder.weight)
+            encoder.weight.copy_(decoder.weight)
             encoder.bias.zero_()
         self.selection, self.n_features = selection, n_features
         for name, value in [("aux_weight", aux_weight), ("dead_after", float(dead_after))]:
@@ -107,7 +108,7 @@ class DictionaryModule(AutoencoderModule):
         self.register_buffer("n_active", torch.zeros(n_components))
         self.register_buffer("n_idle", torch.zeros(n_components))
         # So many of them rebuild the residual at a time.
-        self._n_revived = max(1, min(n_features // 2, n_components // 8))
+        self._n_revived = max(1, min(n_features // 2, n_components // 16))
         self._revives = aux_weight > 0
 
     def pre_activation(self, x: Tensor) -> Tensor:

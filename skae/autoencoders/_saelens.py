@@ -155,7 +155,10 @@ def _weights_in(folder: Path, architecture: str) -> dict[str, Tensor]:
     weights = load_file(folder / _WEIGHTS)
     matrix = weights.get("W_dec", torch.empty(0))
     n_components, n_features = matrix.shape if matrix.ndim == 2 else (-1, -1)
-    shapes = {"W_dec": (n_components, n_features), "W_enc": (n_features, n_components)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "W_dec": (n_components, n_features),
+        "W_enc": (n_features, n_components),
+    }
     shapes |= {"b_dec": (n_features,), **dict.fromkeys(_OF_UNITS[architecture], (n_components,))}
     for name, shape in shapes.items():
         found = weights.get(name)
