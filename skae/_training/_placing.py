@@ -35,6 +35,7 @@ _BY_ENTRY = {
     aten.mul.Tensor: torch.mul,
     aten.relu.default: _relu,
     aten.sigmoid.default: torch.sigmoid,
+    aten.sign.default: torch.sign,
     aten.sub.Tensor: torch.sub,
     aten.tanh.default: torch.tanh,
     aten.threshold_backward.default: _threshold_backward,

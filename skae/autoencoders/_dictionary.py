@@ -166,9 +166,10 @@ default="constant"
     The loss is the objective of the paper divided by the number of features.
 
     The decoder is a weight matrix divided by the lengths of its rows. So its directions have
-    length 1 after each step, and the gradient has no part along them. Its bias starts at the
-    geometric median of the rows (of some of them, where there are many), and is subtracted before
-    the encoder, whose rows start along the dictionary.
+    length 1 after each step, and the gradient has no part along them. Encoder and decoder start
+    with the same weights, of length 0.1, which the first steps turn far. The bias of the decoder
+    starts at the geometric median of the rows (of some of them, where there are many), and is
+    subtracted before the encoder.
 
     Activations come in millions: give `fit` a memory map of float32, or a source of
     `skae.streaming` (whose chunks may be float16), or give `partial_fit` one chunk after the other;

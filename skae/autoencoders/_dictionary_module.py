@@ -121,14 +121,15 @@ class DictionaryModule(AutoencoderModule):
         pre_activation = self.pre_activation(x)
         selected = self.selection.select(pre_activation, self.encoder.bias, batch.weight)
         directions = self.decoder.directions()
-        centred = rest = x - bias
+        # What is rebuilt, less the rows: the other way round, gradients would be negated in memory.
+        nothing = rest = bias - x
         errors = []
         for start, stop in pairwise((0, *self.selection.widths)):
-            rest = torch.addmm(rest, selected.code[:, start:stop], directions[start:stop], alpha=-1)
+            rest = torch.addmm(rest, selected.code[:, start:stop], directions[start:stop])
             errors.append(_squared_length(rest))
         loss = sum(errors[1:], start=errors[0]) / len(errors) + selected.penalty
         if selected.gate is not None:
-            fixed = torch.addmm(centred.detach(), selected.gate, directions.detach(), alpha=-1)
+            fixed = torch.addmm(nothing.detach(), selected.gate, directions.detach())
             loss = loss + _squared_length(fixed)
         if self.training:
             self._count(selected.active, batch.weight)
@@ -146,7 +147,7 @@ class DictionaryModule(AutoencoderModule):
         self.n_idle.add_(n_rows).mul_(n_active == 0)
 
     def _revival_loss(
-        self, x: Tensor, nearest: Tensor, residual: Tensor, directions: Tensor
+        self, x: Tensor, nearest: Tensor, rest: Tensor, directions: Tensor
     ) -> Tensor:
         """Return the squared error of what dead units make of the residual.
 
@@ -160,7 +161,7 @@ class DictionaryModule(AutoencoderModule):
         weight = self.encoder.weight.index_select(0, units)
         bias = self.encoder.bias.index_select(0, units) - weight @ self.decoder.bias.detach()
         code = F.leaky_relu(F.linear(x, weight, bias), _LEAK) * dead
-        rest = torch.addmm(residual, code, directions.index_select(0, units), alpha=-1)
+        rest = torch.addmm(rest, code, directions.index_select(0, units))
         return self.aux_weight * dead.mean() * _squared_length(rest)
 
     def encode(self, x: Tensor) -> Tensor:
