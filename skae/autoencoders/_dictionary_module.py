@@ -146,9 +146,7 @@ class DictionaryModule(AutoencoderModule):
         self.n_active.add_(n_active)
         self.n_idle.add_(n_rows).mul_(n_active == 0)
 
-    def _revival_loss(
-        self, x: Tensor, nearest: Tensor, rest: Tensor, directions: Tensor
-    ) -> Tensor:
+    def _revival_loss(self, x: Tensor, nearest: Tensor, rest: Tensor, directions: Tensor) -> Tensor:
         """Return the squared error of what dead units make of the residual.
 
         Those take part that came nearest to being active in the batch. What is positive of their
