@@ -44,7 +44,7 @@ The penalties here were not chosen for an L0 of 5.
 SAELens has to be installed (its own dependencies are large); the rows of a seed take some minutes,
 and are kept in a folder.
 
-Command: ``python benchmarks/bench_dictionary.py [--rows 2048000] [--seeds 3 4] [--folder FOLDER]
+Command: ``python benchmarks/bench_dictionary.py [--rows 2048000] [--seeds 3 4 5] [--folder FOLDER]
 [--kinds batch_topk matryoshka jumprelu gated] [--alone]``
 """
 
@@ -214,7 +214,7 @@ def measure(dictionary: Any, data: dict[str, np.ndarray]) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_048_000)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5])
     parser.add_argument("--kinds", nargs="+", choices=list(SETTINGS), default=list(PEERS))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--alone", action="store_true", help="skae without SAELens beside it")
