@@ -27,6 +27,13 @@ def observed_mean(values: np.ndarray) -> np.ndarray:
     return means
 
 
+def typical_values(values: np.ndarray) -> np.ndarray:
+    """Return the median of each column that is not negative; its mean if that is 0, else 1."""
+    typical = np.nanmedian(values, axis=0).astype(np.float64)
+    typical = np.where(typical > 0, typical, np.nanmean(values, axis=0))
+    return np.where((typical > 0) & np.isfinite(typical), typical, 1.0)
+
+
 def refuse_empty_rows(X: np.ndarray | sparse.csr_matrix, name: str = "X") -> None:
     """Refuse rows that have no value at all.
 

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, OutlierDetector, SelfOrganizingMap
 from skae.autoencoders import CodebookEnsemble, NestedCodebooks
-from skae.outlier import ValueRarity
+from skae.outlier import ValueGaps, ValueRarity
 
 ERRORS = [NestedCodebooks(random_state=0), quick(SelfOrganizingMap), quick(Autoencoder)]
 LISTS = {"errors": ERRORS, "likelihoods": [PCA(2), GaussianMixture(2, random_state=0)]}
@@ -37,7 +37,9 @@ def contaminated():
     return np.vstack([rng.normal(size=(240, 5)), outliers]), np.arange(280) < 240
 
 
-@parametrize_with_checks([NestedCodebooks(), NestedCodebooks(4, smallest=2), ValueRarity()])
+@parametrize_with_checks(
+    [NestedCodebooks(), NestedCodebooks(4, smallest=2), ValueRarity(), ValueGaps()]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -278,6 +280,60 @@ def test_rarity_is_minus_the_logarithm_of_the_frequency():
     assert_array_equal(again, rarity.score_samples(new))
 
 
+def test_gaps_by_their_definition(table):
+    X = np.column_stack([table[:100, :4], np.arange(100) // 3])
+    learner = ValueGaps().fit(X)
+    new = np.vstack([table[100:120, :4].T, np.linspace(-5, 40, 20)]).T
+    gaps = np.abs(new[:, None] - X).min(axis=1)
+    others = [np.abs(X[i] - np.delete(X, i, axis=0)).min(axis=0) for i in range(100)]
+    expected = [*np.median(np.array(others)[:, :4], axis=0), np.mean(others, axis=0)[4]]
+    assert_allclose(learner.typical_gaps_, expected)
+    for rows, gap in ((new, gaps), (X, np.array(others))):
+        logarithms = np.log1p(gap / expected)
+        mean = logarithms.mean(axis=1, keepdims=True)
+        assert_allclose(learner.score_samples(rows), -np.exp(mean[:, 0]))
+        errors = learner.reconstruction_error(rows, per_feature=True)
+        assert_allclose(errors, np.exp(mean) * logarithms / mean)
+
+
+def test_gaps_of_observed_values_only(table):
+    X = table[:100, :3].copy()
+    X[0, 1] = np.nan
+    learner = ValueGaps().fit(X)
+    row = np.array([[np.nan, 9.0, np.nan]])
+    gap = (9 - np.nanmax(X[:, 1])) / learner.typical_gaps_[1]
+    assert_allclose(learner.score_samples(row), [-1 - gap])
+    assert_allclose(
+        learner.reconstruction_error(row, per_feature=True), [[np.nan, 1 + gap, np.nan]]
+    )
+    assert np.isfinite(learner.score_samples(X)).all()
+
+
+def test_a_value_in_a_gap_of_one_feature_among_many_stands_out():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 12))
+    X[:, 0] = np.sign(X[:, 0]) * 2 + 0.3 * X[:, 0]
+    train, normal, strange = X[:1000], X[1000:2000], X[2000:].copy()
+    strange[:, 0] = 0.3 * rng.normal(size=1000)
+    is_strange = np.repeat([0, 1], 1000)
+    aucs = [
+        roc_auc_score(is_strange, -one.fit(train).score_samples(np.vstack([normal, strange])))
+        for one in (ValueGaps(), NestedCodebooks(random_state=0))
+    ]
+    assert aucs[0] > aucs[1] + 0.05
+
+
+def test_scores_of_training_rows_are_those_of_new_rows_for_gaps(table):
+    X = np.random.default_rng(0).normal(size=(2000, 5))
+    learner = ValueGaps().fit(X[:1000])
+    old, new = learner.score_samples(X[:1000]), learner.score_samples(X[1000:])
+    assert np.median(old) == pytest.approx(np.median(new), rel=0.1)
+    of_sparse = ValueGaps().fit(sparse.csr_matrix(X[:1000])).score_samples(sparse.csr_matrix(X))
+    assert_array_equal(of_sparse, np.r_[old, new])
+    of_float32 = ValueGaps().fit(X[:1000].astype(np.float32))
+    assert_allclose(of_float32.score_samples(X[:1000].astype(np.float32)), old, rtol=0.05)
+
+
 def gaussians_beside(column):
     normal = np.random.default_rng(0).normal(size=(len(column), 4))
     return np.column_stack([column, normal])
@@ -296,7 +352,7 @@ def gaussians_beside(column):
 )
 def test_equal_errors_are_no_scale(X):
     outliers = X[:2] + np.array([[1], [20]])
-    learners = [ValueRarity(), NestedCodebooks(64), CodebookEnsemble()]
+    learners = [ValueRarity(), ValueGaps(), NestedCodebooks(64), CodebookEnsemble()]
     detector = OutlierDetector(learners, random_state=0).fit(X)
     each = np.vstack([detector.decision_function(rows, per_learner=True) for rows in (X, outliers)])
     assert np.abs(each).max() < 100

@@ -18,7 +18,7 @@ from .._validation import (
     validate_weight,
 )
 from ..layers import is_positive_int
-from ._nearest import RowSample, drawn_rows, manhattan
+from ._nearest import RowSample, drawn_rows, manhattan, themselves
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
@@ -236,11 +236,6 @@ class CodebookEnsemble(RowSample):
 
 def _nearest(x: Tensor, codebook: Tensor) -> Tensor:
     """Return the index of the nearest entry of each row of `x` but itself."""
-    distance = manhattan(x, codebook)
-    nearest, index = distance.min(1)
-    if len(codebook) > 1:
-        at_zero = (nearest == 0).nonzero()[:, 0]
-        itself = at_zero[(distance[at_zero] == 0).sum(1) == 1]
-        distance[itself, index[itself]] = torch.inf
-        index[itself] = distance[itself].argmin(1)
-    return index
+    distances = manhattan(x, codebook)
+    distances[themselves(distances)] = torch.inf
+    return distances.argmin(1)

@@ -80,6 +80,17 @@ def manhattan(x: Tensor, entries: Tensor) -> Tensor:
     return found
 
 
+def themselves(distances: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which rows are themselves an entry, and which one, unless it is there twice."""
+    if distances.shape[1] == 1:  # there is no other to compare them with
+        none = torch.empty(0, dtype=torch.long)
+        return none, none
+    at_zero = (distances.amin(1) == 0).nonzero()[:, 0]  # few rows, so that the search is cheap
+    is_same = distances[at_zero] == 0
+    alone = is_same.sum(1) == 1
+    return at_zero[alone], is_same[alone].int().argmax(1)
+
+
 def drawn_rows(
     X: np.ndarray | sparse.csr_matrix, weight: np.ndarray | None, drawn: np.ndarray
 ) -> np.ndarray:

@@ -13,11 +13,12 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .._missing import typical_values
 from .._random import new_random_state
 from .._training import drop_zero_weight, mean_one
 from .._typed import _fit_context, available_if
 from .._validation import all_or_nothing, validate_weight
-from ._nearest import RowSample, drawn_rows, manhattan
+from ._nearest import RowSample, drawn_rows, manhattan, themselves
 
 # Training rows by which the errors of a size are measured, at most.
 _TYPICAL_ROWS = 10_000
@@ -148,7 +149,8 @@ class NestedCodebooks(RowSample):
             if X.shape[0] > _TYPICAL_ROWS:
                 X = X[random_state.choice(X.shape[0], _TYPICAL_ROWS, replace=False)]
             self.typical_errors_ = np.ones(len(self.sizes_))
-            self.typical_errors_ = _typical(self._read(X, self._errors_by_size, len(self.sizes_)))
+            errors = self._read(X, self._errors_by_size, len(self.sizes_))
+            self.typical_errors_ = typical_values(errors)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -212,11 +214,7 @@ class NestedCodebooks(RowSample):
     def _distances(self, x: Tensor) -> Tensor:
         """Return the sums of absolute differences of rows from all entries but themselves."""
         found = manhattan(x, torch.from_numpy(self.entries_).to(x.dtype))
-        if len(self.entries_) > 1:
-            at_zero = (found.amin(1) == 0).nonzero()[:, 0]  # few rows, so that the search is cheap
-            is_same = found[at_zero] == 0
-            alone = is_same.sum(1) == 1
-            found[at_zero[alone], is_same[alone].int().argmax(1)] = torch.inf
+        found[themselves(found)] = torch.inf
         return found
 
     def _errors_by_size(self, x: Tensor) -> Tensor:
@@ -252,10 +250,3 @@ class NestedCodebooks(RowSample):
                 index = torch.where(is_left, index[:, ::2], index[:, 1::2])
                 nearest = torch.minimum(nearest[:, ::2], nearest[:, 1::2])
         return total.div_(len(self.sizes_))
-
-
-def _typical(errors: np.ndarray) -> np.ndarray:
-    """Return the median of each column; the mean where that is 0, and 1 where both are."""
-    typical = np.median(errors, axis=0).astype(np.float64)
-    typical = np.where(typical > 0, typical, errors.mean(axis=0))
-    return np.where((typical > 0) & np.isfinite(typical), typical, 1.0)

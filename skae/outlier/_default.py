@@ -10,6 +10,7 @@ from ..autoencoders import Autoencoder, DenoisingAutoencoder, NestedCodebooks
 from ..som import SelfOrganizingMap
 from ._combined import CombinedLearner, combined
 from ._rarity import ValueRarity
+from ._value_gaps import ValueGaps
 
 # Rows that the learners of the default are fitted to, at most.
 MAX_SAMPLES = 10_000
@@ -27,13 +28,14 @@ def default_learner(clean: bool | None) -> CombinedLearner:
         Whether all training rows are normal; None if that is not known.
     """
     n_entries, smallest, weights = {
-        None: (1024, 32, [3, 2, 1, 1, 1]),
-        True: (2048, 256, [6, 2, 1, 1, 1]),
-        False: (1024, 16, [3, 3, 1, 1, 1]),
+        None: (1024, 32, [3, 2, 1, 1, 1, 1]),
+        True: (2048, 256, [6, 2, 2, 1, 1, 1]),
+        False: (1024, 16, [3, 3, 1, 1, 1, 1]),
     }[clean]
     learners = [
         NestedCodebooks(n_entries, smallest=smallest, missing_values="mask"),
         ValueRarity(),
+        ValueGaps(),
         SelfOrganizingMap((12, 12)),
         DenoisingAutoencoder(missing_values="mask", **NETWORK_SETTINGS),
         Autoencoder(missing_values="mask", **NETWORK_SETTINGS),
@@ -43,7 +45,7 @@ def default_learner(clean: bool | None) -> CombinedLearner:
         weights=weights,
         scaled=True,
         trim=0.4 if clean is False else 0.02,
-        n_untrimmed=2,
+        n_untrimmed=3,
         max_samples=MAX_SAMPLES,
     )
 

@@ -65,9 +65,10 @@ class OutlierDetector(
         The learner, which is cloned. The scores of a list are brought to one scale (see
         Notes) and averaged; the parameters of its learners are out of reach of `set_params`, so
         that a search tries whole lists. None is a list for rows of a table as they come, behind
-        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks` and
-        `ValueRarity`, of 2 to 6 times the weight of a network, a `SelfOrganizingMap` of 12 x 12
-        units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted to at most 10,000 of the rows.
+        `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`,
+        `ValueRarity` and `ValueGaps`, of up to 6 times the weight of a network, a
+        `SelfOrganizingMap` of 12 x 12 units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted
+        to at most 10,000 of the rows.
         Sparse rows are divided by the standard deviations of the features alone.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
@@ -83,9 +84,9 @@ class OutlierDetector(
     clean : bool or None, default=None
         Whether all training rows are normal, for the default learner; None if that is not
         known, which does well at both. True has larger codebooks, since a training row nearby
-        then says that a row is normal. False has smaller ones, counts rare values for more, and
-        trains the networks on the 60 % of the rows that the codebooks find most normal, and not
-        on 98 % of them.
+        then says that a row is normal, and counts gaps between values for more. False has smaller
+        ones, counts rare values for more, and trains the networks on the 60 % of the rows that
+        the codebooks find most normal, and not on 98 % of them.
     trim : float, default=0.0
         Fraction of the rows that are left out of a second fit: those with the lowest
         scores by the first. It makes a learner robust that outliers among the training

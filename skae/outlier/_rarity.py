@@ -49,7 +49,8 @@ class ValueRarity(CheckedParameters):
 
     See Also
     --------
-    skae.OutlierDetector : Has it in its default learner.
+    ValueGaps : How far values are from those that were seen.
+    skae.OutlierDetector : Has both in its default learner.
 
     Notes
     -----

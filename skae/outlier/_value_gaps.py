@@ -1,0 +1,194 @@
+"""How far the values of a row are from those that were seen."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import Tags, gen_batches
+from sklearn.utils.validation import check_is_fitted
+
+from .._compute import DENSE_NUMBERS
+from .._missing import observed_mean, refuse_empty_rows, typical_values
+from .._training import drop_zero_weight
+from .._typed import _fit_context
+from .._validation import CheckedParameters, all_or_nothing, validate_rows, validate_weight
+from ._rows import values_of
+
+
+class ValueGaps(CheckedParameters):
+    """Value gaps: scores each row by how far its values are from those of the training rows.
+
+    The gap of a value is its distance from the nearest value of the same feature among the
+    training rows. The error of a row is the geometric mean over the features of ``1 + g / t``,
+    where ``g`` is the gap and ``t`` is what the gaps of that feature typically are.
+
+    It sees what distances between rows do not: a value between two groups of values, or beyond
+    all of them, in one of many features. By itself it knows nothing of how features depend on
+    each other, so that it is one of several learners.
+
+    Attributes
+    ----------
+    typical_gaps_ : ndarray of shape (n_features,)
+        Median gap over the training rows, each without its own value; the mean where that is 0,
+        and 1 where both are.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` has string column names.
+
+    See Also
+    --------
+    ValueRarity : How rare values are, where they repeat.
+    skae.OutlierDetector : Has both in its default learner.
+
+    Notes
+    -----
+    A row that is itself a training row is compared with the others: a value that no other
+    training row has does not count as seen. So the scores of training rows are those of new
+    ones, and a threshold may be taken from them. Missing entries (NaN) count for nothing: the
+    mean is over the others. The gap is that of a nearest-neighbor density estimate of each
+    feature, as if the features were independent.
+
+    The geometric mean keeps a feature whose value is far off from outvoting all others. The error
+    is shared by the features in proportion to ``log(1 + g / t)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.outlier import ValueGaps
+    >>> X = np.array([[0.0], [1.0], [2.0], [8.0], [9.0]])
+    >>> ValueGaps().fit(X).score_samples([[1.0], [1.5], [5.0]])
+    array([-2. , -1.5, -4. ])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Sort the values of each feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored, here for consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Rows of weight 0 count as not there; other weights make no difference.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not valid; nothing changes then.
+        """
+        with all_or_nothing(self):
+            X = validate_rows(self, X, reset=True)
+            refuse_empty_rows(X)
+            X, _, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
+            columns = X.tocsc() if sparse.issparse(X) else X
+            self._values: list[tuple[np.ndarray, np.ndarray]] = []
+            for j in range(X.shape[1]):
+                column = values_of(columns[:, [j]])[:, 0].astype(np.float64)
+                values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+                self._values.append((values, counts == 1))
+            self._rows = {row for chunk in _chunks(X) for row in _keys(chunk)}
+            gaps = np.concatenate([self._gaps(chunk) for chunk in _chunks(X)])
+            observed = ~np.isnan(gaps).all(axis=0)
+            self.typical_gaps_ = np.ones(X.shape[1])
+            self.typical_gaps_[observed] = typical_values(gaps[:, observed])
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is: minus its error.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Higher is more normal; about -2 for a typical row, and -1 at most.
+        """
+        return -self.reconstruction_error(X)
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Return the geometric mean over the features of 1 plus the gap in typical ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        per_feature : bool, default=False
+            Whether to give the error of each entry (NaN where that is missing), whose mean over
+            the observed entries that is.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        refuse_empty_rows(X)
+        found = []
+        for chunk in _chunks(X):
+            logarithms = np.log1p(self._gaps(chunk) / self.typical_gaps_)
+            mean = observed_mean(logarithms)
+            if per_feature:
+                share = np.ones_like(logarithms)
+                np.divide(logarithms, mean[:, None], out=share, where=mean[:, None] > 0)
+                share[np.isnan(logarithms)] = np.nan
+                found.append(np.exp(mean)[:, None] * share)
+            else:
+                found.append(np.exp(mean))
+        return np.concatenate(found).astype(X.dtype)
+
+    def _gaps(self, rows: np.ndarray) -> np.ndarray:
+        """Return the distances from the nearest values, NaN where an entry is missing."""
+        places = np.empty(rows.shape, dtype=int)
+        is_seen = np.isnan(rows)
+        for j, (values, _) in enumerate(self._values):
+            if len(values):
+                places[:, j] = np.searchsorted(values, rows[:, j]).clip(max=len(values) - 1)
+                is_seen[:, j] |= values[places[:, j]] == rows[:, j]
+        maybe = np.flatnonzero(is_seen.all(axis=1))
+        is_known = np.zeros(len(rows), dtype=bool)
+        is_known[maybe] = [row in self._rows for row in _keys(rows[maybe])]
+        gaps = np.zeros(rows.shape)
+        for j, (values, is_single) in enumerate(self._values):
+            if len(values) > 1:
+                place = places[:, j]
+                itself = is_known & is_single[place] & (values[place] == rows[:, j])
+                others = np.stack([place - 1, place + itself])
+                distances = np.abs(values[others.clip(0, len(values) - 1)] - rows[:, j])
+                distances[(others < 0) | (others == len(values))] = np.inf
+                gaps[:, j] = distances.min(axis=0)
+            elif len(values):
+                gaps[:, j] = np.abs(values[0] - rows[:, j])
+        gaps[np.isnan(rows)] = np.nan
+        return gaps
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _chunks(X: Any) -> Any:
+    """Yield rows, dense and in float64, a chunk at a time."""
+    for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
+        yield values_of(X[chunk]).astype(np.float64)
+
+
+def _keys(rows: np.ndarray) -> list[bytes]:
+    """Return what equal rows have in common; of 0 and -0 alike."""
+    return [row.tobytes() for row in rows + 0.0]
