@@ -15,7 +15,7 @@
 The settings of mnist were chosen by held-out training images, with layers that learned from 3,000
 images in four epochs, with 5,000 images for the SVM and 5,000 for validation (standard error 0.2
 points): one convolution of 7 x 7 had 0.9818, two of 5 x 5 0.9848, three 0.9856, with windows of 8
-and steps of 5; means of windows instead of maxima 0.979 with one convolution and 0.967 with two.
+and steps of 5; means of windows instead of maxima, with one convolution, 0.979.
 With 50,000 images for the SVM and 10,000 for validation, steps of 5 (3,200 features) had 0.9920
 and steps of 3 (8,192) 0.9928. With 5,000 images for the SVM a second layer did not help: 1,024
 maps on 5 x 5 codes had 0.9796 (0.9814 with standardised codes), and 0.9832 (0.9852) with the
@@ -68,8 +68,8 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
     stay sparse, as StandardScaler(with_mean=False) before LinearSVC would do.
 
     L-BFGS moves in coordinates in which the Hessian would be the identity if a tenth of the
-    rows, drawn at random, were within the margin: 3,200 pooled maps take 60 to 170 iterations,
-    and without it have not converged after 300.
+    rows, drawn at random, were within the margin: 3,200 pooled maps take 60 to 170 iterations.
+    Without it, 10,368 have not converged after 300.
     """
 
     def __init__(self, C=1.0, max_iter=1000, tol=1e-7):
