@@ -13,8 +13,9 @@ The settings were chosen for k by the error of 10,000 held-out training images (
 was subtracted (268 units were dead before, none after), to 1.74 % with images of equal length,
 and to 1.62 % with a little weight decay and smaller steps at the end. 40 epochs instead of 12,
 PCA, whitening or a k that starts large did not help, nor did 6 epochs of a `DictionaryAutoencoder`.
-Promising in short trainings, but not tried to the end: to give the classifier all units whose
-pre-activation is positive, instead of the largest 62 of each row.
+Nor did it help to give the classifier all units whose pre-activation is positive, 113 of a row
+(1.70 %), instead of the largest 62 (1.72 % with the same classifier, C = 0.01, and a floor of 0.3
+of the median below the standard deviations); their square roots had 2.04 %.
 
 Command: ``python benchmarks/bench_mnist_sparse.py [k] [lifetime]``
 """

@@ -1,17 +1,32 @@
 """Winner-take-all codes before a linear SVM: digits, and MNIST with one and with two layers.
 
 - digits: mean accuracy over 5 splits (35 % of the rows for testing). Here: 0.9933;
-- mnist: feature maps of one layer, pooled (published: 99.36 %, Makhzani and Frey 2015);
-- stacked: a second layer on the codes of the first (published: 99.52 %);
+- mnist: maps of one layer, pooled (published: 99.36 %, Makhzani and Frey 2015). Here: 0.9934
+  (standard error 0.0008; one seed) with an encoder of three convolutions that learned from 10,000
+  images in three epochs, and 8,192 features; 11 minutes for the layer, 5 for the codes and 20 for
+  one fit of the SVM (264 iterations), on a share of two busy cores. These steps were run one by
+  one, with one C, 0.001, which had 0.9928 on 10,000 held-out training images, the others not
+  being tried;
+- stacked: a second layer on the codes of the first (published: 99.52 %). Not reached: see below;
 - series: 12 sets of the UCR archive, each with windows of the length that its training part
-  prefers;
+  prefers. Here: mean accuracy 0.874, of the series themselves 0.745, better on every set;
 - svm: the classifier used here beside scikit-learn's LinearSVC, of which it is the same problem.
+
+The settings of mnist were chosen by held-out training images, with layers that learned from 3,000
+images in four epochs, with 5,000 images for the SVM and 5,000 for validation (standard error 0.2
+points): one convolution of 7 x 7 had 0.9818, two of 5 x 5 0.9848, three 0.9856, with windows of 8
+and steps of 5; means of windows instead of maxima, with one convolution, 0.979.
+With 50,000 images for the SVM and 10,000 for validation, steps of 5 (3,200 features) had 0.9920
+and steps of 3 (8,192) 0.9928. With 5,000 images for the SVM a second layer did not help: 1,024
+maps on 5 x 5 codes had 0.9796 (0.9814 with standardised codes), and 0.9832 (0.9852) with the
+codes of the first beside, which had 0.9856 alone; 256 maps on 9 x 9 codes 0.9756. The published
+layer has 2,048 maps, for which this script needs an accelerator.
 
 C is chosen by the last rows of the training part, on which with ``--validation`` also the
 figures are measured, instead of the test images: so the settings were chosen.
 
 Command: ``python benchmarks/bench_wta.py [digits] [mnist] [stacked] [series] [svm] [--validation]
-[--rows 60000] [--learned 60000] [--epochs 30]``, where ``--learned`` is the number of images from
+[--rows 60000] [--learned 10000] [--epochs 3]``, where ``--learned`` is the number of images from
 which the layers learn, without their labels; the classifier has all ``--rows``; ``--help`` lists
 what may be set beside.
 """
@@ -41,7 +56,7 @@ warnings.filterwarnings("ignore", category=ConvergenceWarning)
 warnings.filterwarnings("ignore", message="The least populated class")  # of the UCR sets
 
 N_VALIDATION = 10_000
-C_GRID = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
+C_GRID = [1e-3, 3e-3, 1e-2, 3e-2]
 
 # -- the classifier ------------------------------------------------------------------
 
@@ -51,6 +66,10 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
 
     Columns are divided by their standard deviation. Without their means, so that sparse codes
     stay sparse, as StandardScaler(with_mean=False) before LinearSVC would do.
+
+    L-BFGS moves in coordinates in which the Hessian would be the identity if a tenth of the
+    rows, drawn at random, were within the margin: 3,200 pooled maps take 60 to 170 iterations.
+    Without it, 10,368 have not converged after 300.
     """
 
     def __init__(self, C=1.0, max_iter=1000, tol=1e-7):
@@ -67,38 +86,42 @@ class DeviceSVC(ClassifierMixin, BaseEstimator):
         """Put the rows on the device, for one or several values of C."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.classes_ = np.unique(y)
-        rows = torch.as_tensor(np.asarray(X, dtype=np.float32)).to(device)
-        deviation = rows.std(0)
+        rows = torch.ones((len(X), X.shape[1] + 1), device=device)  # the last column: intercepts
+        rows[:, :-1] = torch.as_tensor(np.asarray(X, dtype=np.float32))
+        deviation = rows[:, :-1].std(0)
         self.scale_ = torch.where(deviation > 0, 1 / deviation, 0)
-        self._rows = rows.mul_(self.scale_) if device == "cuda" else rows * self.scale_
+        rows[:, :-1] *= self.scale_
         signs = np.where(y[:, None] == self.classes_, 1, -1).astype(np.float32)
-        self._signs = torch.from_numpy(signs).to(device)
-        self.coef_ = np.zeros((len(self.classes_), rows.shape[1] + 1))
+        self._rows, self._signs = rows, torch.from_numpy(signs).to(device)
+        self._gram = rows.T @ rows
+        self._weights = torch.zeros((len(self.classes_), rows.shape[1]), device=device)
 
     def solve(self, C):
         """Solve for one C, from the solution for the last one."""
+        rows, signs = self._rows, self._signs
+        hessian = 0.1 * 2 * C * self._gram
+        hessian.diagonal().add_(1)
+        root = torch.linalg.cholesky(hessian)
 
-        def objective(flat):
-            weights = torch.from_numpy(flat.astype(np.float32)).to(self._rows.device)
-            weights = weights.view(self.coef_.shape)
-            lack = 1 - self._signs * (self._rows @ weights[:, :-1].T + weights[:, -1])
-            lack = lack.clamp_min_(0)
-            slopes = -2 * C * lack * self._signs
-            gradient = weights.clone()
-            gradient[:, :-1] += slopes.T @ self._rows
-            gradient[:, -1] += slopes.sum(0)
+        def weights_of(moved):
+            moved = torch.from_numpy(moved.astype(np.float32)).to(rows.device)
+            moved = moved.view(self._weights.shape)
+            return torch.linalg.solve_triangular(root.T, moved.T, upper=True).T
+
+        def objective(moved):
+            weights = weights_of(moved)
+            lack = (1 - signs * (rows @ weights.T)).clamp_min_(0)
+            gradient = weights - (2 * C * lack * signs).T @ rows
+            gradient = torch.linalg.solve_triangular(root, gradient.T, upper=False).T
             value = 0.5 * weights.double().square().sum() + C * lack.double().square().sum()
             return value.item(), gradient.double().cpu().numpy().ravel()
 
         options = {"maxiter": self.max_iter, "maxcor": 20, "ftol": self.tol, "gtol": 0}
-        found = minimize(
-            objective, self.coef_.ravel(), jac=True, method="L-BFGS-B", options=options
-        )
-        self.coef_, self.objective_, self.n_iter_ = (
-            found.x.reshape(self.coef_.shape),
-            found.fun,
-            found.nit,
-        )
+        start = (self._weights @ root).double().cpu().numpy().ravel()
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+        self._weights = weights_of(found.x)
+        self.coef_ = self._weights.cpu().numpy()
+        self.objective_, self.n_iter_ = found.fun, found.nit
         return self
 
     def decision_function(self, X):
@@ -209,8 +232,9 @@ def mnist(options):
     report("mnist", codes, y, y_test, trained, seen)
     if "stacked" not in options.parts:
         return
-    scale = codes[0].std()
-    codes = [rows / scale for rows in codes]
+    mean, deviation = codes[0].mean(0), codes[0].std(0)
+    deviation += 0.05 * deviation.mean()  # what hardly varies is not blown up
+    codes = [(rows - mean) / deviation for rows in codes]
     start = time.perf_counter()
     second = second_layer(first, options).fit(codes[0][: options.learned])
     deeper = [second.transform(rows) for rows in codes]
@@ -342,10 +366,10 @@ def main() -> None:
     parser.add_argument("--both", action="store_true", help="also both codes side by side")
     for name, default in {
         **dict(
-            rows=60_000, learned=60_000, epochs=30, maps=128, channels=64, depth=2, pool=5, step=3
+            rows=60_000, learned=10_000, epochs=3, maps=128, channels=32, depth=3, pool=8, step=3
         ),
-        **dict(batch=100, lifetime=0.2, rate=1e-3, seed=0, verbose=0),
-        **dict(epochs2=10, maps2=2048, kernel2=3, pool2=3, step2=2, lifetime2=0.05, rate2=1e-3),
+        **dict(batch=50, lifetime=0.2, rate=2e-3, seed=0, verbose=0),
+        **dict(epochs2=4, maps2=1024, kernel2=3, pool2=3, step2=2, lifetime2=0.05, rate2=1e-3),
     }.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = parser.parse_args()
