@@ -170,8 +170,13 @@ def searches(
         ),
         "RBM": (
             zero_one,
-            BernoulliRBM(256, n_iter=20, random_state=seed),
-            {"learning_rate": [0.01, 0.1]},
+            Pipeline(
+                [
+                    ("rbm", BernoulliRBM(256, n_iter=20, random_state=seed)),
+                    ("scaler", StandardScaler()),
+                ]
+            ),
+            {"rbm__learning_rate": [0.01, 0.1]},
         ),
         "layers": (
             standard,
@@ -188,7 +193,7 @@ def searches(
         # Features of a fixed scale want another C than those of a kernel, which are small.
         costs = np.logspace(-1, 2, 4) if name == "Nystroem" else np.logspace(-3, 0, 4)
         # Each by the solver that is the quicker one on such features: they find the same.
-        dual = "auto" if name in ("Nystroem", "RBM") else True
+        dual = "auto" if name == "Nystroem" else True
         svm = WideSVC(dual=dual, max_iter=300 if len(X) < 5_000 else 100, random_state=seed)
         steps = [("scaler", scaler), ("learner", learner), ("svm", svm)]
         search = BatchedGridSearchCV if name == "layers" else GridSearchCV
