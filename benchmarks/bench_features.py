@@ -53,10 +53,11 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
-from _common import arguments, print_limit, print_table
+from _common import arguments, interleave, print_ratio_limit, print_table
 from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -249,7 +250,7 @@ def compare(options: Any) -> None:
     print_table(f"Test accuracy, {options.seeds} seeds", columns, rows)
 
 
-def compare_searches() -> None:
+def compare_searches(rounds: int) -> None:
     X, y, *_ = ucr("SwedishLeaf", 0)
     autoencoder = window_learner(64).set_params(random_state=0)
     windows = {
@@ -263,23 +264,24 @@ def compare_searches() -> None:
         "windows": (WindowFeatures(autoencoder, random_state=0), 0.001, windows),
         "Nystroem": (kernel, 10, {"learner__gamma": np.logspace(-4, -1, 12)}),
     }
-    seconds = {}
-    for name, (learner, cost, grid) in ways.items():
+
+    def search(name: str) -> None:
+        learner, cost, grid = ways[name]
         steps = [("learner", learner), ("svm", LinearSVC(C=cost, random_state=0))]
-        start = time.perf_counter()
-        search = BatchedGridSearchCV if name == "windows" else GridSearchCV
-        search(Pipeline(steps), grid, cv=3).fit(X, y)
-        seconds[name] = time.perf_counter() - start
-    print_limit("search of windows / of Nystroem", seconds["windows"] / seconds["Nystroem"], 3)
+        kind = BatchedGridSearchCV if name == "windows" else GridSearchCV
+        kind(Pipeline(steps), grid, cv=3).fit(X, y)
+
+    times = interleave({name: partial(search, name) for name in ways}, rounds)
+    print_ratio_limit(times, "windows", "Nystroem", 3)
 
 
 def main() -> None:
-    parts = dict(quick=1, slow=1, ecg=1, digits=1, mnist=1, search=1)
+    parts = dict(quick=1, slow=1, ecg=1, digits=1, mnist=1, search=3)
     options = arguments(__doc__, first=0, sets=12, seeds=3, **parts)
     if options.sets + options.ecg + options.digits + options.mnist:
         compare(options)
     if options.search:
-        compare_searches()
+        compare_searches(options.search)
 
 
 if __name__ == "__main__":
