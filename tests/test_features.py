@@ -264,7 +264,8 @@ def test_scaled_codes_are_those_of_scikit_learn(series):
     assert_allclose(norm.transform(series), normalize(codes), atol=1e-6)
     rebuilt = standard.inverse_transform(standard.transform(series))
     assert_allclose(rebuilt, standard.estimator_.reconstruct(series), atol=1e-5)
-    assert not hasattr(norm, "inverse_transform")
+    for scaling in ("norm", None):  # the latter for the next fit
+        assert not hasattr(norm.set_params(scaling=scaling), "inverse_transform")
 
 
 def test_layers_of_a_convolutional_encoder_are_flat(series):

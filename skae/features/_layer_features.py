@@ -173,7 +173,8 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         check_is_fitted(self)
         return self._columns.transform(self._codes(X))
 
-    @available_if(lambda self: self.scaling != "norm")  # which loses how large a code was
+    # "norm" loses how large a code was. After `set_params` that of the last fit counts.
+    @available_if(lambda self: getattr(self, "_columns", self).scaling != "norm")
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the rows that features stand for, decoded from those of the code.
 
