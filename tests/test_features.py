@@ -17,7 +17,12 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import Autoencoder, DenoisingAutoencoder, GaussianRBM
+from skae import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    DenoisingAutoencoder,
+    GaussianRBM,
+)
 from skae.features import LayerFeatures, WindowFeatures
 from skae.layers import Conv1d
 from skae.model_selection import BatchedGridSearchCV
@@ -259,7 +264,8 @@ def test_scaled_codes_are_those_of_scikit_learn(series):
     assert_allclose(norm.transform(series), normalize(codes), atol=1e-6)
     rebuilt = standard.inverse_transform(standard.transform(series))
     assert_allclose(rebuilt, standard.estimator_.reconstruct(series), atol=1e-5)
-    assert not hasattr(norm, "inverse_transform")
+    for scaling in ("norm", None):  # the latter for the next fit
+        assert not hasattr(norm.set_params(scaling=scaling), "inverse_transform")
 
 
 def test_layers_of_a_convolutional_encoder_are_flat(series):
@@ -268,11 +274,31 @@ def test_layers_of_a_convolutional_encoder_are_flat(series):
     assert LayerFeatures(learner).fit_transform(series).shape == (12, 2 * 10 + 3 * 5 + 4)
 
 
+def test_a_conditional_autoencoder_is_told_the_labels(series):
+    learner = ConditionalVariationalAutoencoder(2, hidden_layers=(5,), max_iter=2, tol=0.1)
+    features, y = LayerFeatures(learner, scaling=None, random_state=0), np.arange(12) % 2
+    model = make_pipeline(features, LinearSVC()).fit(series, y)
+    fitted = model[0].estimator_
+    assert_array_equal(fitted.classes_, [0, 1])
+    found = features.fit(series, y).transform(series)
+    assert found.shape == (12, 5 + 2)
+    assert_array_equal(found[:, 5:], fitted.transform(series))
+    assert get_tags(features).target_tags.required
+    with pytest.raises(ValueError, match="requires y"):
+        features.fit(series)
+
+
 def test_codes_alone_are_those_of_any_learner(series):
     machine = GaussianRBM(4, n_iter=2)
     features = LayerFeatures(machine, layers="code", scaling=None, random_state=0).fit(series)
     assert_array_equal(features.transform(series), features.estimator_.transform(series))
-    with pytest.raises(ValueError, match="set layers='code'"):
-        LayerFeatures(machine).fit(series)
     with pytest.raises(ValueError, match="must be an autoencoder of skae"):
         LayerFeatures(PCA(2)).fit(series)
+
+
+def test_a_learner_without_layers_is_refused_before_it_is_trained(series, monkeypatch):
+    monkeypatch.setattr(GaussianRBM, "fit", lambda *_: pytest.fail("is trained"))
+    with pytest.raises(ValueError, match="GaussianRBM does not have; set layers='code'"):
+        LayerFeatures(GaussianRBM(4)).fit(series)
+    with pytest.raises(ValueError, match="'n_components' parameter of GaussianRBM"):
+        LayerFeatures(GaussianRBM(0)).fit(series)

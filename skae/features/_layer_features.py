@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from .._features import FeatureLearner
 from .._random import new_random_state, with_seeds
 from .._typed import _fit_context, available_if
-from .._validation import CheckedParameters, all_or_nothing, validate_codes
+from .._validation import CheckedParameters, all_or_nothing, shape_of, validate_codes
 from ..autoencoders import DenoisingAutoencoder
 from ..layers import ACTIVATIONS
 from ._scaling import Columns
@@ -104,8 +105,9 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows.
-        y : None
-            Ignored, here for consistency.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            Labels or conditions for a `ConditionalVariationalAutoencoder`, which needs them here
+            alone; other autoencoders ignore it.
 
         Returns
         -------
@@ -116,11 +118,14 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         ------
         ValueError
             If a parameter or the input is not valid, or if ``layers="all"`` and the encoder is
-            not a sequence of layers.
+            not a sequence of layers; nothing changes then.
         """
         with all_or_nothing(self):
             self._layers = self.layers
-            self.estimator_ = self._learner().fit(X)
+            learner = self._learner()
+            if self.layers == "all":
+                refuse_other_encoders(learner, X)
+            self.estimator_ = learner.fit(X, y)
             if hasattr(self, "feature_names_in_"):  # of an earlier fit
                 del self.feature_names_in_
             for name in ("n_features_in_", "feature_names_in_"):
@@ -148,11 +153,6 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         """Return the codes of rows as the layers give them."""
         learner = self.estimator_
         if self._layers == "all":
-            if not isinstance(getattr(learner.module_, "encoder", None), nn.Sequential):
-                raise ValueError(
-                    "layers='all' needs an encoder that is a sequence of layers, which "
-                    f"{learner!r} does not have; set layers='code'."
-                )
             return learner._read(X, codes_of_layers)
         with config_context(transform_output="default"):
             return learner.transform(X)
@@ -173,7 +173,8 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
         check_is_fitted(self)
         return self._columns.transform(self._codes(X))
 
-    @available_if(lambda self: self.scaling != "norm")  # which loses how large a code was
+    # "norm" loses how large a code was. After `set_params` that of the last fit counts.
+    @available_if(lambda self: getattr(self, "_columns", self).scaling != "norm")
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the rows that features stand for, decoded from those of the code.
 
@@ -194,11 +195,26 @@ class LayerFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedPa
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        takes_missing = isinstance(self.estimator, FeatureLearner)
-        takes_missing = takes_missing and get_tags(self.estimator).input_tags.allow_nan
-        tags.input_tags.allow_nan = takes_missing
+        if isinstance(self.estimator, FeatureLearner):
+            of_learner = get_tags(self.estimator)
+            tags.input_tags.allow_nan = of_learner.input_tags.allow_nan
+            tags.target_tags.required = of_learner.target_tags.required
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def refuse_other_encoders(learner: Any, X: Any) -> None:
+    """Raise an error, before the training, if the encoder is no sequence of layers."""
+    learner._validate_params()
+    n_features = math.prod(shape_of(X)[1:])
+    if len(shape_of(X)) < 2 or n_features == 0:
+        return  # which the learner refuses
+    module = learner._new_module(n_features, np.random.RandomState(0))
+    if not isinstance(getattr(module, "encoder", None), nn.Sequential):
+        raise ValueError(
+            "layers='all' needs an encoder that is a sequence of layers, which "
+            f"{type(learner).__name__} does not have; set layers='code'."
+        )
 
 
 def codes_of_layers(module: Any, x: Tensor) -> Tensor:

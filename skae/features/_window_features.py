@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -33,6 +33,9 @@ from ._windows import (
     window_of,
     windows_of,
 )
+
+# How many times as many codes a call of the learner gives as are pooled at a time.
+_PART_OF_CALL = 8
 
 
 class WindowFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedParameters):
@@ -383,21 +386,25 @@ class WindowFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedP
             return np.asarray(self.estimator_.transform(rows))
 
     def _pooled(self, samples: np.ndarray) -> np.ndarray:
+        width = max(self.thresholds_[0].shape[1], self.shape_[0] * math.prod(self._sides))
+        numbers = width * math.prod(self.shape_[1:])
+        # A call of the learner is worth more samples than those whose codes stay in the cache.
+        chunks = gen_batches(len(samples), chunk_rows(numbers, part=_PART_OF_CALL))
         return np.concatenate(
-            [self._pooled_chunk(samples[chunk]) for chunk in self._chunks(samples)]
+            [self._pooled_chunk(samples[chunk], chunk_rows(numbers)) for chunk in chunks]
         )
 
-    def _chunks(self, samples: np.ndarray) -> Iterator[slice]:
-        width = max(self.thresholds_[0].shape[1], self.shape_[0] * math.prod(self._sides))
-        return gen_batches(len(samples), chunk_rows(width * math.prod(self.shape_[1:])))
-
-    def _pooled_chunk(self, samples: np.ndarray) -> np.ndarray:
+    def _pooled_chunk(self, samples: np.ndarray, n_at_a_time: int) -> np.ndarray:
         found = []
         for dilation, thresholds in zip(self.dilations_, self.thresholds_, strict=True):
             windows = windows_of(samples, self._sides, dilation)
             codes = self._codes(self._rows(windows))
             codes = codes.reshape(*windows.shape[: 1 + len(self._sides)], -1)
-            found.append(pooled(codes, thresholds, self._pooling, self._n_segments))
+            parts = [
+                pooled(codes[some], thresholds, self._pooling, self._n_segments)
+                for some in gen_batches(len(codes), n_at_a_time)
+            ]
+            found.append(np.concatenate(parts))
         return np.concatenate(found, axis=1).astype(samples.dtype, copy=False)
 
     def __sklearn_tags__(self) -> Tags:
