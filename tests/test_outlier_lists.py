@@ -307,6 +307,16 @@ def test_gaps_of_observed_values_only(table):
         learner.reconstruction_error(row, per_feature=True), [[np.nan, 1 + gap, np.nan]]
     )
     assert np.isfinite(learner.score_samples(X)).all()
+    X[:, 2] = np.nan  # nothing is known of it, and it says nothing
+    assert_allclose(ValueGaps().fit(X).score_samples([[np.nan, np.nan, 5.0]]), [-1])
+
+
+def test_gaps_of_one_row_and_of_constant_features():
+    one = ValueGaps().fit([[1.0, 2.0]])
+    assert_allclose(one.score_samples([[1.0, 2.0], [2.0, 2.0]]), -np.sqrt([1, 2]))
+    constant = ValueGaps().fit(np.ones((5, 1)))
+    assert_array_equal(constant.typical_gaps_, [1])
+    assert_allclose(constant.score_samples([[1.0], [3.0]]), [-1, -3])
 
 
 def test_a_value_in_a_gap_of_one_feature_among_many_stands_out():

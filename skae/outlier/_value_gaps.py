@@ -93,11 +93,14 @@ class ValueGaps(CheckedParameters):
             refuse_empty_rows(X)
             X, _, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             columns = X.tocsc() if sparse.issparse(X) else X
-            self._values: list[tuple[np.ndarray, np.ndarray]] = []
+            self._values: list[tuple[np.ndarray, ...]] = []
             for j in range(X.shape[1]):
                 column = values_of(columns[:, [j]])[:, 0].astype(np.float64)
                 values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-                self._values.append((values, counts == 1))
+                is_single = (counts == 1) & (len(values) > 1)
+                # With a bound below and above all.
+                padded = np.pad(is_single, 1), np.r_[-np.inf, values, np.inf]
+                self._values.append(padded[::-1])
             self._rows = {row for chunk in _chunks(X) for row in _keys(chunk)}
             gaps = np.concatenate([self._gaps(chunk) for chunk in _chunks(X)])
             observed = ~np.isnan(gaps).all(axis=0)
@@ -153,27 +156,24 @@ class ValueGaps(CheckedParameters):
 
     def _gaps(self, rows: np.ndarray) -> np.ndarray:
         """Return the distances from the nearest values, NaN where an entry is missing."""
-        places = np.empty(rows.shape, dtype=int)
-        is_seen = np.isnan(rows)
+        gaps = np.empty(rows.shape)
+        is_seen = np.empty(rows.shape, dtype=bool)
         for j, (values, _) in enumerate(self._values):
-            if len(values):
-                places[:, j] = np.searchsorted(values, rows[:, j]).clip(max=len(values) - 1)
-                is_seen[:, j] |= values[places[:, j]] == rows[:, j]
+            column = np.ascontiguousarray(rows[:, j])
+            place = np.searchsorted(values[:-1], column)  # of the first that is not less
+            above = values[place] - column
+            gaps[:, j] = np.minimum(column - values[place - 1], above)
+            is_seen[:, j] = ~(above > 0)
+            if len(values) == 2:  # nothing is known of this feature
+                gaps[:, j] = np.where(np.isnan(column), np.nan, 0)
         maybe = np.flatnonzero(is_seen.all(axis=1))
-        is_known = np.zeros(len(rows), dtype=bool)
-        is_known[maybe] = [row in self._rows for row in _keys(rows[maybe])]
-        gaps = np.zeros(rows.shape)
+        known = maybe[[row in self._rows for row in _keys(rows[maybe])]]
         for j, (values, is_single) in enumerate(self._values):
-            if len(values) > 1:
-                place = places[:, j]
-                itself = is_known & is_single[place] & (values[place] == rows[:, j])
-                others = np.stack([place - 1, place + itself])
-                distances = np.abs(values[others.clip(0, len(values) - 1)] - rows[:, j])
-                distances[(others < 0) | (others == len(values))] = np.inf
-                gaps[:, j] = distances.min(axis=0)
-            elif len(values):
-                gaps[:, j] = np.abs(values[0] - rows[:, j])
-        gaps[np.isnan(rows)] = np.nan
+            itself = known[~np.isnan(rows[known, j])]
+            place = np.searchsorted(values, rows[itself, j])
+            itself, place = itself[is_single[place]], place[is_single[place]]
+            value = values[place]
+            gaps[itself, j] = np.minimum(value - values[place - 1], values[place + 1] - value)
         return gaps
 
     def __sklearn_tags__(self) -> Tags:
