@@ -1,5 +1,8 @@
 """Lists of learners, trimming, the default learner, and the learners made for it."""
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -342,6 +345,40 @@ def test_scores_of_training_rows_are_those_of_new_rows_for_gaps(table):
     assert_array_equal(of_sparse, np.r_[old, new])
     of_float32 = ValueGaps().fit(X[:1000].astype(np.float32))
     assert_allclose(of_float32.score_samples(X[:1000].astype(np.float32)), old, rtol=0.05)
+
+
+def test_training_rows_are_known_again_in_other_types_and_with_other_nan():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[:10, 0] = np.nan
+    learner = ValueGaps().fit(X)
+    again = X.copy()
+    again[:10, 0] = -np.nan  # as 0 / 0 is on many processors
+    assert_array_equal(learner.score_samples(again), learner.score_samples(X))
+    in_float32 = learner.score_samples(X.astype(np.float32))
+    assert_allclose(in_float32, learner.score_samples(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e-40), (np.float64, 1e-320)])
+@pytest.mark.filterwarnings("error")
+def test_gaps_too_large_for_a_float_are_the_largest(dtype, scale):
+    X = (np.arange(1, 9).reshape(4, 2) * scale).astype(dtype)
+    far = np.array([[1e37, 1e37]], dtype=dtype)
+    learner = ValueGaps().fit(X)
+    largest = np.finfo(dtype).max
+    assert_allclose(learner.score_samples(far), [-largest], rtol=1e-12)
+    errors = learner.reconstruction_error(far, per_feature=True)
+    assert_allclose(errors, [[largest, largest]], rtol=1e-12)
+
+
+def test_gaps_of_sparse_rows_need_no_dense_copy_of_them(monkeypatch):
+    monkeypatch.setattr("skae.outlier._value_gaps.DENSE_NUMBERS", 2**12)
+    X = sparse.random(500, 1000, density=0.01, format="csr", random_state=0)
+    tracemalloc.start()
+    learner = ValueGaps().fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500 * 1000 * 4  # in float32
+    assert len(pickle.dumps(learner)) < 500 * 1000
 
 
 def gaussians_beside(column):

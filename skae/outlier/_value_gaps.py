@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -93,19 +94,19 @@ class ValueGaps(CheckedParameters):
             refuse_empty_rows(X)
             X, _, _ = drop_zero_weight(X, validate_weight(sample_weight, X))
             columns = X.tocsc() if sparse.issparse(X) else X
-            self._values: list[tuple[np.ndarray, ...]] = []
+            self.typical_gaps_ = np.ones(X.shape[1])
+            # Of each feature the distinct values, with a bound below and above all, and how far
+            # each is from those of the other rows.
+            self._values: list[tuple[np.ndarray, np.ndarray]] = []
             for j in range(X.shape[1]):
                 column = values_of(columns[:, [j]])[:, 0].astype(np.float64)
                 values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-                is_single = (counts == 1) & (len(values) > 1)
-                # With a bound below and above all.
-                padded = np.pad(is_single, 1), np.r_[-np.inf, values, np.inf]
-                self._values.append(padded[::-1])
+                values = np.r_[-np.inf, values, np.inf]
+                gaps = _gaps_without(values, counts)
+                self._values.append((values, gaps))
+                if len(gaps):
+                    self.typical_gaps_[j] = typical_values(np.repeat(gaps, counts)[:, None])[0]
             self._rows = {row for chunk in _chunks(X) for row in _keys(chunk)}
-            gaps = np.concatenate([self._gaps(chunk) for chunk in _chunks(X)])
-            observed = ~np.isnan(gaps).all(axis=0)
-            self.typical_gaps_ = np.ones(X.shape[1])
-            self.typical_gaps_[observed] = typical_values(gaps[:, observed])
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -141,39 +142,41 @@ class ValueGaps(CheckedParameters):
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
         refuse_empty_rows(X)
-        found = []
-        for chunk in _chunks(X):
-            logarithms = np.log1p(self._gaps(chunk) / self.typical_gaps_)
-            mean = observed_mean(logarithms)
-            if per_feature:
-                share = np.ones_like(logarithms)
-                np.divide(logarithms, mean[:, None], out=share, where=mean[:, None] > 0)
-                share[np.isnan(logarithms)] = np.nan
-                found.append(np.exp(mean)[:, None] * share)
-            else:
-                found.append(np.exp(mean))
-        return np.concatenate(found).astype(X.dtype)
+        with np.errstate(over="ignore"):
+            values = [
+                of_feature.astype(X.dtype).astype(np.float64) for of_feature, _ in self._values
+            ]
+            found = [self._errors(chunk, values, per_feature) for chunk in _chunks(X)]
+            return np.minimum(np.concatenate(found), np.finfo(X.dtype).max).astype(X.dtype)
 
-    def _gaps(self, rows: np.ndarray) -> np.ndarray:
+    def _errors(self, rows: np.ndarray, values: list[np.ndarray], per_feature: bool) -> np.ndarray:
+        ratios = self._gaps(rows, values) / self.typical_gaps_
+        logarithms = np.log1p(np.minimum(ratios, np.finfo(np.float64).max))
+        mean = observed_mean(logarithms)
+        if not per_feature:
+            return np.exp(mean)
+        share = np.ones_like(logarithms)
+        np.divide(logarithms, mean[:, None], out=share, where=mean[:, None] > 0)
+        share[np.isnan(logarithms)] = np.nan
+        return np.exp(mean)[:, None] * share
+
+    def _gaps(self, rows: np.ndarray, values: list[np.ndarray]) -> np.ndarray:
         """Return the distances from the nearest values, NaN where an entry is missing."""
         gaps = np.empty(rows.shape)
-        is_seen = np.empty(rows.shape, dtype=bool)
-        for j, (values, _) in enumerate(self._values):
+        is_seen = np.ones(len(rows), dtype=bool)
+        for j, of_feature in enumerate(values):
             column = np.ascontiguousarray(rows[:, j])
-            place = np.searchsorted(values[:-1], column)  # of the first that is not less
-            above = values[place] - column
-            gaps[:, j] = np.minimum(column - values[place - 1], above)
-            is_seen[:, j] = ~(above > 0)
-            if len(values) == 2:  # nothing is known of this feature
+            place = np.searchsorted(of_feature[:-1], column)  # of the first that is not less
+            above = of_feature[place] - column
+            gaps[:, j] = np.minimum(column - of_feature[place - 1], above)
+            is_seen &= ~(above > 0)
+            if len(of_feature) == 2:  # nothing is known of this feature
                 gaps[:, j] = np.where(np.isnan(column), np.nan, 0)
-        maybe = np.flatnonzero(is_seen.all(axis=1))
+        maybe = np.flatnonzero(is_seen)
         known = maybe[[row in self._rows for row in _keys(rows[maybe])]]
-        for j, (values, is_single) in enumerate(self._values):
+        for j, (of_feature, (_, gaps_without)) in enumerate(zip(values, self._values, strict=True)):
             itself = known[~np.isnan(rows[known, j])]
-            place = np.searchsorted(values, rows[itself, j])
-            itself, place = itself[is_single[place]], place[is_single[place]]
-            value = values[place]
-            gaps[itself, j] = np.minimum(value - values[place - 1], values[place + 1] - value)
+            gaps[itself, j] = gaps_without[np.searchsorted(of_feature, rows[itself, j]) - 1]
         return gaps
 
     def __sklearn_tags__(self) -> Tags:
@@ -189,6 +192,18 @@ def _chunks(X: Any) -> Any:
         yield values_of(X[chunk]).astype(np.float64)
 
 
+def _gaps_without(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return how far each value is from those of the other rows; 0 where there are none."""
+    with np.errstate(over="ignore"):
+        steps = np.diff(values)
+    is_single = (counts == 1) & (len(counts) > 1)
+    return np.where(is_single, np.minimum(steps[:-1], steps[1:]), 0)
+
+
 def _keys(rows: np.ndarray) -> list[bytes]:
-    """Return what equal rows have in common; of 0 and -0 alike."""
-    return [row.tobytes() for row in rows + 0.0]
+    """Return what equal rows have in common, whatever their zeros, NaN and type of float."""
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32) + np.float32(0)  # which makes 0 of -0
+    rows[np.isnan(rows)] = np.nan  # there are many
+    # Rows themselves would take up as much as all training rows, made dense.
+    return [blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
