@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skae import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
+    DeepBeliefNetwork,
     DenoisingAutoencoder,
     GaussianRBM,
 )
@@ -296,9 +297,13 @@ def test_codes_alone_are_those_of_any_learner(series):
         LayerFeatures(PCA(2)).fit(series)
 
 
-def test_a_learner_without_layers_is_refused_before_it_is_trained(series, monkeypatch):
-    monkeypatch.setattr(GaussianRBM, "fit", lambda *_: pytest.fail("is trained"))
-    with pytest.raises(ValueError, match="GaussianRBM does not have; set layers='code'"):
-        LayerFeatures(GaussianRBM(4)).fit(series)
+@pytest.mark.parametrize("kind", [GaussianRBM, DeepBeliefNetwork])
+def test_a_learner_without_layers_is_refused_before_it_is_trained(series, monkeypatch, kind):
+    monkeypatch.setattr(kind, "fit", lambda *_: pytest.fail("is trained"))
+    with pytest.raises(ValueError, match=f"{kind.__name__} does not have; set layers='code'"):
+        LayerFeatures(kind()).fit(series)
+
+
+def test_parameters_of_a_learner_are_checked_before_its_layers(series):
     with pytest.raises(ValueError, match="'n_components' parameter of GaussianRBM"):
         LayerFeatures(GaussianRBM(0)).fit(series)

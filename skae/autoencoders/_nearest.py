@@ -81,9 +81,10 @@ def manhattan(x: Tensor, entries: Tensor) -> Tensor:
 
 
 def _sums_of_differences(x: Tensor, entries: Tensor) -> Tensor:
-    """Return the same of complete rows, a feature at a time.
+    """Return the Manhattan distances of complete rows from entries.
 
-    That is quicker than `torch.cdist`: 1.3 times for 20 features, and 2.5 times for 200.
+    Adding a feature at a time is quicker than `torch.cdist` where the distances stay in the
+    cache, the more so the more features there are.
     """
     total = x.new_zeros(len(x), len(entries))
     difference = torch.empty_like(total)
@@ -93,7 +94,10 @@ def _sums_of_differences(x: Tensor, entries: Tensor) -> Tensor:
 
 
 def themselves(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which rows are themselves an entry, and which one, unless it is there twice."""
+    """Return the indices of the rows that are equal to just one of the entries, and of that entry.
+
+    None if there is one entry alone.
+    """
     if distances.shape[1] == 1:  # there is no other to compare them with
         none = torch.empty(0, dtype=torch.long)
         return none, none

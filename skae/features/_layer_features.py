@@ -209,7 +209,10 @@ def refuse_other_encoders(learner: Any, X: Any) -> None:
     n_features = math.prod(shape_of(X)[1:])
     if len(shape_of(X)) < 2 or n_features == 0:
         return  # which the learner refuses
-    module = learner._new_module(n_features, np.random.RandomState(0))
+    try:
+        module = learner._new_module(n_features, np.random.RandomState(0))
+    except NotImplementedError:  # a deep belief network is made of the networks it trains
+        module = None
     if not isinstance(getattr(module, "encoder", None), nn.Sequential):
         raise ValueError(
             "layers='all' needs an encoder that is a sequence of layers, which "
