@@ -537,10 +537,12 @@ def test_weights_of_saelens_that_do_not_go_together_are_named(tmp_path):
         ("W_dec", torch.ones(12)),
         ("b_enc", torch.zeros(1)),
         ("b_dec", torch.full((12,), torch.nan)),
+        ("b_dec", torch.full((12,), 1e300, dtype=torch.float64)),
     ]:
         save_file({**weights, name: changed}, tmp_path / "sae_weights.safetensors")
         with pytest.raises(ValueError, match=f"{name} in .*sae_weights"):
             DictionaryAutoencoder.from_saelens(tmp_path)
+    weights["b_enc"] = weights["b_enc"].to(torch.float8_e4m3fn)
     save_file(weights, tmp_path / "sae_weights.safetensors")
     with pytest.raises(ValueError, match="'k' parameter"):
         DictionaryAutoencoder.from_saelens(tmp_path, k=-1)

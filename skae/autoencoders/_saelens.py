@@ -152,7 +152,8 @@ def _config_in(folder: Path) -> dict[str, Any]:
 
 def _weights_in(folder: Path, architecture: str) -> dict[str, Tensor]:
     """Return the weights of a dictionary in float32, of shapes that go together."""
-    weights = load_file(folder / _WEIGHTS)
+    # What is too large for float32 is infinite then, and refused as such.
+    weights = {name: w.to(torch.float32) for name, w in load_file(folder / _WEIGHTS).items()}
     matrix = weights.get("W_dec", torch.empty(0))
     n_components, n_features = matrix.shape if matrix.ndim == 2 else (-1, -1)
     shapes: dict[str, tuple[int, ...]] = {
@@ -171,8 +172,8 @@ def _weights_in(folder: Path, architecture: str) -> dict[str, Tensor]:
                 f"{needed}."
             )
         if not found.isfinite().all():
-            raise ValueError(f"{name} in {folder / _WEIGHTS} holds NaN or infinity.")
-    return {name: weights[name].to(torch.float32) for name in shapes}
+            raise ValueError(f"{name} in {folder / _WEIGHTS} is not finite in float32.")
+    return {name: weights[name] for name in shapes}
 
 
 @torch.no_grad()
