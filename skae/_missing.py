@@ -28,7 +28,10 @@ def observed_mean(values: np.ndarray) -> np.ndarray:
 
 
 def typical_values(values: np.ndarray) -> np.ndarray:
-    """Return the median of each column that is not negative; its mean if that is 0, else 1."""
+    """Return the median of each column of values that are not negative, without what is missing.
+
+    Where that is 0, it is the mean; where both are, it is 1.
+    """
     typical = np.nanmedian(values, axis=0).astype(np.float64)
     typical = np.where(typical > 0, typical, np.nanmean(values, axis=0))
     return np.where((typical > 0) & np.isfinite(typical), typical, 1.0)

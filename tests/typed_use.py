@@ -32,6 +32,7 @@ from skae.features import LayerFeatures, WindowFeatures
 from skae.layers import Conv1d, Conv2d, Dense
 from skae.metrics import frechet_distance
 from skae.model_selection import BatchedGridSearchCV
+from skae.outlier import ValueGaps, ValueRarity
 from skae.outputs import Huber
 from skae.plotting import LossCurveDisplay, SOMDisplay
 from skae.som import quantization_error
@@ -56,6 +57,8 @@ def fit_gives_the_estimator(X: Array, y: Array) -> None:
     assert_type(OutlierDetector(Autoencoder(8)).fit(X), OutlierDetector)
     assert_type(SelfOrganizingMap((4, 3)).fit(X), SelfOrganizingMap)
     assert_type(SparseAutoencoder(8, sparsity="k", k=2).fit(X), SparseAutoencoder)
+    assert_type(ValueGaps().fit(X), ValueGaps)
+    assert_type(ValueRarity().fit(X), ValueRarity)
     assert_type(VariationalAutoencoder(8).fit(X), VariationalAutoencoder)
     assert_type(WinnerTakeAllAutoencoder(8).fit(X), WinnerTakeAllAutoencoder)
     assert_type(fit_many([Autoencoder(2), Autoencoder(3)], X), list[Autoencoder])

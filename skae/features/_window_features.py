@@ -34,7 +34,8 @@ from ._windows import (
     windows_of,
 )
 
-# How many times as many codes a call of the learner gives as are pooled at a time.
+# A call of the learner codes so many times the samples whose codes are pooled at a time: calls cost
+# time, and pooling is quicker where codes stay in the cache.
 _PART_OF_CALL = 8
 
 
@@ -388,7 +389,6 @@ class WindowFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedP
     def _pooled(self, samples: np.ndarray) -> np.ndarray:
         width = max(self.thresholds_[0].shape[1], self.shape_[0] * math.prod(self._sides))
         numbers = width * math.prod(self.shape_[1:])
-        # A call of the learner is worth more samples than those whose codes stay in the cache.
         chunks = gen_batches(len(samples), chunk_rows(numbers, part=_PART_OF_CALL))
         return np.concatenate(
             [self._pooled_chunk(samples[chunk], chunk_rows(numbers)) for chunk in chunks]

@@ -68,8 +68,8 @@ class OutlierDetector(
         `skae.preprocessing.RobustFeatureScaler`: `skae.autoencoders.NestedCodebooks`,
         `ValueRarity` and `ValueGaps`, of up to 6 times the weight of a network, a
         `SelfOrganizingMap` of 12 x 12 units, a `DenoisingAutoencoder` and an `Autoencoder`, fitted
-        to at most 10,000 of the rows.
-        Sparse rows are divided by the standard deviations of the features alone.
+        to at most 10,000 of the rows. Sparse rows are divided by the standard deviations of the
+        features alone.
     contamination : "auto", float or callable, default="auto"
         Where the threshold between outliers and normal rows lies among the scores of
         the training rows, or of the calibration rows if there are any:

@@ -23,7 +23,7 @@ class ValueGaps(CheckedParameters):
 
     The gap of a value is its distance from the nearest value of the same feature among the
     training rows. The error of a row is the geometric mean over the features of ``1 + g / t``,
-    where ``g`` is the gap and ``t`` is what the gaps of that feature typically are.
+    where ``g`` is the gap and ``t`` is the typical gap of that feature.
 
     It sees what distances between rows do not: a value between two groups of values, or beyond
     all of them, in one of many features. By itself it knows nothing of how features depend on
@@ -48,9 +48,10 @@ class ValueGaps(CheckedParameters):
     -----
     A row that is itself a training row is compared with the others: a value that no other
     training row has does not count as seen. So the scores of training rows are those of new
-    ones, and a threshold may be taken from them. Missing entries (NaN) count for nothing: the
-    mean is over the others. The gap is that of a nearest-neighbor density estimate of each
-    feature, as if the features were independent.
+    ones, and a threshold may be taken from them. After a fit to float64 this holds for the same
+    rows in float32 too. Missing entries (NaN) count for nothing: the mean is over the others. The
+    gap is that of a nearest-neighbor density estimate of each feature, as if the features were
+    independent.
 
     The geometric mean keeps a feature whose value is far off from outvoting all others. The error
     is shared by the features in proportion to ``log(1 + g / t)``.
@@ -120,24 +121,25 @@ class ValueGaps(CheckedParameters):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal; about -2 for a typical row, and -1 at most.
+            Higher is more normal; about -2 for a typical row of measurements, and -1 at most.
         """
         return -self.reconstruction_error(X)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Return the geometric mean over the features of 1 plus the gap in typical ones.
+        """Return how far the values of each row are from those that were seen.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
         per_feature : bool, default=False
-            Whether to give the error of each entry (NaN where that is missing), whose mean over
-            the observed entries that is.
+            Whether to give the error of each entry (NaN where that is missing) instead of
+            their mean, for each row, over its observed entries.
 
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_features) if `per_feature`
+            At least 1 for a row. What is too large for a float is the largest.
         """
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
