@@ -336,7 +336,7 @@ def test_a_value_in_a_gap_of_one_feature_among_many_stands_out():
     assert aucs[0] > aucs[1] + 0.05
 
 
-def test_scores_of_training_rows_are_those_of_new_rows_for_gaps(table):
+def test_scores_of_training_rows_are_those_of_new_rows_for_gaps():
     X = np.random.default_rng(0).normal(size=(2000, 5))
     learner = ValueGaps().fit(X[:1000])
     old, new = learner.score_samples(X[:1000]), learner.score_samples(X[1000:])
