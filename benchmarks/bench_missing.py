@@ -13,10 +13,10 @@ to the fifth nearest neighbour behind `SimpleImputer`, and `IsolationForest`, wh
 Measured, on one thread. ``--outliers 0 --seeds 2 --rows 500``: mean RMSE 0.568, of
 `IterativeImputer` 0.651, of `KNNImputer` 0.668 and of the mean 0.989; better than the first on 24
 of 32 cases and than the second on all, in 441 seconds beside 133 of the first and 5 of the second.
-``--imputation 0 --seeds 1 --rows 1500``: ROC-AUC 91.63 with complete rows, 89.68 without 20 % of
-the entries, which loses 1.95 points; neighbours behind the mean 84.88 (with complete rows 90.69),
-`IsolationForest` 80.84. ``--imputation 0 --seeds 2 --rows 500``: 90.39 and 88.58, which loses
-1.81; neighbours 83.61 (89.48), `IsolationForest` 80.52. A single table loses up to 5.3 points, so
+``--imputation 0 --seeds 1 --rows 1500``: ROC-AUC 91.50 with complete rows, 89.53 without 20 % of
+the entries, which loses 1.97 points; neighbours behind the mean 84.88 (with complete rows 90.69),
+`IsolationForest` 80.84. ``--imputation 0 --seeds 2 --rows 500``: 90.37 and 88.59, which loses
+1.78; neighbours 83.61 (89.48), `IsolationForest` 80.52. A single table loses up to 5.3 points, so
 that means of few seeds may lie on either side of 2. Earlier rules lost more: 1.99 with 1,500 rows,
 where missing entries counted as the mean of the others in their row, and 2.63 with 500 rows, where
 entries of codebooks were also filled in once instead of twice. That they count as the mean error
