@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from sklearn.utils import gen_batches
 
 # Below this many multiply-adds in one pass over a batch, more threads cost time or bring
 # little (`benchmarks/bench_threads.py`).
@@ -117,6 +118,22 @@ def map_parts(function: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]
     """Call a function for each part of some work, in the threads of `worker_threads`, if any."""
     pool = getattr(_this_thread, "pool", None)
     return list(map(function, parts) if pool is None else pool.map(function, parts))
+
+
+def map_chunks(
+    function: Callable[[slice], Any], n_rows: int, n_at_a_time: int, work: int
+) -> list[Any]:
+    """Call a function for each chunk of some rows; threads take one each.
+
+    Where there is one chunk, torch shares out its `work` multiply-adds if they are many.
+    """
+    chunks = list(gen_batches(n_rows, n_at_a_time))
+    if len(chunks) == 1:
+        with limit_threads(work):
+            return [function(chunks[0])]
+    n_threads = torch.get_num_threads()
+    with limit_threads(0), worker_threads(n_threads):
+        return map_parts(function, chunks)
 
 
 @contextmanager

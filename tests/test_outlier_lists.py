@@ -371,7 +371,7 @@ def test_gaps_too_large_for_a_float_are_the_largest(dtype, scale):
 
 
 def test_gaps_of_sparse_rows_need_no_dense_copy_of_them(monkeypatch):
-    monkeypatch.setattr("skae.outlier._value_gaps.DENSE_NUMBERS", 2**12)
+    monkeypatch.setattr("skae._compute._NUMBERS_CPU", 2**12)
     X = sparse.random(500, 1000, density=0.01, format="csr", random_state=0)
     tracemalloc.start()
     learner = ValueGaps().fit(X)

@@ -201,7 +201,7 @@ default="constant"
 
     Examples
     --------
-    Rows that are sums of few of 20 directions in 10 dimensions:
+    Rows that are sums of few of 20 directions in 10 dimensions, with more units than directions:
 
     >>> import numpy as np
     >>> from skae import DictionaryAutoencoder
@@ -211,7 +211,7 @@ default="constant"
     >>> activations = rng.random((5000, 20)) * (rng.random((5000, 20)) < 0.05)
     >>> X = activations @ directions
     >>> dictionary = DictionaryAutoencoder(
-    ...     20, k=1, learning_rate=0.01, max_iter=30, tol=0, random_state=0
+    ...     30, k=1, learning_rate=0.01, max_iter=30, tol=0, random_state=0
     ... ).fit(X)
     >>> mean_max_cosine_similarity(directions, dictionary.components_) > 0.9
     True

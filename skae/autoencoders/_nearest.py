@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils import Tags, gen_batches
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import StrOptions
 from torch import Tensor
 
-from .._compute import chunk_rows, limit_threads
+from .._compute import chunk_rows, limit_threads, map_chunks
 from .._missing import fill_with_means, has_missing, refuse_empty_rows
 from .._training import to_dense
 from .._validation import CheckedParameters, validate_rows
@@ -49,10 +49,13 @@ class RowSample(CheckedParameters):
         """Return what a method says of rows, a chunk at a time."""
         read = np.empty((X.shape[0], n_columns), dtype=X.dtype)
         n_at_a_time = min(chunk_rows(self._n_entries()), X.shape[0])
-        with limit_threads(n_at_a_time * self._n_entries() * X.shape[1]):
-            for chunk in gen_batches(X.shape[0], n_at_a_time):
-                x = torch.from_numpy(np.array(to_dense(X[chunk]), order="C"))
-                read[chunk] = method(x).numpy()
+
+        def fill(chunk: slice) -> None:
+            x = torch.from_numpy(np.array(to_dense(X[chunk]), order="C"))
+            read[chunk] = method(x).numpy()
+
+        work = n_at_a_time * self._n_entries() * X.shape[1]
+        map_chunks(fill, X.shape[0], n_at_a_time, work)
         return read
 
     def _mean_error(self, errors: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import Tags, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from .._compute import DENSE_NUMBERS
+from .._compute import chunk_rows, map_chunks
 from .._missing import observed_mean, refuse_empty_rows, typical_values
 from .._training import drop_zero_weight
 from .._typed import _fit_context
@@ -100,14 +100,15 @@ class ValueGaps(CheckedParameters):
             # each is from those of the other rows.
             self._values: list[tuple[np.ndarray, np.ndarray]] = []
             for j in range(X.shape[1]):
-                column = values_of(columns[:, [j]])[:, 0].astype(np.float64)
+                column = _as_doubles(columns[:, [j]])[:, 0]
                 values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
                 values = np.r_[-np.inf, values, np.inf]
                 gaps = _gaps_without(values, counts)
                 self._values.append((values, gaps))
                 if len(gaps):
                     self.typical_gaps_[j] = typical_values(np.repeat(gaps, counts)[:, None])[0]
-            self._rows = {row for chunk in _chunks(X) for row in _keys(chunk)}
+            chunks = gen_batches(X.shape[0], chunk_rows(X.shape[1]))
+            self._rows = {row for chunk in chunks for row in _keys(_as_doubles(X[chunk]))}
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -148,8 +149,13 @@ class ValueGaps(CheckedParameters):
             values = [
                 of_feature.astype(X.dtype).astype(np.float64) for of_feature, _ in self._values
             ]
-            found = [self._errors(chunk, values, per_feature) for chunk in _chunks(X)]
-            return np.minimum(np.concatenate(found), np.finfo(X.dtype).max).astype(X.dtype)
+
+        def errors(chunk: slice) -> np.ndarray:
+            with np.errstate(over="ignore"):  # in each thread
+                found = self._errors(_as_doubles(X[chunk]), values, per_feature)
+                return np.minimum(found, np.finfo(X.dtype).max).astype(X.dtype)
+
+        return np.concatenate(map_chunks(errors, X.shape[0], chunk_rows(X.shape[1]), 0))
 
     def _errors(self, rows: np.ndarray, values: list[np.ndarray], per_feature: bool) -> np.ndarray:
         ratios = self._gaps(rows, values) / self.typical_gaps_
@@ -188,10 +194,9 @@ class ValueGaps(CheckedParameters):
         return tags
 
 
-def _chunks(X: Any) -> Any:
-    """Yield rows, dense and in float64, a chunk at a time."""
-    for chunk in gen_batches(X.shape[0], max(1, DENSE_NUMBERS // X.shape[1])):
-        yield values_of(X[chunk]).astype(np.float64)
+def _as_doubles(rows: Any) -> np.ndarray:
+    """Return rows, dense and in float64."""
+    return values_of(rows).astype(np.float64)
 
 
 def _gaps_without(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
