@@ -45,11 +45,17 @@ def powers_of_differences(x: Tensor, others: Tensor, power: int) -> Tensor:
     Tensor of shape (n, n_others)
         As if the observed entries of a row of `x` stood for all.
     """
+    observed = ~x.isnan()
+    has_gaps = not observed.all()
     total = x.new_zeros(len(x), len(others))
-    for column, of_others in zip(x.T, others.T, strict=True):
-        # Entry by entry, which rounds less than a matrix product.
-        total += (column[:, None] - of_others).abs_().pow_(power).nan_to_num_()
-    return total * (x.shape[1] / (~x.isnan()).sum(1, keepdim=True))
+    difference = torch.empty_like(total)
+    # Entry by entry, which rounds less than a matrix product, and is quicker than `torch.cdist`
+    # by absolute differences where the distances stay in the cache.
+    for column, of_others in zip(x.T.unsqueeze(2), others.T.contiguous(), strict=True):
+        torch.sub(column, of_others, out=difference)
+        difference = difference.abs_() if power == 1 else difference.square_()
+        total += difference.nan_to_num_() if has_gaps else difference
+    return total * (x.shape[1] / observed.sum(1, keepdim=True)) if has_gaps else total
 
 
 def squared_weights(weights: Sequence[Tensor]) -> Tensor:

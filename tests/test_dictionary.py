@@ -520,6 +520,7 @@ def test_other_forms_of_saelens_are_read_or_refused(world, tmp_path):
         ('{"architecture": "standard", "normalize_activations": "layer_norm"}', "'layer_norm'"),
         ('["standard"]', "JSON object"),
         ('{"architecture": "jumprelu"}', "lacks threshold"),
+        ('{"architecture": "standard", "activation_fn": "jumprelu"}', "lacks threshold"),
     ]:
         config.write_text(text)
         with pytest.raises(ValueError, match=message):

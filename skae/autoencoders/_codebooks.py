@@ -18,7 +18,8 @@ from .._validation import (
     validate_weight,
 )
 from ..layers import is_positive_int
-from ._nearest import RowSample, drawn_rows, manhattan, themselves
+from ..losses import powers_of_differences
+from ._nearest import RowSample, drawn_rows, themselves
 
 # Sizes from a few rows, which outliers seldom reach, to many, in doubling steps; the error of a
 # small codebook varies more, so there are more of these.
@@ -236,6 +237,6 @@ class CodebookEnsemble(RowSample):
 
 def _nearest(x: Tensor, codebook: Tensor) -> Tensor:
     """Return the index of the nearest entry of each row of `x` but itself."""
-    distances = manhattan(x, codebook)
+    distances = powers_of_differences(x, codebook, 1)
     distances[themselves(distances)] = torch.inf
     return distances.argmin(1)

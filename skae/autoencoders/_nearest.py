@@ -69,33 +69,6 @@ class RowSample(CheckedParameters):
         return tags
 
 
-def manhattan(x: Tensor, entries: Tensor) -> Tensor:
-    """Return the sums of absolute differences of rows from complete ones.
-
-    Where entries are missing in a row, the others stand for them.
-    """
-    has_gaps = x.isnan().any(1)
-    if not has_gaps.any():
-        return _sums_of_differences(x, entries)
-    found = x.new_empty(len(x), len(entries))
-    found[~has_gaps] = _sums_of_differences(x[~has_gaps], entries)
-    found[has_gaps] = powers_of_differences(x[has_gaps], entries, 1)
-    return found
-
-
-def _sums_of_differences(x: Tensor, entries: Tensor) -> Tensor:
-    """Return the Manhattan distances of complete rows from entries.
-
-    Adding a feature at a time is quicker than `torch.cdist` where the distances stay in the
-    cache, the more so the more features there are.
-    """
-    total = x.new_zeros(len(x), len(entries))
-    difference = torch.empty_like(total)
-    for column, of_entries in zip(x.T.unsqueeze(2), entries.T.contiguous(), strict=True):
-        total += torch.sub(column, of_entries, out=difference).abs_()
-    return total
-
-
 def themselves(distances: Tensor) -> tuple[Tensor, Tensor]:
     """Return the indices of the rows that are equal to just one of the entries, and of that entry.
 
@@ -136,7 +109,9 @@ def drawn_rows(
     missing, compared = np.isnan(rows[gaps]), rows[gaps]
     with limit_threads(0):
         for _ in range(_N_PASSES):
-            distances = manhattan(torch.from_numpy(compared), torch.from_numpy(filled))
+            distances = powers_of_differences(
+                torch.from_numpy(compared), torch.from_numpy(filled), 1
+            )
             distances[torch.arange(len(gaps)), torch.from_numpy(gaps)] = torch.inf
             nearest = distances.topk(n_neighbours, dim=1, largest=False).indices.numpy()
             compared = np.where(missing, filled[nearest].mean(axis=1), rows[gaps])

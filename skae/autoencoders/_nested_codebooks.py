@@ -18,7 +18,8 @@ from .._random import new_random_state
 from .._training import drop_zero_weight, mean_one
 from .._typed import _fit_context, available_if
 from .._validation import all_or_nothing, validate_weight
-from ._nearest import RowSample, drawn_rows, manhattan, themselves
+from ..losses import powers_of_differences
+from ._nearest import RowSample, drawn_rows, themselves
 
 # Training rows by which the errors of a size are measured, at most.
 _TYPICAL_ROWS = 10_000
@@ -213,7 +214,7 @@ class NestedCodebooks(RowSample):
 
     def _distances(self, x: Tensor) -> Tensor:
         """Return the sums of absolute differences of rows from all entries but themselves."""
-        found = manhattan(x, torch.from_numpy(self.entries_).to(x.dtype))
+        found = powers_of_differences(x, torch.from_numpy(self.entries_).to(x.dtype), 1)
         found[themselves(found)] = torch.inf
         return found
 

@@ -131,7 +131,7 @@ def _config_in(folder: Path) -> dict[str, Any]:
     config = json.loads((folder / _CONFIG).read_text())
     if not isinstance(config, dict):
         raise ValueError(f"{folder / _CONFIG} must hold a JSON object, got {config!r:.50}.")
-    architecture = config.setdefault("architecture", "standard")
+    architecture = config.get("architecture", "standard")
     # Before version 6 the activation stood for itself, under two names.
     activation = config.get("activation_fn", config.get("activation_fn_str", "relu"))
     if architecture == "standard" and activation != "relu":
@@ -147,7 +147,7 @@ def _config_in(folder: Path) -> dict[str, Any]:
             f"{folder} normalises the activations by {normalisation!r}, which from_saelens "
             "cannot do; fold it into the weights first."
         )
-    return config
+    return config | {"architecture": architecture}
 
 
 def _weights_in(folder: Path, architecture: str) -> dict[str, Tensor]:
